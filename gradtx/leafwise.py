@@ -168,7 +168,10 @@ def beside(params: Params, value: Any, dtype: DTypeLike | None = None) -> jax.Ar
     """
     array = jnp.array(value, dtype)
     for leaf in jax.tree.leaves(params):
-        sharding = None if isinstance(leaf, Tracer) else _mesh_of(leaf)
+        if isinstance(leaf, Tracer):
+            # What depends on nothing, jit would place on one device.
+            return jax.lax.optimization_barrier((array, leaf))[0]
+        sharding = _mesh_of(leaf)
         if sharding is not None and not isinstance(array, Tracer):
             return jax.device_put(array, sharding)
     return array

@@ -123,6 +123,12 @@ def privately(**settings: Any) -> Any:
     return gradtx.chain(gradtx.stateless(of_one), contrib.dpsgd(**settings))
 
 
+def polyak(learning_rate: Rate, **settings: Any) -> Any:
+    """Make Polyak's SGD with a rate beside its own."""
+    step = gradtx.scale_by_polyak(**settings)
+    return gradtx.chain(step, gradtx.scale_by_learning_rate(learning_rate))
+
+
 ROWS: list[Row] = [
     Row(
         "sgd",
@@ -804,6 +810,22 @@ ROWS: list[Row] = [
         {"learning_rate": 0.5, "memory_size": 3, "linesearch": None},
         None,
         state_bytes=33.5,
+        leafwise=False,
+    ),
+    Row(
+        "noisy_sgd",
+        gradtx.noisy_sgd,
+        {"learning_rate": 0.1, "eta": 1e-4},
+        None,
+        state_bytes=0,
+    ),
+    Row(
+        "polyak_sgd",
+        polyak,
+        {"learning_rate": 1.0},
+        None,
+        state_bytes=0,
+        needs=("value",),
         leafwise=False,
     ),
 ]

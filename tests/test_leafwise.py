@@ -294,3 +294,32 @@ def test_the_whole_path_is_told() -> None:
         tx.init({"w": jnp.arange(2)})
     with pytest.raises(ValueError, match=r"^chain \(in add_decayed_weights\)"):
         tx.update(params, tx.init(params))
+
+
+# --- many devices ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        gradtx.sgd(gradtx.constant_schedule(0.1)),
+        gradtx.scale_by_schedule(gradtx.constant_schedule(0.1)),
+        gradtx.add_decayed_weights(gradtx.constant_schedule(0.1)),
+        gradtx.zero_nans(),
+    ],
+    ids=repr,
+)
+def test_small_state_lies_where_the_parameters_lie(tx: Any) -> None:
+    """Counts and flags are on all devices of the mesh, made under jit or not."""
+    over = problems.mesh(jax.sharding.AxisType.Auto)
+    params = problems.spread(problems.wide_tree(), over)
+    for init in (tx.init, jax.jit(tx.init)):
+        for x in jax.tree.leaves(init(params)):
+            assert len(x.sharding.device_set) == 8
+
+
+def test_small_state_of_many_models_is_one_number_for_each() -> None:
+    """Under vmap there is a count for every model."""
+    tx = gradtx.sgd(gradtx.constant_schedule(0.1))
+    for x in jax.tree.leaves(jax.vmap(tx.init)({"w": jnp.ones((3, 2))})):
+        assert x.shape == (3,)

@@ -246,7 +246,6 @@ def used(value: Any) -> set[str]:
 # Not made for the contract: random steps, and a direction that is never used alone.
 ELSEWHERE = {
     "galore": "tests/optimizers/test_galore.py",
-    "noisy_sgd": "tests/optimizers/test_noisy_sgd.py",
     "scale_by_rprop": "the row of rprop",
 }
 
