@@ -70,6 +70,7 @@ from gradtx.losses import (
 # Arithmetic at its edges
 from gradtx.numerics import (
     safe_increment as safe_increment,
+    safe_int32_increment as safe_int32_increment,
     safe_norm as safe_norm,
     safe_root_mean_squares as safe_root_mean_squares,
     scale_gradient as scale_gradient,
@@ -288,6 +289,11 @@ from gradtx.tree.moments import (
     update_moment_per_elem_norm as update_moment_per_elem_norm,
 )
 
+# The norm of all entries
+from gradtx.tree.norms import (
+    global_norm as global_norm,
+)
+
 # Parameters that follow others
 from gradtx.tree.targets import (
     incremental_update as incremental_update,
@@ -317,6 +323,7 @@ from gradtx.wrappers import (
     ConditionallyMaskState as ConditionallyMaskState,
     ConditionallyTransformState as ConditionallyTransformState,
     ConditionFn as ConditionFn,
+    InjectHyperparamsState as InjectHyperparamsState,
     InjectStatefulHyperparamsState as InjectStatefulHyperparamsState,
     LookaheadParams as LookaheadParams,
     LookaheadState as LookaheadState,
@@ -345,6 +352,7 @@ from gradtx.wrappers import (
     flatten as flatten,
     freeze as freeze,
     inject_hyperparams as inject_hyperparams,
+    inject_stateful_hyperparams as inject_stateful_hyperparams,
     lookahead as lookahead,
     masked as masked,
     measure_with_ema as measure_with_ema,

@@ -44,15 +44,32 @@ def _sqrt_jvp(primals: Any, tangents: Any) -> Any:
     return root, slope * dx
 
 
+@jax.custom_jvp
+def inverse_sqrt(x: jax.Array) -> jax.Array:
+    """Return 1 / √x, and 0 at 0, where the derivative is 0 too."""
+    return jnp.where(x == 0, 0, jax.lax.rsqrt(jnp.where(x == 0, 1, x)))
+
+
+@inverse_sqrt.defjvp
+def _inverse_sqrt_jvp(primals: Any, tangents: Any) -> Any:
+    (x,), (dx,) = primals, tangents
+    root = inverse_sqrt(x)
+    return root, -0.5 * (root * (root * (root * dx)))
+
+
 def abs_sq(x: jax.Array) -> jax.Array:
     """Return |x|², real, and not above an eighth of the largest float.
 
     The bound lets a running mean of squares stay finite whatever gradients come, so
     that one huge gradient does not silence a parameter for ever. NaN stays NaN.
     """
-    complex_ = jnp.iscomplexobj(x)
-    square = x.real * x.real + x.imag * x.imag if complex_ else x * x
-    return jnp.minimum(square, largest_square(square.dtype))
+    exact = square(x)
+    return jnp.minimum(exact, largest_square(exact.dtype))
+
+
+def square(x: jax.Array) -> jax.Array:
+    """Return |x|², real."""
+    return x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x
 
 
 def largest_square(dtype: DTypeLike) -> float:
@@ -86,8 +103,24 @@ def debias(x: jax.Array, decay: Scalar, count: Count) -> jax.Array:
 
 
 def mix(old: jax.Array, new: jax.Array, decay: Scalar) -> jax.Array:
-    """Return decay·old + (1 - decay)·new, one step of a running mean."""
-    return decay * old + (1 - decay) * new
+    """Return (1 - decay)·new + decay·old, one step of a running mean."""
+    # Compilers join the first product with the sum, which then rounds once: in this
+    # order it rounds as in optax, whose states are continued bit for bit.
+    return (1 - decay) * new + decay * old
+
+
+def mix_squares(old: jax.Array, x: jax.Array, decay: Scalar) -> jax.Array:
+    """Return one step of a running mean of |x|², each bounded as in :func:`abs_sq`."""
+    # The bound is put on the sum: put on the square it would part what is rounded once.
+    bound = mix(old, largest_square(old.dtype), decay)
+    return jnp.minimum(mix(old, square(x), decay), bound)
+
+
+def add_squares(old: jax.Array, x: jax.Array) -> jax.Array:
+    """Return |x|² + old, each bounded as in :func:`abs_sq`: it cannot overflow."""
+    bound = largest_square(old.dtype)
+    old = jnp.minimum(old, bound)
+    return jnp.minimum(square(x) + old, bound + old)
 
 
 def safe_increment(count: Count) -> jax.Array:
@@ -99,6 +132,9 @@ def safe_increment(count: Count) -> jax.Array:
         largest = float(jnp.finfo(count.dtype).max)
     one = jnp.ones((), count.dtype)
     return jnp.where(count < largest, count + one, count)
+
+
+safe_int32_increment = safe_increment  # its name of before
 
 
 def sign(x: jax.Array) -> jax.Array:

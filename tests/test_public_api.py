@@ -61,6 +61,7 @@ def names_at(path: Path) -> list[str]:
         for node in nodes
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
+        if not str(alias.asname).startswith("_")
     ]
 
 

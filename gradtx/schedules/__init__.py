@@ -1,5 +1,8 @@
 """Schedules: from the number of steps taken to a value; they are values themselves."""
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from gradtx.schedules.cosine import cosine_decay_schedule as cosine_decay_schedule
 from gradtx.schedules.exponential import exponential_decay as exponential_decay
 from gradtx.schedules.join import join_schedules as join_schedules
@@ -32,3 +35,18 @@ from gradtx.schedules.warmup import (
     warmup_exponential_decay_schedule as warmup_exponential_decay_schedule,
 )
 from gradtx.typing import Schedule as Schedule
+
+# Wrappers that are at home two floors up, since they hold transformations, and that
+# optax has here too: looked for there only when somebody asks.
+_HYPERPARAMS = (
+    "InjectHyperparamsState",
+    "InjectStatefulHyperparamsState",
+    "inject_hyperparams",
+    "inject_stateful_hyperparams",
+)
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _HYPERPARAMS:
+        return getattr(_import_module("gradtx.wrappers.hyperparams"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

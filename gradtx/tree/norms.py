@@ -39,6 +39,11 @@ def norm(tree: PyTree, ord: Any = None, squared: bool = False) -> jax.Array:  # 
     return result * result if squared else result
 
 
+def global_norm(updates: PyTree) -> jax.Array:
+    """Return ‖updates‖₂ as :func:`norm` does: its name of before."""
+    return norm(updates)
+
+
 def scaled_norm(
     tree: PyTree, measure: Callable[[jax.Array], jax.Array] | None = None
 ) -> tuple[jax.Array, jax.Array]:

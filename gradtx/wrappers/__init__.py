@@ -24,8 +24,10 @@ from gradtx.wrappers.freeze import (
     selective_transform as selective_transform,
 )
 from gradtx.wrappers.hyperparams import (
+    InjectHyperparamsState as InjectHyperparamsState,
     InjectStatefulHyperparamsState as InjectStatefulHyperparamsState,
     inject_hyperparams as inject_hyperparams,
+    inject_stateful_hyperparams as inject_stateful_hyperparams,
 )
 from gradtx.wrappers.lookahead import (
     LookaheadParams as LookaheadParams,

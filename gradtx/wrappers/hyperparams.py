@@ -212,3 +212,8 @@ def _kept_type(number: Any, dtype: DTypeLike) -> Any:
     if jnp.issubdtype(jax.dtypes.result_type(number), jnp.floating):
         return dtype
     return np.dtype(jax.dtypes.result_type(number))
+
+
+# Names of before, for those who have them: the state's class serves `isinstance`.
+InjectHyperparamsState = InjectStatefulHyperparamsState
+inject_stateful_hyperparams = inject_hyperparams
