@@ -326,6 +326,7 @@ from gradtx.wrappers import (
     InjectHyperparamsState as InjectHyperparamsState,
     InjectStatefulHyperparamsState as InjectStatefulHyperparamsState,
     LookaheadParams as LookaheadParams,
+    LookaheadSlowState as LookaheadSlowState,
     LookaheadState as LookaheadState,
     MaskedState as MaskedState,
     MechanicState as MechanicState,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from gradtx import checks
 from gradtx.typing import Count, DTypeLike, PyTree, Scalar, ScalarOrSchedule
 
 
@@ -102,7 +103,7 @@ def debias(x: jax.Array, decay: Scalar, count: Count) -> jax.Array:
     return x / one_minus_power(decay, count, real(x.dtype))
 
 
-def mix(old: jax.Array, new: jax.Array, decay: Scalar) -> jax.Array:
+def mix(old: jax.Array, new: jax.Array | float, decay: Scalar) -> jax.Array:
     """Return (1 - decay)·new + decay·old, one step of a running mean."""
     # Compilers join the first product with the sum, which then rounds once: in this
     # order it rounds as in optax, whose states are continued bit for bit.
@@ -124,12 +125,21 @@ def add_squares(old: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def safe_increment(count: Count) -> jax.Array:
-    """Return count + 1, or count where it is the largest of its type."""
+    """Return count + 1, or count where it is the largest of its type.
+
+    Args:
+      count: an array of integers or floats.
+
+    Raises:
+      ValueError: for flags and complex numbers.
+    """
     count = jnp.asarray(count)
     if jnp.issubdtype(count.dtype, jnp.integer):
-        largest = jnp.iinfo(count.dtype).max
+        largest = np.asarray(jnp.iinfo(count.dtype).max, count.dtype)
+    elif jnp.issubdtype(count.dtype, jnp.floating):
+        largest = np.asarray(jnp.finfo(count.dtype).max, count.dtype)
     else:
-        largest = float(jnp.finfo(count.dtype).max)
+        raise checks.Misuse(f"safe_increment: a count cannot be of type {count.dtype}")
     one = jnp.ones((), count.dtype)
     return jnp.where(count < largest, count + one, count)
 

@@ -55,6 +55,28 @@ def test_the_root_has_a_slope_at_zero() -> None:
     np.testing.assert_allclose(twice, [0, -1 / 32])
 
 
+def test_the_inverse_root_has_a_slope_at_zero() -> None:
+    """1/√0 is 0 with slope 0; elsewhere the slope is -x^(-3/2) / 2."""
+    x = jnp.float32([0, 4])
+    np.testing.assert_allclose(numerics.inverse_sqrt(x), [0, 0.5], rtol=1e-6)
+    slopes = jax.vmap(jax.grad(numerics.inverse_sqrt))(x)
+    np.testing.assert_allclose(slopes, [0, -1 / 16], rtol=1e-6)
+
+
+@pytest.mark.parametrize("x", [0.5, -3.0, 3e20, INF, 3 + 4j])
+def test_sums_and_means_of_squares_stay_finite(x: complex) -> None:
+    """They add |x|², or an eighth of the largest float where that is smaller."""
+    bound = float(np.finfo(np.float32).max) / 8
+    y, old = min(abs(x) ** 2, bound), jnp.float32([0, 2, 1e37])
+    given = jnp.full(3, x, jnp.complex64 if isinstance(x, complex) else jnp.float32)
+    mean = numerics.mix_squares(old, given, 0.9)
+    np.testing.assert_allclose(mean, 0.9 * np.float64(old) + 0.1 * y, rtol=1e-6)
+    total = numerics.add_squares(old, given)
+    np.testing.assert_allclose(total, np.float64(old) + y, rtol=1e-6)
+    assert np.isnan(numerics.mix_squares(old, given * NAN, 0.9)).all()
+    assert np.isfinite(numerics.add_squares(jnp.full(3, bound * 1.9), given)).all()
+
+
 def test_squares_stay_finite() -> None:
     """|x|² is real, at most an eighth of the largest float; NaN stays NaN."""
     bound = np.finfo(np.float32).max / 8
@@ -84,15 +106,22 @@ def test_one_minus_a_power_is_differentiable() -> None:
     assert jnp.isfinite(slope(0.0))
 
 
-@pytest.mark.parametrize("dtype", ["int32", "int8", "float32"])
+@pytest.mark.parametrize("dtype", ["int32", "int8", "uint32", "float32", "bfloat16"])
 def test_counts_saturate(dtype: str) -> None:
     """A count goes up by one, keeps its type, and stays at the largest."""
-    info = jnp.finfo if dtype == "float32" else jnp.iinfo
+    info = jnp.finfo if "float" in dtype else jnp.iinfo
     largest = jnp.array(info(dtype).max, dtype)
     for count, after in ((jnp.array(7, dtype), 8), (largest, largest)):
         got = numerics.safe_increment(count)
         assert got.dtype == dtype
         assert got == after
+
+
+@pytest.mark.parametrize("count", [True, 1j])
+def test_only_numbers_count(count: Any) -> None:
+    """Flags and complex numbers are no counts."""
+    with pytest.raises(ValueError, match=r"safe_increment.*(bool|complex)"):
+        numerics.safe_increment(count)
 
 
 def test_either_runs_one() -> None:

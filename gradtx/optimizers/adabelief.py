@@ -74,7 +74,7 @@ def scale_by_belief(
         g: jax.Array, m: jax.Array, s: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
         m = mix(m, g, b1)
-        s = b2 * s + ((1 - b2) * abs_sq(g - m) + eps_root)
+        s = mix(s, abs_sq(g - m), b2) + eps_root
         mean = nesterov_mean(g, m, b1, t) if nesterov else debias(m, b1, t)
         return ratio(mean, sqrt(debias(s, b2, t)) + eps), m, s
 

@@ -4,12 +4,11 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from gradtx import checks
 from gradtx.base import GradientTransformation, transformation
 from gradtx.leafwise import leafwise, squares
-from gradtx.numerics import abs_sq, largest_square, ratio, sqrt
+from gradtx.numerics import add_squares, inverse_sqrt
 from gradtx.typing import Params, Scalar, ScalarOrSchedule
 from gradtx.wrappers.descend import descend
 
@@ -41,9 +40,8 @@ def scale_by_rss(
     checks.non_negative(initial_accumulator_value=initial_accumulator_value, eps=eps)
 
     def rule(g: jax.Array, total: jax.Array) -> tuple[jax.Array, jax.Array]:
-        # Bounded like each square, the sum cannot overflow.
-        total = jnp.minimum(total, largest_square(total.dtype)) + abs_sq(g)
-        return ratio(g, sqrt(total + eps)), total
+        total = add_squares(total, g)
+        return inverse_sqrt(total + eps) * g, total
 
     slot = partial(squares, fill=initial_accumulator_value)
     return leafwise(rule, ScaleByRssState, sum_of_squares=slot)

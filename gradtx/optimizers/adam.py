@@ -8,7 +8,7 @@ import jax
 from gradtx import checks
 from gradtx.base import GradientTransformation, transformation
 from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import abs_sq, debias, mix, ratio, sqrt
+from gradtx.numerics import debias, mix, mix_squares, ratio, sqrt
 from gradtx.typing import (
     Count,
     DTypeLike,
@@ -73,7 +73,7 @@ def scale_by_adam(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
         m = mix(m, g, b1)
-        v = mix(v, abs_sq(g), b2)
+        v = mix_squares(v, g, b2)
         mean = nesterov_mean(g, m, b1, t) if nesterov else debias(m, b1, t)
         return ratio(mean, sqrt(debias(v, b2, t) + eps_root) + eps), m, v
 

@@ -9,7 +9,16 @@ import jax.numpy as jnp
 from gradtx import checks
 from gradtx.base import GradientTransformation, identity, transformation
 from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import abs_sq, debias, mix, ratio, sqrt, wide
+from gradtx.numerics import (
+    debias,
+    inverse_sqrt,
+    mix,
+    mix_squares,
+    ratio,
+    sqrt,
+    square,
+    wide,
+)
 from gradtx.primitives.momentum import trace
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.typing import Count, Params, Scalar, ScalarOrSchedule, Updates
@@ -74,9 +83,9 @@ def scale_by_rms(
     def rule(
         g: jax.Array, v: jax.Array, *, t: Count = None
     ) -> tuple[jax.Array, jax.Array]:
-        v = mix(v, abs_sq(g), decay)
-        square = debias(v, decay, t) if bias_correction else v
-        return ratio(g, _root(square, eps, inside=eps_in_sqrt)), v
+        v = mix_squares(v, g, decay)
+        nu = debias(v, decay, t) if bias_correction else v
+        return _inverse_root(nu, eps, inside=eps_in_sqrt) * g, v
 
     state = ScaleByRmsWithCountState if bias_correction else ScaleByRmsState
     return leafwise(rule, state, nu=partial(squares, fill=initial_scale))
@@ -116,12 +125,12 @@ def scale_by_stddev(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count = None
     ) -> tuple[jax.Array, ...]:
         m = mix(m, g, decay)
-        v = mix(v, abs_sq(g), decay)
-        mean, square = m, v
+        v = mix_squares(v, g, decay)
+        mean, nu = m, v
         if bias_correction:
-            mean, square = debias(m, decay, t), debias(v, decay, t)
-        variance = jnp.maximum(square - abs_sq(mean), 0)
-        return ratio(g, _root(variance, eps, inside=eps_in_sqrt)), m, v
+            mean, nu = debias(m, decay, t), debias(v, decay, t)
+        variance = jnp.maximum(nu - square(mean), 0)
+        return _inverse_root(variance, eps, inside=eps_in_sqrt) * g, m, v
 
     state = ScaleByRStdDevWithCountState if bias_correction else ScaleByRStdDevState
     # The mean is subtracted from the squares, so it is kept as precisely as they are.
@@ -135,8 +144,11 @@ def _check(decay: Scalar, eps: Scalar, initial_scale: Scalar) -> None:
     checks.non_negative(eps=eps, initial_scale=initial_scale)
 
 
-def _root(square: jax.Array, eps: Scalar, *, inside: bool) -> jax.Array:
-    return sqrt(square + eps) if inside else sqrt(square) + eps
+def _inverse_root(nu: jax.Array, eps: Scalar, *, inside: bool) -> jax.Array:
+    if inside:
+        return inverse_sqrt(nu + eps)
+    root = sqrt(nu) + eps
+    return ratio(jnp.ones_like(root), root)
 
 
 def _precise_zeros(p: jax.Array) -> jax.Array:

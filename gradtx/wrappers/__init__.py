@@ -31,6 +31,7 @@ from gradtx.wrappers.hyperparams import (
 )
 from gradtx.wrappers.lookahead import (
     LookaheadParams as LookaheadParams,
+    LookaheadSlowState as LookaheadSlowState,
     LookaheadState as LookaheadState,
     lookahead as lookahead,
 )

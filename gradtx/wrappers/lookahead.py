@@ -13,23 +13,32 @@ from gradtx.base import (
 )
 from gradtx.compiled import compiled
 from gradtx.leafwise import leafwise, make_slot, zero_count
-from gradtx.numerics import either, mix
+from gradtx.numerics import either
 from gradtx.typing import Count, OptState, Params, Scalar, Updates
 from gradtx.wrappers.average import merge
 
 
 class LookaheadState(NamedTuple):
-    """What :func:`lookahead` remembers."""
+    """What :func:`lookahead` remembers where the caller holds the slow weights."""
 
     fast_state: OptState
     steps_since_sync: Count
-    slow_params: Params = None  # φ; None where the caller holds them
 
     def averaged_params(self, params: Params) -> Params:
-        """Return the slow weights, where they are ours or the caller's to give."""
-        if self.slow_params is not None:
-            return merge(self.slow_params, params)
+        """Return the slow weights, where the caller gives them."""
         return params.slow if holds_both(params) else params
+
+
+class LookaheadSlowState(NamedTuple):
+    """What :func:`lookahead` remembers where it holds the slow weights itself."""
+
+    fast_state: OptState
+    steps_since_sync: Count
+    slow_params: Params  # φ
+
+    def averaged_params(self, params: Params) -> Params:
+        """Return the slow weights, and of leaves that have none the current ones."""
+        return merge(self.slow_params, params)
 
 
 class LookaheadParams(NamedTuple):
@@ -84,38 +93,52 @@ def lookahead(
     checks.whole(sync_period=sync_period)
     checks.fractions(slow_step_size=slow_step_size)
     fast = with_extra_args_support(fast_optimizer)
-    follow = _following(slow_step_size)
+    follow, move_both = _following(slow_step_size), _moving_both(slow_step_size)
 
-    def init(params: Params) -> LookaheadState:
+    def init(params: Params) -> LookaheadState | LookaheadSlowState:
         if holds_both(params):
             return LookaheadState(fast.init(params.fast), zero_count(params.fast))
         slow = make_slot(jnp.copy, params)
-        return LookaheadState(fast.init(params), zero_count(params), slow)
+        return LookaheadSlowState(fast.init(params), zero_count(params), slow)
 
     @compiled
     def update(
         updates: Updates,
-        state: LookaheadState,
+        state: Any,
         params: Any = None,
         **extra: Any,
-    ) -> tuple[Updates, LookaheadState]:
+    ) -> tuple[Updates, LookaheadState | LookaheadSlowState]:
         checks.params_given(params)
         both = holds_both(params)
-        theta, phi = params if both else (params, state.slow_params)
+        theta, phi = params if both else (params, _slow_params(state))
         u, fast_state = fast.update(updates, state.fast_state, theta, **extra)
         steps = state.steps_since_sync + 1
 
         due = steps >= sync_period
-        u, (moved,) = follow.update(u, _Slow(phi), theta, due=due)
+        if both:
+            held = _Held(phi, jax.tree.map(jnp.zeros_like, phi))
+            u, (_, change) = move_both.update(u, held, theta, due=due)
+            moved = jax.tree.map(jnp.add, phi, change)
+        else:
+            change = None
+            u, (moved,) = follow.update(u, _Slow(phi), theta, due=due)
         if reset_state:
             fast_state = either(due, lambda: fast.init(moved), lambda: fast_state)
         steps = jnp.where(due, 0, steps)
-        if not both:
-            return u, LookaheadState(fast_state, steps, moved)
-        change = jax.tree.map(jnp.subtract, moved, phi)
-        return type(params)(u, change), LookaheadState(fast_state, steps)
+        if both:
+            return type(params)(u, change), LookaheadState(fast_state, steps)
+        return u, LookaheadSlowState(fast_state, steps, moved)
 
     return GradientTransformation(init, update)
+
+
+def _slow_params(state: Any) -> Params:
+    if not hasattr(state, "slow_params"):
+        raise checks.Misuse(
+            "the state was made for LookaheadParams and holds no slow weights: "
+            "give `update` such params, or make the state anew from plain ones"
+        )
+    return state.slow_params
 
 
 class _Slow(NamedTuple):
@@ -128,8 +151,26 @@ def _following(alpha: Scalar) -> GradientTransformation:
     def rule(
         u: jax.Array, phi: jax.Array, *, p: jax.Array, due: jax.Array
     ) -> tuple[jax.Array, ...]:
-        u = jnp.where(due, mix(phi, p + u, 1 - alpha) - p, u)
+        u = jnp.where(due, u - (1 - alpha) * (p + u - phi), u)
         # Where θ + u stands already XLA takes it, and need not keep the old θ for φ.
         return u, jnp.where(due, p + u, phi)
 
     return leafwise(rule, _Slow, phi=jnp.copy)
+
+
+class _Held(NamedTuple):
+    phi: Params
+    change: Updates
+
+
+def _moving_both(alpha: Scalar) -> GradientTransformation:
+    """Make the updates of θ and, in the state, of φ, for who holds both."""
+
+    def rule(
+        u: jax.Array, phi: jax.Array, _: jax.Array, *, p: jax.Array, due: jax.Array
+    ) -> tuple[jax.Array, ...]:
+        lead = p + u - phi
+        u = jnp.where(due, u - (1 - alpha) * lead, u)
+        return u, phi, jnp.where(due, alpha * lead, 0)
+
+    return leafwise(rule, _Held, phi=jnp.copy, change=jnp.copy)

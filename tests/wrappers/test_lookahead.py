@@ -106,7 +106,7 @@ def test_pairs_of_fast_and_slow(pair: Any, *, reset: bool) -> None:
     tx = gradtx.lookahead(gradtx.adam(0.1), 2, 0.3, reset)
     other = optax.lookahead(optax.adam(0.1), 2, 0.3, reset)
     state, state_of_other = tx.init(ours), other.init(theirs)
-    assert state.slow_params is None
+    assert state._fields == state_of_other._fields
     for g in gradients(5):
         updates, state = tx.update(g, state, ours)
         assert type(updates) is type(ours)
@@ -125,6 +125,27 @@ def test_pairs_and_plain_parameters_move_alike() -> None:
     plain, state = run(tx, params, gradients(5))
     problems.assert_close([x.fast for x in pairs], plain)
     problems.assert_close(pairs[-1].slow, state.slow_params)
+
+
+def test_pairs_with_missing_gradients() -> None:
+    """A leaf whose gradient is None stands still, its slow weights too."""
+    pair = gradtx.LookaheadParams.init_synced(problems.small_tree())
+    tx = gradtx.lookahead(gradtx.sgd(0.1), 1, 0.5)
+    grads = {**gradients(1)[0], "b": None}
+    updates, _ = tx.update(grads, tx.init(pair), pair)
+    moved = gradtx.apply_updates(pair, updates)
+    for weights in moved:
+        np.testing.assert_array_equal(weights["b"], problems.small_tree()["b"])
+        assert (weights["w"] != problems.small_tree()["w"]).all()
+
+
+def test_plain_parameters_on_the_state_of_a_pair_are_refused() -> None:
+    """That state holds no slow weights, and the error says what to do."""
+    params = problems.small_tree()
+    tx = gradtx.lookahead(gradtx.sgd(0.1), 2, 0.5)
+    state = tx.init(gradtx.LookaheadParams.init_synced(params))
+    with pytest.raises(ValueError, match=r"lookahead.*LookaheadParams.*anew"):
+        tx.update(gradients(1)[0], state, params)
 
 
 def test_nothing_is_aliased() -> None:
