@@ -124,6 +124,8 @@ def totals(p: jax.Array, *, axis: Any = None) -> jax.Array:
     For squares taken together: real, in at least float32, and laid out over devices as
     the sums would be.
     """
+    if isinstance(p, jax.ShapeDtypeStruct):
+        return jnp.zeros_like(jax.eval_shape(partial(totals, axis=axis), p))
     dtype = numerics.wide(numerics.real(p.dtype))
     sums = jnp.sum(p.real.astype(dtype), axis=axis)
     slot = jnp.zeros_like(sums)
@@ -132,10 +134,14 @@ def totals(p: jax.Array, *, axis: Any = None) -> jax.Array:
 
 
 def make_slot(make: Slot, params: Params) -> PyTree:
-    """Make one slot for every parameter, laid out over devices as the parameter is."""
+    """Make one slot for every parameter, laid out over devices as the parameter is.
+
+    Of a parameter the shape and the type suffice (a ``jax.ShapeDtypeStruct``), unless
+    the slot is made from its entries.
+    """
 
     def one(p: Any) -> PyTree:
-        p = jnp.asarray(p)
+        p = p if isinstance(p, jax.ShapeDtypeStruct) else jnp.asarray(p)
         return jax.tree.map(partial(_placed_like, p), make(p))
 
     return jax.tree.map(one, params)

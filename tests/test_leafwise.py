@@ -296,6 +296,33 @@ def test_the_whole_path_is_told() -> None:
         tx.update(params, tx.init(params))
 
 
+# --- shapes instead of arrays ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        gradtx.adam(0.1),
+        gradtx.adagrad(0.1),
+        gradtx.adafactor(0.1, min_dim_size_to_factor=1),
+        gradtx.lamb(0.1),
+        gradtx.novograd(0.1),
+        gradtx.sm3(0.1),
+        gradtx.lbfgs(0.1, linesearch=None),
+    ],
+    ids=repr,
+)
+def test_shapes_suffice_for_a_state(tx: Any) -> None:
+    """Without entries to start from, a state of shapes is a state of zeros."""
+    params = {"w": jnp.zeros((2, 3), jnp.bfloat16)}
+    got = tx.init(jax.eval_shape(lambda: params))
+    expected = tx.init(params)
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    for x, y in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(x, y)
+
+
 # --- many devices ------------------------------------------------------------
 
 

@@ -134,9 +134,10 @@ def _arrays(leaves: list[Any]) -> list[Any]:
 
 def _pile(size: int, p: jax.Array) -> jax.Array:
     """Make room for a few arrays like the parameter, laid out over devices as it is."""
-    like = jnp.broadcast_to(p, (size, *p.shape))
-    made = jnp.broadcast_to(jnp.zeros_like(p), like.shape)
-    return shard_alike(like, made)[1] if isinstance(p, Tracer) and p.ndim else made
+    made = jnp.broadcast_to(jnp.zeros_like(p), (size, *p.shape))
+    if isinstance(p, Tracer) and p.ndim:
+        return shard_alike(jnp.broadcast_to(p, made.shape), made)[1]
+    return made
 
 
 def _step(

@@ -15,22 +15,27 @@ class MultiNormalDiagFromLogScale(NamedTuple):
 
     def sample(self, shape: tuple[int, ...], key: jax.Array) -> jax.Array:
         """Return independent samples: an array of ``shape`` + the parameters' shape."""
-        mean, scale = self.mean, jnp.exp(self.log_scale)
-        whole = (*shape, *jnp.broadcast_shapes(mean.shape, scale.shape))
-        noise = jax.random.normal(key, whole, jnp.result_type(mean, scale))
-        return mean + scale * noise
+        whole = (*shape, *self._param_shape)
+        noise = jax.random.normal(key, whole, jnp.result_type(*self))
+        mean, log_scale = (jnp.broadcast_to(x, whole) for x in self)
+        return mean + jnp.exp(log_scale) * noise
 
     def log_prob(self, x: jax.Array) -> jax.Array:
         """Return the logarithm of the density at x, over the parameters' axes."""
-        z = (jnp.asarray(x) - self.mean) * jnp.exp(-self.log_scale)
-        each = -0.5 * z * z - self.log_scale - 0.5 * math.log(2 * math.pi)
-        ndim = len(jnp.broadcast_shapes(self.mean.shape, self.log_scale.shape))
-        return jnp.sum(each, axis=tuple(range(-ndim, 0)))
+        whole = jnp.broadcast_shapes(jnp.shape(x), self._param_shape)
+        x, mean, log_scale = (jnp.broadcast_to(a, whole) for a in (x, *self))
+        z = (x - mean) * jnp.exp(-log_scale)
+        each = -0.5 * z * z - log_scale - 0.5 * math.log(2 * math.pi)
+        return jnp.sum(each, axis=tuple(range(-len(self._param_shape), 0)))
 
     @property
     def params(self) -> list[jax.Array]:
         """The mean and the logarithm of the scale."""
         return [self.mean, self.log_scale]
+
+    @property
+    def _param_shape(self) -> tuple[int, ...]:
+        return jnp.broadcast_shapes(self.mean.shape, self.log_scale.shape)
 
 
 def multi_normal(loc: jax.Array, log_scale: jax.Array) -> MultiNormalDiagFromLogScale:
@@ -42,8 +47,13 @@ def multi_normal(loc: jax.Array, log_scale: jax.Array) -> MultiNormalDiagFromLog
       loc: μ, the means.
       log_scale: s, the logarithms of the standard deviations; it broadcasts against
         ``loc``.
+
+    Raises:
+      ValueError: if the two do not broadcast.
     """
-    return MultiNormalDiagFromLogScale(*map(_floating, (loc, log_scale)))
+    mean, log_scale = map(_floating, (loc, log_scale))
+    jnp.broadcast_shapes(mean.shape, log_scale.shape)
+    return MultiNormalDiagFromLogScale(mean, log_scale)
 
 
 def _floating(x: jax.Array) -> jax.Array:
