@@ -7,6 +7,7 @@ from gradtx import (
     like as like,
     linalg as linalg,
     losses as losses,
+    microbatching as microbatching,
     perturbations as perturbations,
     projections as projections,
     schedules as schedules,
@@ -65,6 +66,11 @@ from gradtx.losses import (
     softmax_cross_entropy as softmax_cross_entropy,
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
     squared_error as squared_error,
+)
+
+# Batches in small pieces
+from gradtx.microbatching import (
+    microbatch as microbatch,
 )
 
 # Arithmetic at its edges

@@ -14,12 +14,12 @@ PACKAGE = Path(__file__).parent.parent / "gradtx"
 FLOORS = {
     1: "typing checks atoms values",
     2: "numerics tree linalg schedules losses projections codecs assignment "
-    "perturbations",
+    "perturbations microbatching",
     3: "base rules leafwise restrict across compiled",
     4: "primitives",
     5: "wrappers",
     6: "optimizers",
-    7: "like sharding inspect kernels testing",
+    7: "like sharding inspect kernels testing experimental",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 DOOR = 8
