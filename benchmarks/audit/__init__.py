@@ -1,0 +1,1 @@
+"""The audit of memory traffic: what compiled steps read and write."""

@@ -1,0 +1,166 @@
+"""What is audited: the catalogue's rows and wrappers, and what they must move.
+
+The floor follows from the arrays: each that is needed is read once, each that changes
+is written once. Some methods cannot do with that: what they scale by is known only
+when all has been read. What they read again is said here, and why.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from audit.optax_twin import Missing, catalogue, optax_rows
+
+RATE = 1e-3
+# Of two loops for either case, one runs: the one that moves less, or the other.
+Pick = Literal["least", "most", "lesser loop", "greater loop"]
+
+
+class Way(NamedTuple):
+    """One of the ways that a step may take."""
+
+    label: str = ""
+    pick: Pick = "least"
+    """Which way through the compiled conditionals it is: what is rare (a norm that
+    overflows) moves more, so the common way moves least."""
+    again: float = 0.0
+    """Bytes per parameter beyond each array once in, once out."""
+    why: str = ""
+    """What these bytes are."""
+    bound: bool = True
+    """Whether the floor can be reached: not where matrix products rule."""
+
+
+class Case(NamedTuple):
+    """One row of the audit."""
+
+    name: str
+    build: Callable[[Any], Any]
+    """Makes the transformation of a library; raises where the library lacks it."""
+    matrix: bool = False
+    needs: tuple[str, ...] = ()
+    """Extra arguments that ``update`` wants."""
+    ways: tuple[Way, ...] = (Way(),)
+    paired: bool = False
+    """Whether optax wants the fast and the slow weights together as its parameters."""
+
+
+ADDING = Way("adding", "least", -24, "all but g and the sum stand still")
+GRADIENT = Way(again=4, why="g, after its norm")
+WITH_MOMENTS = Way(again=12, why="m, v and p, after the update's norm")
+WITH_DISTANCE = Way(again=8, why="g and p, after the distance")
+WITH_PARAMS = Way(again=8, why="g and p, after their norms")
+PRODUCTS = Way(bound=False, why="matrix products or histories rule")
+NO_SLOW = Way("exploring", "least", -8, "the slow weights stand still")
+
+WAYS: dict[str, tuple[Way, ...]] = {
+    "chain": (GRADIENT,),
+    "accumulate": (ADDING, Way("stepping", "most")),
+    "apply_if_finite": (Way("", "most", 4, "g, after looking whether it is finite"),),
+    "lookahead, adam": (NO_SLOW, Way("synchronising", "most")),
+    "lookahead, reset": (NO_SLOW, Way("synchronising", "most")),
+    "adafactor": (Way(again=12, why="g twice and p, after their mean squares"),),
+    "adafactor, momentum": (Way(again=12, why="g, v and p, after their mean squares"),),
+    "distance over gradients": (WITH_DISTANCE,),
+    "dog": (WITH_DISTANCE,),
+    "dog, learning rate": (WITH_DISTANCE,),
+    "dowg": (WITH_DISTANCE,),
+    "fromage": (WITH_PARAMS,),
+    "lamb": (WITH_MOMENTS,),
+    "lars": (WITH_PARAMS,),
+    "novograd": (GRADIENT,),
+    "polyak_sgd": (GRADIENT,),
+    "dpsgd": (GRADIENT,),
+    "mechanize": (Way(again=12, why="g, p and the start, after inner products"),),
+    "momo": (Way(again=8, why="m and p, after inner products"),),
+    "momo, adapted": (Way(again=8, why="m and p, after inner products"),),
+    "momo_adam": (Way(again=12, why="m, v and p, after inner products"),),
+    "momo_adam, adapted": (Way(again=12, why="m, v and p, after inner products"),),
+    "muon": (PRODUCTS,),
+    "lbfgs": (PRODUCTS,),
+    "sophia": (Way("between", "least", -4, "h stands still"),),
+    "sophia, as in the paper": (Way("between", "least", -4, "h stands still"),),
+}
+
+
+def wrapped(lib: Any) -> Any:
+    """Make what the wrappers are put around."""
+    return lib.adamw(RATE, weight_decay=0.01)
+
+
+def clipped(clip: str, *settings: float) -> Callable[[Any], Any]:
+    """Make AdamW after a bound on the gradient."""
+    return lambda lib: lib.chain(getattr(lib, clip)(*settings), wrapped(lib))
+
+
+WRAPPERS = (
+    Case(
+        "MultiSteps(adamw, 4)",
+        lambda lib: lib.MultiSteps(wrapped(lib), 4),
+        ways=WAYS["accumulate"],
+    ),
+    Case(
+        "lookahead(adam, 5)",
+        lambda lib: lib.lookahead(lib.adam(RATE), 5, 0.5),
+        ways=WAYS["lookahead, adam"],
+        paired=True,
+    ),
+    Case(
+        "apply_if_finite(adamw)",
+        lambda lib: lib.apply_if_finite(wrapped(lib), 3),
+        ways=WAYS["apply_if_finite"],
+    ),
+    Case(
+        "conditionally_mask(adamw)",
+        lambda lib: lib.conditionally_mask(wrapped(lib), lambda step: step % 2 == 0),
+        ways=(Way("masking", "least", -28, "all stands still"), Way("step", "most")),
+    ),
+    Case(
+        "clip_by_global_norm, adamw",
+        clipped("clip_by_global_norm", 1.0),
+        ways=(GRADIENT,),
+    ),
+    Case(
+        "clip_by_block_rms, adamw", clipped("clip_by_block_rms", 1.0), ways=(GRADIENT,)
+    ),
+    Case("clip, adamw", clipped("clip", 1.0)),
+    Case("zero_nans, adamw", clipped("zero_nans")),
+    Case(
+        "inject_hyperparams(adamw)",
+        lambda lib: lib.inject_hyperparams(lib.adamw)(learning_rate=RATE),
+    ),
+    Case(
+        "masked(adamw)",
+        lambda lib: lib.masked(wrapped(lib), mask={"w": True}),
+    ),
+    Case("partition(adamw)", lambda lib: lib.partition({"all": wrapped(lib)}, "all")),
+    Case("ema, sgd", lambda lib: lib.chain(lib.ema(0.9), lib.sgd(RATE))),
+    Case("trace, sgd", lambda lib: lib.chain(lib.trace(0.9), lib.sgd(RATE))),
+    Case("scheduled adamw", lambda lib: lib.adamw(lib.cosine_decay_schedule(RATE, 99))),
+    Case("flatten(adamw)", lambda lib: lib.flatten(wrapped(lib))),
+    Case(
+        "reduce_on_plateau, adamw",
+        lambda lib: lib.chain(wrapped(lib), lib.contrib.reduce_on_plateau()),
+        needs=("value",),
+    ),
+)
+
+
+def cases() -> dict[str, Case]:
+    """Return what there is to audit, by name."""
+    theirs = optax_rows()
+    found = [_case(row, theirs[row.name]) for row in catalogue()]
+    return {case.name: case for case in (*found, *WRAPPERS)}
+
+
+def _case(row: Any, twin: Any) -> Case:
+    def build(lib: Any) -> Any:
+        return (twin if lib.__name__ == "optax" else row).build()
+
+    ways = WAYS.get(row.name, (Way(),))
+    paired = row.name.startswith("lookahead")
+    return Case(row.name, build, len(row.shape) > 1, row.needs, ways, paired)
+
+
+def absent(error: Exception) -> bool:
+    """Whether an error says that a library does not have a thing."""
+    return isinstance(error, Missing | TypeError | AttributeError)

@@ -1,0 +1,164 @@
+"""Compile one step for a target, and read off what it does."""
+
+import math
+import time
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Var
+
+from audit.cases import Case, Way
+from audit.hlo import parse
+from audit.moved import Cost, Work, cost_of
+from audit.targets import Target
+
+
+class Passage(NamedTuple):
+    """What one way through a step moves."""
+
+    label: str
+    read: float
+    """Bytes per parameter."""
+    written: float
+    kernels: float
+    floor: float
+    """The fewest bytes per parameter that can be read and written."""
+    bound: bool
+    """Whether the floor can be reached."""
+    why: str
+
+    @property
+    def moved(self) -> float:
+        """Bytes per parameter read and written."""
+        return self.read + self.written
+
+    @property
+    def ratio(self) -> float:
+        """How many times the floor is moved."""
+        return self.moved / self.floor
+
+
+class Figures(NamedTuple):
+    """What one library's step does on one target."""
+
+    passages: tuple[Passage, ...]
+    paths: tuple[float, ...]
+    """Bytes per parameter on every way through the conditionals."""
+    temporary: float
+    """Bytes per parameter of scratch memory."""
+    loops: int
+    open: int
+    """Those whose number of rounds is not known: they are run once, or not at all."""
+    trace: float
+    """Seconds."""
+    lower: float
+    compile: float
+
+
+def figures(case: Case, library: ModuleType, target: Target, size: int) -> Figures:
+    """Compile a library's step of a case, and return its figures."""
+    shape = (math.isqrt(size),) * 2 if case.matrix else (size,)
+    step, arguments = _step(case, library, _struct(shape, target))
+    jax.clear_caches()
+    clock = [time.perf_counter()]
+    traced = jax.jit(step, donate_argnums=(1, 2)).trace(*arguments)
+    clock.append(time.perf_counter())
+    lowered = traced.lower()
+    clock.append(time.perf_counter())
+    compiled = lowered.compile(target.options or None)
+    clock.append(time.perf_counter())
+    count = math.prod(shape)
+    cost = cost_of(parse(compiled.as_text()))
+    once = floor(traced, arguments) / count
+    memory = compiled.memory_analysis()
+    return Figures(
+        tuple(_passage(way, _picked(cost, way), once, count) for way in case.ways),
+        tuple(round(work.moved / count, 3) for work in cost.paths()),
+        getattr(memory, "temp_size_in_bytes", math.nan) / count,
+        cost.loops,
+        cost.open,
+        *(after - before for before, after in pairwise(clock)),
+    )
+
+
+def _picked(cost: Cost, way: Way) -> Work:
+    if way.pick in {"least", "most"} or not cost.maybe:
+        return cost.most if way.pick in {"most", "greater loop"} else cost.least
+    return cost.one_loop(min if way.pick == "lesser loop" else max)
+
+
+def _passage(way: Way, work: Work, once: float, count: int) -> Passage:
+    read, written = work.read / count, work.written / count
+    least = once + way.again
+    return Passage(way.label, read, written, work.kernels, least, way.bound, way.why)
+
+
+def _step(case: Case, library: ModuleType, leaf: Any) -> tuple[Any, tuple[Any, ...]]:
+    tx = case.build(library)
+    grads = params = {"w": leaf}
+    if case.paired and library.__name__ == "optax":
+        params = library.LookaheadParams(params, params)
+    state = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=leaf.sharding),
+        jax.eval_shape(tx.init, params),
+    )
+    extra = {name: _struct((), leaf) for name in case.needs if name != "obj_fn"}
+    functions = {"obj_fn": _bowl} if "obj_fn" in case.needs else {}
+
+    def step(grads: Any, params: Any, state: Any, extra: Any) -> tuple[Any, Any]:
+        updates, state = tx.update(grads, state, params, **extra, **functions)
+        return library.apply_updates(params, updates), state
+
+    return step, (grads, params, state, extra)
+
+
+def _bowl(params: Any) -> jax.Array:
+    return 0.5 * sum(jnp.sum(x * x) for x in jax.tree.leaves(params))
+
+
+def _struct(shape: tuple[int, ...], like: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=like.sharding)
+
+
+def floor(traced: Any, arguments: tuple[Any, ...]) -> float:
+    """Return the bytes of all arrays that a step needs, and of all that it changes.
+
+    Parameters and state come back in the order in which they were given.
+    """
+    jaxpr = traced.jaxpr.jaxpr
+    needed = {id(v) for equation in jaxpr.eqns for v in equation.invars}
+    grads, *moving = (len(jax.tree.leaves(argument)) for argument in arguments[:3])
+    carried = jaxpr.invars[grads : grads + sum(moving)]
+    pairs = zip(carried, _origins(jaxpr, jaxpr.outvars), strict=True)
+    changed = [old for old, new in pairs if new is not old]
+    used = [v for v in jaxpr.invars if id(v) in needed]
+    return sum(_nbytes(v.aval) for v in (*used, *changed))
+
+
+def _origins(jaxpr: Any, wanted: Any) -> list[Any]:
+    """Return for values of a jaxpr the arguments that they are, if they are any.
+
+    A function that is called may hand an argument back as it is.
+    """
+    origin = {v: v for v in jaxpr.invars}
+    for equation in jaxpr.eqns:
+        inner = equation.params.get("jaxpr")
+        if not hasattr(inner, "jaxpr"):
+            continue
+        outer = dict(zip(inner.jaxpr.invars, equation.invars, strict=True))
+        handed = _origins(inner.jaxpr, inner.jaxpr.outvars)
+        for result, source in zip(equation.outvars, handed, strict=True):
+            if (
+                isinstance(source, Var)
+                and source in outer
+                and isinstance(outer[source], Var)
+            ):
+                origin[result] = origin.get(outer[source])
+    return [origin.get(v) if isinstance(v, Var) else None for v in wanted]
+
+
+def _nbytes(aval: Any) -> int:
+    return math.prod(aval.shape) * aval.dtype.itemsize

@@ -1,0 +1,353 @@
+"""The audit of traffic: it counts what a compiled program moves, and says so."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import gradtx
+
+ROOT = Path(__file__).parents[2]
+
+ADDS = """
+HloModule adds, is_scheduled=true
+
+%both (p.0: f32[100], p.1: f32[100]) -> (f32[100], bf16[100]) {
+  %p.0 = f32[100]{0} parameter(0)
+  %p.1 = f32[100]{0} parameter(1)
+  %sum = f32[100]{0} add(f32[100]{0} %p.0, f32[100]{0} %p.1), metadata={op_name="a(b)"}
+  %less = bf16[100]{0} convert(%sum)
+  ROOT %t = (f32[100]{0}, bf16[100]{0}) tuple(%sum, %less)
+}
+
+ENTRY %main (a: f32[100], b: f32[100]) -> (f32[100], /*index=1*/bf16[100]) {
+  %a = f32[100]{0} parameter(0)
+  %b = f32[100]{0} parameter(1)
+  ROOT %f = (f32[100]{0}, /*index=1*/bf16[100]{0}) fusion(%a, %b), calls=%both
+}
+"""
+
+BRANCHES = """
+HloModule branches
+
+%idle (x.0: (f32[100])) -> f32[100] {
+  %x.0 = (f32[100]{0}) parameter(0)
+  ROOT %out.0 = f32[100]{0} get-tuple-element(%x.0), index=0
+}
+
+%busy (x.1: (f32[100])) -> f32[100] {
+  %x.1 = (f32[100]{0}) parameter(0)
+  %in.1 = f32[100]{0} get-tuple-element(%x.1), index=0
+  ROOT %out.1 = f32[100]{0} negate(%in.1)
+}
+
+ENTRY %main (q: pred[], a: f32[100]) -> f32[100] {
+  %q = pred[] parameter(0)
+  %a = f32[100]{0} parameter(1)
+  %given = (f32[100]{0}) tuple(%a)
+  %first = f32[100]{0} conditional(%q, %given, %given), HOW
+  %again = (f32[100]{0}) tuple(%first)
+  %second = f32[100]{0} conditional(%q, %again, %again), HOW
+  ROOT %c = f32[100]{0} copy(%second)
+}
+"""
+
+LOOP = """
+HloModule loop
+
+%body (s: (s32[], f32[10,100])) -> (s32[], f32[10,100]) {
+  %s = (s32[], f32[10,100]{1,0}) parameter(0)
+  %i = s32[] get-tuple-element(%s), index=0
+  %m = f32[10,100]{1,0} get-tuple-element(%s), index=1
+  %zero = s32[] constant(0)
+  %row = f32[1,100]{1,0} dynamic-slice(%m, %i, %zero), dynamic_slice_sizes={1,100}
+  %new = f32[10,100]{1,0} dynamic-update-slice(%m, %row, %i, %zero)
+  ROOT %t = (s32[], f32[10,100]{1,0}) tuple(%i, %new)
+}
+
+%more (s: (s32[], f32[10,100])) -> pred[] {
+  %s = (s32[], f32[10,100]{1,0}) parameter(0)
+  ROOT %yes = pred[] constant(true)
+}
+
+ENTRY %main (s: (s32[], f32[10,100])) -> (s32[], f32[10,100]) {
+  %s = (s32[], f32[10,100]{1,0}) parameter(0)
+  ROOT %w = (s32[], f32[10,100]{1,0}) while(%s), condition=%more, body=%body, TRIPS
+}
+"""
+
+SLICES = """
+HloModule slices
+
+%row (m: f32[10,100], new: f32[100], i: s32[]) -> f32[10,100] {
+  %m = f32[10,100]{1,0} parameter(0)
+  %new = f32[100]{0} parameter(1)
+  %i = s32[] parameter(2)
+  %zero = s32[] constant(0)
+  %old = f32[1,100]{1,0} dynamic-slice(%m, %i, %zero), dynamic_slice_sizes={1,100}
+  %flat = f32[100]{0} bitcast(%old)
+  %sum = f32[100]{0} add(%flat, %new)
+  %back = f32[1,100]{1,0} bitcast(%sum)
+  ROOT %put = f32[10,100]{1,0} dynamic-update-slice(%m, %back, %i, %zero)
+}
+
+ENTRY %main (m: f32[10,100], new: f32[100], i: s32[]) -> f32[10,100] {
+  %m = f32[10,100]{1,0} parameter(0)
+  %new = f32[100]{0} parameter(1)
+  %i = s32[] parameter(2)
+  ROOT %f = f32[10,100]{1,0} fusion(%m, %new, %i), kind=kLoop, calls=%row
+}
+"""
+
+NEAR = """
+HloModule near
+
+ENTRY %main (a: f32[1024]) -> f32[1024] {
+  %a = f32[1024]{0:T(1024)} parameter(0)
+  %go = (f32[1024]{0:T(1024)S(1)}, f32[1024]{0:T(1024)}, u32[]{:S(2)}) copy-start(%a)
+  %near = f32[1024]{0:T(1024)S(1)} copy-done(%go)
+  %n = f32[1024]{0:T(1024)S(1)} negate(%near)
+  %e = f32[1024]{0:T(1024)S(1)} exponential(%n)
+  ROOT %out = f32[1024]{0:T(1024)} add(%e, %near)
+}
+"""
+
+
+@pytest.fixture
+def part(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import a module of the benchmarks as their scripts do."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module
+
+
+@pytest.fixture
+def cost(part: Any) -> Any:
+    """Return the cost of a program's text."""
+    return lambda text: part("audit.moved").cost_of(part("audit.hlo").parse(text))
+
+
+def test_a_fusion_moves_its_operands_and_results(cost: Any) -> None:
+    """What happens inside a fusion stays out of memory, and it is one kernel."""
+    assert cost(ADDS).least == (800, 400 + 200, 1)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "branch_computations={%idle, %busy}",
+        "true_computation=%busy, false_computation=%idle",
+    ],
+)
+def test_branches_are_counted_apart(cost: Any, how: str) -> None:
+    """Of a conditional each branch is a way of its own; the rest is always done."""
+    found = cost(BRANCHES.replace("HOW", how))
+    assert found.always == (400, 400, 1)
+    assert found.least == (400, 400, 1)
+    assert found.most == (1200, 1200, 3)
+    assert found.paths() == [(400, 400, 1), (800, 800, 2), (1200, 1200, 3)]
+
+
+def test_the_ways_of_many_conditionals_are_not_all_written_out(cost: Any) -> None:
+    """Of more ways than one can look at, the first and the last are returned."""
+    line = "  %second = f32[100]{0} conditional(%q, %again, %again), HOW\n"
+    more = "".join(line.replace("second", f"n{i}") for i in range(20))
+    text = BRANCHES.replace(line, line + more)
+    found = cost(text.replace("HOW", "branch_computations={%idle, %busy}"))
+    assert found.paths() == [(400, 400, 1), (400 * 23, 400 * 23, 23)]
+
+
+def test_a_loop_counts_with_all_its_rounds(cost: Any) -> None:
+    """A body's slices are read and written once a round."""
+    known = 'backend_config={"known_trip_count":{"n":"7"}}'
+    found = cost(LOOP.replace("TRIPS", known))
+    # The indices are two numbers of 4 bytes in either instruction.
+    assert found.least == (7 * (400 + 8 + 400 + 8), 7 * (400 + 400), 14)
+    assert (found.loops, found.open) == (1, 0)
+
+
+def test_a_loop_of_unknown_rounds_may_be_left_out(cost: Any) -> None:
+    """Such a loop runs once or not at all; of two, just one may be asked for."""
+    once, row = (400 + 8 + 400 + 8, 400 + 400, 2), LOOP.replace(", TRIPS", "")
+    found = cost(row)
+    assert (found.loops, found.open) == (1, 1)
+    assert (found.least, found.most) == ((0, 0, 0), once)
+    small = "%two = (s32[], f32[10,100]) while(%s), condition=%more, body=%small\n"
+    more = row.replace("  ROOT %w", f"  {small}  ROOT %w").replace(
+        "%body (s",
+        """%small (s: (s32[], f32[10,100])) -> (s32[], f32[10,100]) {
+  %s = (s32[], f32[10,100]{1,0}) parameter(0)
+  %i = s32[] get-tuple-element(%s), index=0
+  %j = s32[] negate(%i)
+  %m = f32[10,100]{1,0} get-tuple-element(%s), index=1
+  ROOT %t = (s32[], f32[10,100]{1,0}) tuple(%j, %m)
+}
+
+%body (s""",
+    )
+    found = cost(more)
+    assert found.one_loop(min) == (4, 4, 1)
+    assert found.one_loop(max) == once
+    assert len(found.paths()) == 4
+
+
+def test_a_fusion_reads_only_the_slice_it_takes(cost: Any) -> None:
+    """A row that is taken and put back in place moves a row, not the matrix."""
+    assert cost(SLICES).least == (400 + 400 + 4, 400, 1)
+
+
+def test_only_main_memory_counts(cost: Any) -> None:
+    """What lies in a scratchpad costs nothing but the way there and back."""
+    assert cost(NEAR).least == (4096, 4096, 4)
+
+
+def test_a_text_without_an_entry_is_refused(part: Any) -> None:
+    """What is not a compiled program is refused with a sentence."""
+    with pytest.raises(ValueError, match="no ENTRY computation"):
+        part("audit.hlo").parse("module @jit_f {}")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits"),
+    [("pred", 8), ("bf16", 16), ("f8e4m3fn", 8), ("s4", 4), ("c64", 64), ("token", 0)],
+)
+def test_widths(part: Any, dtype: str, bits: int) -> None:
+    """A type's name says how many bits its numbers take."""
+    assert part("audit.hlo").bits(dtype) == bits
+
+
+@pytest.mark.parametrize("wrap", [lambda tx: tx, gradtx.apply_if_finite])
+def test_the_count_is_the_compilers_own(cost: Any, wrap: Any) -> None:
+    """The way that moves most is what XLA's own analysis counts."""
+    inner = gradtx.adam(1e-3)
+    tx = wrap(inner) if wrap is not gradtx.apply_if_finite else wrap(inner, 3)
+    p = jax.ShapeDtypeStruct((1000,), jnp.float32)
+
+    def step(g: Any, p: Any, state: Any) -> Any:
+        u, state = tx.update(g, state, p)
+        return gradtx.apply_updates(p, u), state
+
+    jitted = jax.jit(step, donate_argnums=(1, 2))
+    compiled = jitted.lower(p, p, jax.eval_shape(tx.init, p)).compile()
+    theirs = compiled.cost_analysis()["bytes accessed"]
+    assert cost(compiled.as_text()).most.moved == pytest.approx(theirs, rel=0.02)
+
+
+def test_floors_follow_from_the_arrays(part: Any) -> None:
+    """Each array that is needed is read once, each that changes is written once."""
+    cases, compiling = part("audit.cases"), part("audit.compiling")
+    target, known = part("audit.targets").load("cpu"), cases.cases()
+    expected = {
+        "sgd": 12,
+        "adamw": 28,
+        "amsgrad": 36,
+        "adan": 44,
+        "lamb": 40,
+        "novograd": 24,
+        "dog": 24,  # the start is read and stays
+        "clip_by_global_norm, adamw": 32,
+    }
+    for name, floor in expected.items():
+        found = compiling.figures(known[name], gradtx, target, 1 << 12)
+        (passage,) = found.passages
+        assert passage.floor == pytest.approx(floor, abs=0.05), name
+        assert passage.moved >= 0.99 * floor, name
+    for name, floors in {
+        "MultiSteps(adamw, 4)": (12, 36),
+        "lookahead(adam, 5)": (28, 36),
+    }.items():
+        found = compiling.figures(known[name], gradtx, target, 1 << 12)
+        assert [p.floor for p in found.passages] == pytest.approx(floors, abs=0.05)
+
+
+def test_optax_is_audited_with_the_same_rows(part: Any) -> None:
+    """The rows made a second time are optax's, and what it lacks refuses."""
+    cases = part("audit.cases").cases()
+    params = {"w": jnp.ones(3)}
+    state = cases["adamw"].build(optax).init(params)
+    assert type(state[0]) is optax.ScaleByAdamState
+    ours = cases["adamw"].build(gradtx).init(params)
+    assert type(ours[0]) is gradtx.ScaleByAdamState
+    with pytest.raises(part("audit.optax_twin").Missing, match="accumulate"):
+        cases["accumulate"].build(optax)
+    assert importlib.import_module("gradtx") is gradtx, "the module is back in place"
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run the script as its user does."""
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(  # noqa: S603
+        [sys.executable, ROOT / "benchmarks" / "traffic.py", *options],
+        env={**os.environ, "PYTHONPATH": paths, "XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_small_run_leaves_its_figures(tmp_path: Path) -> None:
+    """A run writes tables, a picture, and figures that agree with each other."""
+    done = run(
+        *("--target", "cpu", "--rows", "sgd", "lookahead, r*", "--size", "4096"),
+        *("--out", str(tmp_path)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ways within 2% of their floor" in done.stdout
+    assert (tmp_path / "traffic.png").stat().st_size > 10_000
+    assert "| sgd" in (tmp_path / "tables.md").read_text()
+    record = json.loads((tmp_path / "traffic.json").read_text())
+    assert record["versions"]["cpu"].startswith("jaxlib ")
+    sgd, lookahead = record["rows"]
+    assert (sgd["name"], lookahead["name"]) == ("sgd", "lookahead, reset")
+    (passage,) = sgd["gradtx"]["passages"]
+    assert passage["read"] == pytest.approx(8, abs=0.05)
+    assert passage["written"] == pytest.approx(4, abs=0.05)
+    assert passage["ratio"] == pytest.approx(1, abs=0.02)
+    assert sgd["optax"]["passages"][0]["floor"] == passage["floor"]
+    assert min(sgd["gradtx"][stage] for stage in ("trace", "lower", "compile")) > 0
+    labels = [p["label"] for p in lookahead["gradtx"]["passages"]]
+    assert labels == ["exploring", "synchronising"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--target", "cpu,npu", "npu is not among cpu, tpu, cuda"),
+        ("--target", "", "nothing is not among cpu, tpu, cuda"),
+        ("--rows", "adamsky", "'adamsky' is none of 'sgd', 'momentum'"),
+        ("--size", "1.5", "must be a whole number of at least 1, got '1.5'"),
+        ("--out", str(Path(__file__)), "cannot write there"),
+    ],
+)
+def test_a_wrong_option_is_refused(
+    part: Any, capsys: pytest.CaptureFixture[str], option: str, value: str, words: str
+) -> None:
+    """A wrong option ends the script with status 2 and a sentence that names it."""
+    with pytest.raises(SystemExit) as stop:
+        part("traffic").parse([option, value], part("audit.cases").cases())
+    assert stop.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"argument {option}" in said
+    assert words in said
+
+
+def test_a_compiler_that_is_not_there_is_told(
+    part: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a target's compiler the script says how to install it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    targets = part("audit.targets")
+    for name, package in {"tpu": "libtpu", "cuda": r"jax\[cuda13\]"}.items():
+        with pytest.raises(targets.Absent, match=f"pip install '{package}'"):
+            targets.load(name)
+    with pytest.raises(SystemExit) as stop:
+        part("traffic")._loaded(["tpu"], part("rich.console").Console())  # noqa: SLF001
+    assert stop.value.code == 1
+    assert "--target tpu" in capsys.readouterr().out
