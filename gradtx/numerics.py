@@ -103,7 +103,7 @@ def debias(x: jax.Array, decay: Scalar, count: Count) -> jax.Array:
     return x / one_minus_power(decay, count, real(x.dtype))
 
 
-def mix(old: jax.Array, new: jax.Array | float, decay: Scalar) -> jax.Array:
+def mix(old: jax.Array, new: jax.Array, decay: Scalar) -> jax.Array:
     """Return (1 - decay)·new + decay·old, one step of a running mean."""
     # Compilers join the first product with the sum, which then rounds once: in this
     # order it rounds as in optax, whose states are continued bit for bit.
@@ -112,9 +112,9 @@ def mix(old: jax.Array, new: jax.Array | float, decay: Scalar) -> jax.Array:
 
 def mix_squares(old: jax.Array, x: jax.Array, decay: Scalar) -> jax.Array:
     """Return one step of a running mean of |x|², each bounded as in :func:`abs_sq`."""
-    # The bound is put on the sum: put on the square it would part what is rounded once.
-    bound = mix(old, largest_square(old.dtype), decay)
-    return jnp.minimum(mix(old, square(x), decay), bound)
+    # `old` is below the bound. That it is put on both keeps the products alike, so that
+    # compilers choose the one to join with the sum as they do without any bound.
+    return mix(jnp.minimum(old, largest_square(old.dtype)), abs_sq(x), decay)
 
 
 def add_squares(old: jax.Array, x: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 from gradtx import checks
 from gradtx.base import GradientTransformation, transformation
 from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import abs_sq, debias, mix, ratio, sqrt
+from gradtx.numerics import debias, mix, mix_squares, ratio, sqrt
 from gradtx.optimizers.adam import nesterov_mean
 from gradtx.typing import (
     Count,
@@ -74,7 +74,7 @@ def scale_by_belief(
         g: jax.Array, m: jax.Array, s: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
         m = mix(m, g, b1)
-        s = mix(s, abs_sq(g - m), b2) + eps_root
+        s = mix_squares(s, g - m, b2) + eps_root
         mean = nesterov_mean(g, m, b1, t) if nesterov else debias(m, b1, t)
         return ratio(mean, sqrt(debias(s, b2, t)) + eps), m, s
 
