@@ -3,6 +3,7 @@
 # The rooms that are reached by their own name
 from gradtx import (
     assignment as assignment,
+    codecs as codecs,
     contrib as contrib,
     like as like,
     linalg as linalg,
@@ -127,6 +128,8 @@ from gradtx.optimizers import (
     adamax as adamax,
     adamaxw as adamaxw,
     adamw as adamw,
+    adamw4bit as adamw4bit,
+    adamw8bit as adamw8bit,
     adan as adan,
     ademamix as ademamix,
     adopt as adopt,
@@ -144,6 +147,7 @@ from gradtx.optimizers import (
     lars as lars,
     lbfgs as lbfgs,
     lion as lion,
+    lion8bit as lion8bit,
     madgrad as madgrad,
     momo as momo,
     momo_adam as momo_adam,
@@ -326,6 +330,7 @@ from gradtx.typing import (
 # Wrappers: transformations in, transformation out
 from gradtx.wrappers import (
     ApplyIfFiniteState as ApplyIfFiniteState,
+    CompensationState as CompensationState,
     ConditionallyMaskState as ConditionallyMaskState,
     ConditionallyTransformState as ConditionallyTransformState,
     ConditionFn as ConditionFn,
@@ -335,6 +340,7 @@ from gradtx.wrappers import (
     LookaheadSlowState as LookaheadSlowState,
     LookaheadState as LookaheadState,
     MaskedState as MaskedState,
+    MasterWeightsState as MasterWeightsState,
     MechanicState as MechanicState,
     MonitorState as MonitorState,
     MultiSteps as MultiSteps,
@@ -342,6 +348,7 @@ from gradtx.wrappers import (
     MultiTransformState as MultiTransformState,
     NormalizeState as NormalizeState,
     PartitionState as PartitionState,
+    QuantizedState as QuantizedState,
     ReduceLROnPlateauState as ReduceLROnPlateauState,
     SAMState as SAMState,
     ScheduleFreeState as ScheduleFreeState,
@@ -349,6 +356,7 @@ from gradtx.wrappers import (
     SnapshotState as SnapshotState,
     SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays,
     SplitRealAndImaginaryState as SplitRealAndImaginaryState,
+    StochasticRoundingState as StochasticRoundingState,
     accumulate as accumulate,
     apply_if_finite as apply_if_finite,
     chain as chain,
@@ -369,6 +377,7 @@ from gradtx.wrappers import (
     named_chain as named_chain,
     normalize as normalize,
     partition as partition,
+    quantize_state as quantize_state,
     reduce_on_plateau as reduce_on_plateau,
     sam as sam,
     schedule_free as schedule_free,
@@ -378,4 +387,7 @@ from gradtx.wrappers import (
     skip_not_finite as skip_not_finite,
     snapshot as snapshot,
     split_real_and_imaginary as split_real_and_imaginary,
+    with_compensation as with_compensation,
+    with_master_weights as with_master_weights,
+    with_stochastic_rounding as with_stochastic_rounding,
 )

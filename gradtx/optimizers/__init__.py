@@ -95,6 +95,11 @@ from gradtx.optimizers.lion import (
     scale_by_lion as scale_by_lion,
     sign_momentum as sign_momentum,
 )
+from gradtx.optimizers.low_bit import (
+    adamw4bit as adamw4bit,
+    adamw8bit as adamw8bit,
+    lion8bit as lion8bit,
+)
 from gradtx.optimizers.madgrad import (
     MadgradState as MadgradState,
     madgrad as madgrad,

@@ -8,6 +8,9 @@ The same key may be given in four forms, from the shortest to the surest:
 - ``"0/count"`` (``"/count"`` at the root): the path from the root;
 - ``(0, "count")``: the path again, for keys that have a "/" of their own.
 
+Arrays that a state keeps in few bits are read on their way out, and put into as few on
+their way in.
+
 A path is never ambiguous. A string with "/" in it is looked for as a name first.
 """
 
@@ -15,6 +18,9 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
+from gradtx import codecs
 from gradtx.tree import keys
 from gradtx.tree.keys import Path
 from gradtx.typing import PyTree
@@ -40,9 +46,10 @@ def get_all_with_path(
     found = [(path, x) for path, x in everything if keys.is_named(key, path, x)]
     if not found and keys.is_path(key):
         found = [(path, x) for path, x in everything if keys.is_at(key, path)]
+    read = [(path, codecs.decoded(x)) for path, x in found]
     if filtering is None:
-        return found
-    return [(path, x) for path, x in found if filtering(path, x)]
+        return read
+    return [(path, x) for path, x in read if filtering(path, x)]
 
 
 def _everything(path: Path, node: PyTree) -> Found:
@@ -111,7 +118,7 @@ def set(  # noqa: A001
 
 def _replaced(path: Path, node: PyTree, targets: dict[Path, Any]) -> PyTree:
     if path in targets:
-        return targets[path]
+        return _encoded_like(node, targets[path])
     within = [p for p in targets if p[: len(path)] == path]
     if not within:
         return node
@@ -119,6 +126,14 @@ def _replaced(path: Path, node: PyTree, targets: dict[Path, Any]) -> PyTree:
     return treedef.unflatten(
         [_replaced((*path, key), child, targets) for key, child in found]
     )
+
+
+def _encoded_like(node: PyTree, value: PyTree) -> PyTree:
+    """Encode what takes the place of encoded arrays, if it is a tree like theirs."""
+    same = jax.tree.structure(node, is_leaf=codecs.is_encoded)
+    if jax.tree.structure(value, is_leaf=codecs.is_encoded) != same:
+        return value
+    return codecs.encoded_like(node, value)
 
 
 def _several(key: Any, found: Found) -> str:

@@ -57,6 +57,10 @@ from gradtx.wrappers.plateau import (
     ReduceLROnPlateauState as ReduceLROnPlateauState,
     reduce_on_plateau as reduce_on_plateau,
 )
+from gradtx.wrappers.quantize import (
+    QuantizedState as QuantizedState,
+    quantize_state as quantize_state,
+)
 from gradtx.wrappers.sam import (
     NormalizeState as NormalizeState,
     SAMState as SAMState,
@@ -76,4 +80,12 @@ from gradtx.wrappers.split_complex import (
     SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays,
     SplitRealAndImaginaryState as SplitRealAndImaginaryState,
     split_real_and_imaginary as split_real_and_imaginary,
+)
+from gradtx.wrappers.weights import (
+    CompensationState as CompensationState,
+    MasterWeightsState as MasterWeightsState,
+    StochasticRoundingState as StochasticRoundingState,
+    with_compensation as with_compensation,
+    with_master_weights as with_master_weights,
+    with_stochastic_rounding as with_stochastic_rounding,
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from gradtx.codecs import decoded
 from gradtx.tree import masks
 from gradtx.typing import OptState, Params, PyTree
 
@@ -20,12 +21,69 @@ def eval_params(state: OptState, params: Params) -> Params:
     Args:
       state: the state of any transformation.
       params: the current parameters.
+
+    Raises:
+      ValueError: if the averaged weights are not of such parameters.
     """
-    found = plain(params)
-    for node in jax.tree.leaves(plain(state), is_leaf=_averages):
-        if _averages(node):
-            found = node.averaged_params(found)
-    return held_like(params, found)
+    return held_like(params, averaged(plain(state), plain(params), _averages, _ask))
+
+
+def averaged(
+    state: OptState,
+    params: Params,
+    is_node: Callable[[Any], bool],
+    average: Callable[[Any, Params], Params],
+) -> Params:
+    """Return what the averaging states within a state make of the parameters.
+
+    Args:
+      state: the state of any transformation.
+      params: the current parameters.
+      is_node: whether a part of the state is one that averages.
+      average: what it makes of the parameters.
+    """
+
+    def find(state: OptState, params: Params) -> Params:
+        nodes = jax.tree.leaves(state, is_leaf=lambda x: is_node(x) or _is_view(x))
+        for node in nodes:
+            if is_node(node):
+                params = _as_it_sees_them(partial(average, node), params)
+            elif _is_view(node):
+                params = _as_it_sees_them(partial(node.seen_by_inner, find), params)
+        return params
+
+    return find(state, params)
+
+
+def _as_it_sees_them(average: Callable[[Params], Params], params: Params) -> Params:
+    """Average the parameters as they are or, within ``flatten``, as one vector."""
+    flat, unpack = packed(params)
+    for seen, back in ((params, lambda x: x), (flat, unpack)):
+        try:
+            found = average(seen)
+        except (TypeError, ValueError):  # these are not the trees that it averages
+            continue
+        if _alike(found, seen):
+            return back(found)
+    raise checks.Misuse(
+        "eval_params: the averaged weights in the state are of other parameters: their "
+        "structure or their shapes are not those of `params`"
+    )
+
+
+def _alike(one: PyTree, other: PyTree) -> bool:
+    same = jax.tree.structure(one) == jax.tree.structure(other)
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=False)
+    return same and all(jnp.shape(x) == jnp.shape(y) for x, y in pairs)
+
+
+def _ask(node: Any, params: Params) -> Params:
+    return node.averaged_params(params)
+
+
+def _is_view(node: Any) -> bool:
+    """Whether a state is of a wrapper that shows the parameters in another form."""
+    return hasattr(node, "seen_by_inner")
 
 
 def plain(tree: PyTree) -> PyTree:

@@ -1,0 +1,88 @@
+"""Thresholds for rounding that is right on average, and rounding to few bits.
+
+The random numbers are hashes of the place in the array and of the number of the
+rounding: made where they are used, they take no memory, and an array that is spread
+over devices is given the same as one that is not.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.typing import DTypeLike
+
+_GOLDEN = 2654435769  # so that nothing starts at 0, which is its own hash
+
+
+def noise(shape: tuple[int, ...], seed: jax.Array, salt: jax.Array) -> jax.Array:
+    """Return uniform uint32 numbers, independent for all places, seeds and salts.
+
+    Args:
+      shape: the shape.
+      seed: a uint32 number, another one at every rounding.
+      salt: another, that tells apart arrays that share a seed.
+    """
+    place, stride = jnp.zeros(shape, jnp.uint32), 1
+    for axis in reversed(range(len(shape))):
+        index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+        place = place + index * jnp.uint32(stride % 2**32)
+        stride *= shape[axis]
+    return _hashed(place + _hashed(seed ^ _hashed(salt + jnp.uint32(_GOLDEN))))
+
+
+def _hashed(x: jax.Array) -> jax.Array:
+    """Mix the bits so that each of the 32 depends on all."""
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
+        x = (x ^ (x >> shift)) * jnp.uint32(factor)
+    return x
+
+
+def thresholds(shape: tuple[int, ...], seed: jax.Array, salt: jax.Array) -> jax.Array:
+    """Return :func:`noise` as float32 numbers in [0, 1)."""
+    return _share(noise(shape, seed, salt))
+
+
+def bits_of(x: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """Return the same 32 bits as another type."""
+    return jax.lax.bitcast_convert_type(x, dtype)
+
+
+def rounded(x: jax.Array, dtype: DTypeLike, bits: jax.Array | None = None) -> jax.Array:
+    """Return the float32 numbers that a narrower type has, next to those of ``x``.
+
+    A cast there and back would do for nearest rounding, if XLA did not leave it out.
+    At random, the neighbours above and below are taken with chances by which the mean
+    is x. What is exact stays; what is too large is left to the cast that follows.
+
+    Args:
+      x: float32 numbers.
+      dtype: a float type of 16 or 8 bits.
+      bits: uniform uint32 numbers, as of :func:`noise`, to round at random; None rounds
+        to nearest, and to even numbers between two.
+    """
+    x = jax.lax.stop_gradient(x)
+    if jnp.dtype(dtype) == jnp.bfloat16:  # which keeps the first bits of a float32
+        return _cut(x, bits)
+    info: Any = jnp.finfo(dtype)
+    # The distance of neighbours: by the octave, and the same in all below the least.
+    octave = bits_of(bits_of(x, jnp.int32) & 0x7F800000, jnp.float32)
+    step = jnp.maximum(octave, float(info.smallest_normal)) * 2.0**-info.nmant
+    steps = x / step
+    if bits is None:
+        return jnp.round(steps) * step
+    low = jnp.floor(steps)
+    return (low + (steps - low > _share(bits))) * step
+
+
+def _cut(x: jax.Array, bits: jax.Array | None) -> jax.Array:
+    """Add up to 2¹⁶ below the last bit that stays, and cut off the rest."""
+    whole = bits_of(x, jnp.uint32)
+    odd = (whole >> 16) & 1
+    raised = whole + (jnp.uint32(0x7FFF) + odd if bits is None else bits >> 16)
+    cut = bits_of(raised & jnp.uint32(0xFFFF0000), jnp.float32)
+    return jnp.where(jnp.isfinite(x), cut, x)
+
+
+def _share(bits: jax.Array) -> jax.Array:
+    return (bits >> 8).astype(jnp.float32) * 2.0**-24

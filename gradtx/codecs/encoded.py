@@ -1,0 +1,79 @@
+"""What a codec makes of an array: few bits, and how to read them."""
+
+from typing import Any
+
+import jax
+
+from gradtx.typing import PyTree
+
+_FIELDS = ("codes", "scales")
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Encoded:
+    """An array in few bits, as a tree of the arrays that it is kept in.
+
+    Attributes:
+      codes: the numbers in few bits. Those of whole bytes have the array's shape, so
+        that they are laid out over devices as the array is.
+      scales: the largest size in each block; None where there are no blocks.
+      codec: what reads them.
+      shape: the shape of the array.
+      dtype: the type of the array, float32 at least.
+    """
+
+    def __init__(
+        self, codes: Any, scales: Any, codec: Any, shape: tuple[int, ...], dtype: Any
+    ) -> None:
+        self.codes, self.scales = codes, scales
+        self.codec, self.shape, self.dtype = codec, shape, dtype
+
+    def decode(self) -> jax.Array:
+        """Return the array."""
+        return self.codec.decode(self)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that it takes."""
+        return sum(x.nbytes for x in jax.tree.leaves(self))
+
+    def __repr__(self) -> str:
+        return f"Encoded({self.codec!r}, shape={self.shape}, dtype={self.dtype})"
+
+    def tree_flatten_with_keys(self) -> tuple[Any, Any]:
+        """Return the arrays with their names, and what is fixed."""
+        keys = map(jax.tree_util.GetAttrKey, _FIELDS)
+        fixed = (self.codec, self.shape, self.dtype)
+        return tuple(zip(keys, (self.codes, self.scales), strict=True)), fixed
+
+    @classmethod
+    def tree_unflatten(cls, fixed: Any, arrays: Any) -> "Encoded":
+        """Put the parts together again."""
+        return cls(*arrays, *fixed)
+
+
+def is_encoded(x: Any) -> bool:
+    """Whether this is an array in few bits."""
+    return isinstance(x, Encoded)
+
+
+def decoded(tree: PyTree) -> PyTree:
+    """Return the tree with every encoded array read."""
+    return jax.tree.map(
+        lambda x: x.decode() if is_encoded(x) else x, tree, is_leaf=is_encoded
+    )
+
+
+def encoded_like(like: PyTree, tree: PyTree) -> PyTree:
+    """Return the tree with arrays encoded where another tree has them encoded.
+
+    Args:
+      like: a tree with encoded arrays.
+      tree: a tree of the same structure, of plain arrays or of encoded ones.
+    """
+    return jax.tree.map(
+        lambda old, x: old.codec.encode(x) if is_encoded(old) else x,
+        like,
+        decoded(tree),
+        is_leaf=is_encoded,
+    )

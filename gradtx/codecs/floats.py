@@ -1,0 +1,103 @@
+"""Floats of 16 and 8 bits."""
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import checks
+from gradtx.codecs.blocks import boxes
+from gradtx.codecs.dither import noise, rounded
+from gradtx.codecs.integers import checked
+from gradtx.codecs.value import Format, codec
+
+_KINDS = {"e4m3": jnp.float8_e4m3fn, "e5m2": jnp.float8_e5m2}
+_STALLS = (
+    "its steps are larger than those of the mean, which nearest rounding undoes: give "
+    'rounding="stochastic"'
+)
+
+
+@codec
+def bfloat16(rounding: str = "stochastic") -> Format:
+    """Keep the first 16 bits of a float32.
+
+        |x̃ - x| ≤ 2⁻⁷ |x|              for normal numbers; half of it when nearest
+
+    Stochastic rounding takes the neighbour below or above at random so that x̃ is x on
+    average, to 2⁻¹⁶ of their distance.
+
+    Args:
+      rounding: "stochastic" or "nearest".
+
+    Raises:
+      ValueError: for another rounding.
+    """
+    checked(1, rounding)
+
+    def pack(x: jax.Array, seed: jax.Array, salt: jax.Array) -> tuple[jax.Array, None]:
+        if rounding == "nearest":
+            return x.astype(jnp.bfloat16), None
+        x = rounded(x, jnp.bfloat16, noise(x.shape, seed, salt))
+        return x.astype(jnp.bfloat16), None
+
+    def unpack(codes: jax.Array, scales: None, shape: tuple[int, ...]) -> jax.Array:
+        del scales, shape
+        return codes.astype(jnp.float32)
+
+    return Format(pack, unpack, stalls=_STALLS if rounding == "nearest" else None)
+
+
+@codec
+def float8(
+    kind: str = "e4m3", block: int = 256, rounding: str = "stochastic"
+) -> Format:
+    """Keep a float of 8 bits for each number and a float32 for each block.
+
+        s = max |x| over the block,    x̃ = s · f / F
+        |x̃ - x| ≤ max(|x| / 2ᵐ, s · a / F)                half of it when nearest
+
+    f is a float8 number, m its mantissa bits, F the largest and a the least: of the
+    kind e4m3 m = 3, F = 448, a = 2⁻⁹; of e5m2 m = 2, F = 57344, a = 2⁻¹⁶. The largest
+    of a block, and 0, are kept exactly, and nothing but 0 becomes 0.
+
+    Args:
+      kind: "e4m3" or "e5m2": the bits of exponent and mantissa.
+      block: the least number of numbers that share a scale, as of
+        :func:`gradtx.codecs.int8`.
+      rounding: "stochastic" or "nearest".
+
+    Raises:
+      ValueError: if ``block`` is not a whole number of at least 1, or for another kind
+        or rounding.
+
+    Reference: Micikevicius et al., 2022, https://arxiv.org/abs/2209.05433
+    """
+    if kind not in _KINDS:
+        raise checks.Misuse(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
+    checked(block, rounding)
+    dtype = _KINDS[kind]
+    info = jnp.finfo(dtype)
+    top, least = float(info.max), float(info.smallest_subnormal)
+
+    def pack(
+        x: jax.Array, seed: jax.Array, salt: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        cut = boxes(x.shape, block)
+        z = cut.split(x)
+        largest = jnp.max(jnp.abs(z), axis=cut.axes, keepdims=True, initial=0.0)
+        y = z / jnp.where(largest == 0, 1, largest) * top
+        low = jnp.copysign(jnp.maximum(jnp.abs(y), least), y)
+        y = jnp.where(y == 0, 0, low)
+        if rounding == "stochastic":
+            y = rounded(y, dtype, noise(z.shape, seed, salt))
+        return cut.join(y.astype(dtype)), largest.reshape(cut.counts)
+
+    def unpack(
+        codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
+    ) -> jax.Array:
+        cut = boxes(shape, block)
+        f = cut.split(codes.astype(jnp.float32))
+        # Not left to the division, so that what is encoded again keeps its scale.
+        share = jnp.where(jnp.abs(f) == top, jnp.sign(f), f / top)
+        return cut.join(share * cut.over(scales))
+
+    return Format(pack, unpack, stalls=_STALLS if rounding == "nearest" else None)

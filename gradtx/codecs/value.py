@@ -1,0 +1,124 @@
+"""What a codec is: a pair of functions that remembers how it was made."""
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, NamedTuple, ParamSpec, Self
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import checks, numerics, values
+from gradtx.codecs.encoded import Encoded
+from gradtx.codecs.layout import placed
+from gradtx.typing import Count
+
+P = ParamSpec("P")
+
+
+class Format(NamedTuple):
+    """The working parts of a codec.
+
+    Args:
+      pack: from float32 numbers, a seed and a salt to codes and scales.
+      unpack: from codes, scales and the shape to float32 numbers.
+      unsigned: whether numbers below 0 are lost.
+      stalls: why a mean that moves by a thousandth a step would stand still or stop
+        early in this format; None where it follows.
+    """
+
+    pack: Callable[..., tuple[jax.Array, jax.Array | None]]
+    unpack: Callable[..., jax.Array]
+    unsigned: bool = False
+    stalls: str | None = None
+
+
+class Codec(values.Value):
+    """A pair of pure functions: from an array to fewer bits, and back.
+
+        encoded = codec.encode(x, seed)
+        x̃       = codec.decode(encoded)
+
+    It prints as it was written, equals what was made alike, hashes and pickles. No
+    gradient goes through what is encoded.
+    """
+
+    def __init__(self, recipe: values.Recipe) -> None:
+        self.recipe = recipe
+
+    @classmethod
+    def from_recipe(cls, recipe: values.Recipe) -> Self:
+        """Make the codec that ``recipe`` describes, when it is first used."""
+        return cls(recipe)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # Asked for at every call of a jitted function, for every array of the state.
+        return hash(self.recipe)
+
+    @property
+    def format(self) -> Format:
+        """The working parts."""
+        recipe: Any = self.recipe
+        return recipe.product
+
+    def encode(self, x: jax.Array, seed: Count = 0, salt: Count = 0) -> Encoded:
+        """Return the array in few bits.
+
+        Args:
+          x: an array of real floats. What is not finite in it spoils its block.
+          seed: what stochastic rounding draws its numbers by: a whole number, another
+            one for every rounding.
+          salt: another whole number, that tells apart arrays that share a seed.
+
+        Raises:
+          ValueError: if the array is not one of real floats.
+        """
+        x = jnp.asarray(x)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise checks.Misuse(f"only real floats are encoded, not {x.dtype}")
+        codes, scales = _packed(self, x, seed, salt)
+        return Encoded(codes, scales, self, x.shape, numerics.wide(x.dtype))
+
+    def decode(self, encoded: Encoded) -> jax.Array:
+        """Return the array, in float32 at least, to the error that the codec states."""
+        read = partial(_unpacked, self, encoded.shape, encoded.dtype)
+        # A stack of them, as vmap makes, knows the shape of one.
+        for _ in range(encoded.codes.ndim - max(len(encoded.shape), 1)):
+            read = jax.vmap(read)
+        return read(encoded.codes, encoded.scales)
+
+
+values.register(Codec)
+
+
+def codec(make: Callable[P, Format]) -> Callable[P, Codec]:
+    """Make a factory's codecs values; use it as a decorator on what makes a Format."""
+    return values.remembered(make, Codec)
+
+
+# Compiled apart, so that a loop that is not jitted compiles them once.
+@partial(jax.jit, static_argnums=0)
+def _packed(codec: Codec, x: jax.Array, seed: Count, salt: Count) -> Any:
+    def pack(x: jax.Array) -> Any:
+        flat = jax.lax.stop_gradient(x).astype(jnp.float32)
+        seeds = [jnp.asarray(s).astype(jnp.uint32) for s in (seed, salt)]
+        return codec.format.pack(jnp.atleast_1d(flat), *seeds)
+
+    return placed(pack, x)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _unpacked(
+    codec: Codec, shape: tuple[int, ...], dtype: Any, codes: Any, scales: Any
+) -> jax.Array:
+    def unpack(codes: jax.Array) -> jax.Array:
+        x = codec.format.unpack(codes, scales, shape or (1,))
+        return x.reshape(shape).astype(dtype) if not shape else x.astype(dtype)
+
+    return placed(unpack, codes)
