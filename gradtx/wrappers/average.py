@@ -1,13 +1,18 @@
 """Find the averaged weights that a state keeps, however deep they lie in it."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from gradtx import checks
 from gradtx.codecs import decoded
 from gradtx.tree import masks
 from gradtx.typing import OptState, Params, PyTree
+from gradtx.wrappers.flatten import packed
 
 
 def eval_params(state: OptState, params: Params) -> Params:
@@ -52,7 +57,7 @@ def averaged(
                 params = _as_it_sees_them(partial(node.seen_by_inner, find), params)
         return params
 
-    return find(state, params)
+    return find(decoded(state), params)
 
 
 def _as_it_sees_them(average: Callable[[Params], Params], params: Params) -> Params:

@@ -1,5 +1,6 @@
 """Show a transformation all leaves as one vector."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -35,8 +36,7 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
 
     def init(params: Params) -> OptState:
         checks.float_leaves(params, "the parameter")
-        arrays = [jnp.asarray(p) for p in jax.tree.leaves(params)]
-        return inner.init(_pack(arrays, [p.dtype for p in arrays]))
+        return inner.init(packed(params)[0])
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
@@ -57,6 +57,18 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
         return treedef.unflatten(moved), state
 
     return GradientTransformation(init, update)
+
+
+def packed(tree: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
+    """Return the leaves as ``inner`` sees them, and what lays them out again."""
+    leaves, treedef = jax.tree.flatten(tree)
+    arrays = [jnp.asarray(x) for x in leaves]
+    dtypes = [x.dtype for x in arrays]
+
+    def unpack(flat: PyTree) -> PyTree:
+        return treedef.unflatten(_unpack(flat, arrays, dtypes))
+
+    return _pack(arrays, dtypes), unpack
 
 
 def _pair(g: Any, p: Any) -> tuple[jax.Array, jax.Array] | None:

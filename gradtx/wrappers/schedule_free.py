@@ -22,7 +22,7 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
-from gradtx.wrappers.average import held_like, plain
+from gradtx.wrappers.average import averaged, held_like, plain
 from gradtx.wrappers.step import widest
 
 
@@ -149,18 +149,16 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
       params: the current parameters.
 
     Raises:
-      ValueError: if there is no such state in it.
+      ValueError: if there is no such state in it, or one of other parameters.
     """
-    nodes = jax.tree.leaves(plain(state), is_leaf=_is_schedule_free)
-    found = [node for node in nodes if _is_schedule_free(node)]
-    if not found:
+    state = plain(state)
+    nodes = jax.tree.leaves(state, is_leaf=_is_schedule_free)
+    if not any(map(_is_schedule_free, nodes)):
         raise checks.Misuse(
             "schedule_free_eval_params: the state holds none of schedule_free"
         )
-    average = plain(params)
-    for node in found:
-        average = _average(node, average)
-    return held_like(params, average)
+    found = averaged(state, plain(params), _is_schedule_free, _average)
+    return held_like(params, found)
 
 
 def _is_schedule_free(node: Any) -> bool:

@@ -1,5 +1,6 @@
 """Complex parameters as pairs of real ones."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +25,12 @@ class SplitRealAndImaginaryState(NamedTuple):
     """What :func:`split_real_and_imaginary` remembers."""
 
     inner_state: OptState
+
+    def seen_by_inner(
+        self, find: Callable[[OptState, Params], Params], params: Params
+    ) -> Params:
+        """Return what ``find`` finds in the inner state for the parts, joined."""
+        return _joined(find(self.inner_state, _split(params)))
 
 
 @transformation

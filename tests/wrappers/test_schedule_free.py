@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import papers
+import problems
 import pytest
 from flax import nnx
 
@@ -103,7 +104,52 @@ def test_the_average_is_found_at_any_depth(nest: Any) -> None:
         assert found["b"].shape == params["b"].shape
 
 
-@pytest.mark.parametrize("find", [gradtx.eval_params, gradtx.schedule_free_eval_params])
+both_finders = pytest.mark.parametrize(
+    "find", [gradtx.eval_params, gradtx.schedule_free_eval_params]
+)
+SEEN = {
+    "flatten": gradtx.flatten,
+    "split": gradtx.contrib.split_real_and_imaginary,
+    "flatten, split": lambda tx: gradtx.flatten(
+        gradtx.contrib.split_real_and_imaginary(tx)
+    ),
+    "split, flatten": lambda tx: gradtx.contrib.split_real_and_imaginary(
+        gradtx.flatten(tx)
+    ),
+    "flatten, sam": lambda tx: gradtx.flatten(
+        gradtx.contrib.sam(tx, gradtx.sgd(0.0), sync_period=1)
+    ),
+}
+
+
+@both_finders
+@pytest.mark.parametrize("see", SEEN.values(), ids=SEEN)
+def test_the_average_has_the_form_of_the_parameters(see: Any, find: Any) -> None:
+    """Also where the method sees one vector, or the parts of complex numbers."""
+    params = {"z": jnp.array([1 + 2j, -3j]), "w": jnp.float32([[1, 2]]), "none": None}
+    averages = []
+    for tx in (gradtx.schedule_free_sgd(0.5), see(gradtx.schedule_free_sgd(0.5))):
+        state, moved = tx.init(params), params
+        for _ in range(3):
+            updates, state = tx.update(moved, state, moved)
+            moved = gradtx.apply_updates(moved, updates)
+        averages.append(find(state, moved))
+    expected, got = averages
+    assert abs(expected["z"] - moved["z"]).max() > 0.01
+    problems.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("wrap", [lambda tx: tx, gradtx.flatten], ids=["", "flatten"])
+def test_averages_of_other_parameters_are_refused(wrap: Any) -> None:
+    """Nothing is broadcast when the state is that of another tree."""
+    tx = wrap(gradtx.lookahead(gradtx.sgd(0.1), 2, 0.5))
+    state = tx.init({"w": jnp.ones(2), "b": jnp.ones(1)})
+    for other in ({"w": jnp.ones(2)}, {"w": jnp.ones((2, 2)), "b": jnp.ones(1)}):
+        with pytest.raises(ValueError, match="other parameters"):
+            gradtx.eval_params(state, other)
+
+
+@both_finders
 def test_the_average_is_found_in_the_variables_of_flax(find: Any) -> None:
     """The state of an ``nnx.Optimizer`` and its model's parameters are understood."""
     model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
