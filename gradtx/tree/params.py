@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -63,7 +63,32 @@ def map_params(
             return jax.tree.map(f, value, *rest, is_leaf=is_leaf)
         return value if transform_non_params is None else transform_non_params(value)
 
-    return jax.tree.map(mapped, init(_placeholder()), state, is_leaf=is_placeholder)
+    return jax.tree.map(mapped, _marks(init, state), state, is_leaf=is_placeholder)
+
+
+class _Pair(NamedTuple):
+    """What stands for parameters that are held in pairs, as Lookahead knows them."""
+
+    fast: Any
+    slow: Any
+
+
+def _marks(init: Any, state: OptState) -> Any:
+    """Return the state of a placeholder: it marks where parameters have theirs."""
+    mark = _placeholder()
+    marks = init(mark)
+    if not _fits(marks, state):
+        of_pairs = init(_Pair(mark, mark))
+        return of_pairs if _fits(of_pairs, state) else marks
+    return marks
+
+
+def _fits(marks: Any, state: OptState) -> bool:
+    try:
+        jax.tree.structure(marks, is_leaf=is_placeholder).flatten_up_to(state)
+    except ValueError:
+        return False
+    return True
 
 
 def _placeholder() -> Any:

@@ -174,6 +174,18 @@ def test_map_params_through_wrappers():
     assert tree.get(got, "steps_since_sync") == "0"
 
 
+@pytest.mark.parametrize("pair", [gradtx.LookaheadParams, optax.LookaheadParams])
+def test_map_params_of_pairs(pair):
+    """Where the caller holds the slow weights, the moments of the fast are mapped."""
+    tx = gradtx.lookahead(gradtx.sgd(0.1, momentum=0.9), 5, 0.5)
+    state = tx.init(pair.init_synced(PARAMS))
+    got = tree.map_params(tx, jnp.shape, state, transform_non_params=str)
+    assert tree.get(got, "trace") == jax.tree.map(jnp.shape, PARAMS)
+    assert tree.get(got, "steps_since_sync") == "0"
+    with pytest.raises(ValueError, match="structure"):
+        tree.map_params(tx, jnp.shape, gradtx.sgd(0.1).init(PARAMS))
+
+
 def test_other_libraries_mapping_ours():
     """Its own mapping finds the parameters in our states, masks as trees included."""
     tx = gradtx.masked(gradtx.trace(0.9), {"a": True, "b": False})
