@@ -58,7 +58,9 @@ def is_encoded(x: Any) -> bool:
 
 
 def decoded(tree: PyTree) -> PyTree:
-    """Return the tree with every encoded array read."""
+    """Return the tree with every encoded array read; itself, if there is none."""
+    if not any(map(is_encoded, jax.tree.leaves(tree, is_leaf=is_encoded))):
+        return tree
     return jax.tree.map(
         lambda x: x.decode() if is_encoded(x) else x, tree, is_leaf=is_encoded
     )
