@@ -68,7 +68,7 @@ def _as_it_sees_them(average: Callable[[Params], Params], params: Params) -> Par
             found = average(seen)
         except (TypeError, ValueError):  # these are not the trees that it averages
             continue
-        if _alike(found, seen):
+        if _alike(found, seen.slow if holds_both(seen) else seen):
             return back(found)
     raise checks.Misuse(
         "eval_params: the averaged weights in the state are of other parameters: their "
@@ -108,6 +108,11 @@ def held_like(params: Params, found: Params) -> Params:
     if jax.tree.structure(found) != jax.tree.structure(plain(params)):
         return found
     return jax.tree.structure(params).unflatten(jax.tree.leaves(found))
+
+
+def holds_both(params: Any) -> bool:
+    """Whether parameters are fast and slow ones held together, by any library."""
+    return getattr(type(params), "_fields", None) == ("fast", "slow")
 
 
 def _averages(node: Any) -> bool:

@@ -8,14 +8,16 @@ import jax.numpy as jnp
 from gradtx import checks
 from gradtx.base import (
     GradientTransformation,
+    apply_updates,
     transformation,
     with_extra_args_support,
 )
 from gradtx.compiled import compiled
 from gradtx.leafwise import leafwise, make_slot, zero_count
-from gradtx.numerics import either
+from gradtx.sometimes import run_when
 from gradtx.typing import Count, OptState, Params, Scalar, Updates
-from gradtx.wrappers.average import merge
+from gradtx.wrappers.average import holds_both, merge
+from gradtx.wrappers.step import remember
 
 
 class LookaheadState(NamedTuple):
@@ -51,11 +53,6 @@ class LookaheadParams(NamedTuple):
     def init_synced(cls, params: Params) -> "LookaheadParams":
         """Start both from the same weights, in buffers of their own."""
         return cls(fast=params, slow=make_slot(jnp.copy, params))
-
-
-def holds_both(params: Any) -> bool:
-    """Whether parameters are fast and slow ones held together, by any library."""
-    return getattr(type(params), "_fields", None) == ("fast", "slow")
 
 
 @transformation
@@ -113,21 +110,26 @@ def lookahead(
         theta, phi = params if both else (params, _slow_params(state))
         u, fast_state = fast.update(updates, state.fast_state, theta, **extra)
         steps = state.steps_since_sync + 1
-
         due = steps >= sync_period
+
+        def synchronise(now: Any) -> Any:
+            u, held, fast_state = now
+            u, held = follow.update(u, held, theta, due=due)
+            return u, held, fast.init(held.slow) if reset_state else fast_state
+
         if both:
             held = _Held(phi, jax.tree.map(jnp.zeros_like, phi))
             u, (_, change) = move_both.update(u, held, theta, due=due)
-            moved = jax.tree.map(jnp.add, phi, change)
-        else:
-            change = None
-            u, (moved,) = follow.update(u, _Slow(phi), theta, due=due)
-        if reset_state:
-            fast_state = either(due, lambda: fast.init(moved), lambda: fast_state)
+            if reset_state:
+                slow = jax.tree.map(jnp.add, phi, change)
+                fast_state = run_when(due, lambda _: fast.init(slow), fast_state)
+            u = type(params)(u, change)
+            return u, LookaheadState(fast_state, jnp.where(due, 0, steps))
+        held = LookaheadParams(apply_updates(theta, u), phi)
+        u, held, fast_state = run_when(due, synchronise, (u, held, fast_state))
+        remember(theta, u, held.fast)
         steps = jnp.where(due, 0, steps)
-        if both:
-            return type(params)(u, change), LookaheadState(fast_state, steps)
-        return u, LookaheadSlowState(fast_state, steps, moved)
+        return u, LookaheadSlowState(fast_state, steps, held.slow)
 
     return GradientTransformation(init, update)
 
@@ -141,21 +143,17 @@ def _slow_params(state: Any) -> Params:
     return state.slow_params
 
 
-class _Slow(NamedTuple):
-    phi: Params
-
-
 def _following(alpha: Scalar) -> GradientTransformation:
-    """Make the updates that carry θ to the new φ, which is the state."""
+    """Move θ and φ, which are the state, to the new φ, and return how far θ goes."""
 
     def rule(
-        u: jax.Array, phi: jax.Array, *, p: jax.Array, due: jax.Array
+        _: jax.Array, theta: jax.Array, phi: jax.Array, *, p: jax.Array, due: jax.Array
     ) -> tuple[jax.Array, ...]:
-        u = jnp.where(due, u - (1 - alpha) * (p + u - phi), u)
-        # Where θ + u stands already XLA takes it, and need not keep the old θ for φ.
-        return u, jnp.where(due, p + u, phi)
+        phi = theta - (1 - alpha) * (theta - phi)
+        # `due` holds here, which XLA does not know: so the two have a place each.
+        return phi - p, jnp.where(due, phi, theta), phi
 
-    return leafwise(rule, _Slow, phi=jnp.copy)
+    return leafwise(rule, LookaheadParams, fast=jnp.copy, slow=jnp.copy)
 
 
 class _Held(NamedTuple):
