@@ -5,6 +5,7 @@ from gradtx import (
     assignment as assignment,
     codecs as codecs,
     contrib as contrib,
+    experimental as experimental,
     like as like,
     linalg as linalg,
     losses as losses,
