@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, values
+from gradtx import applied, checks, values
 from gradtx.typing import OptState, Params, Updates
 
 P = ParamSpec("P")
@@ -220,6 +220,9 @@ def _moved(path: Any, p: Any, u: Any) -> Any:
     # An integer parameter has no gradient, which JAX says by the type float0.
     if u is None or p is None or getattr(u, "dtype", None) == jax.dtypes.float0:
         return p
+    moved = applied.known(p, u)
+    if moved is not None:
+        return moved
     p, u = jnp.asarray(p), jnp.asarray(u)
     checks.same_shape(u.shape, p.shape, path, "the update", "the parameter")
     if jnp.issubdtype(u.dtype, jnp.inexact) and not jnp.issubdtype(

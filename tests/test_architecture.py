@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "gradtx"
 FLOORS = {
     1: "typing checks atoms values",
     2: "numerics tree linalg schedules losses projections codecs assignment "
-    "perturbations microbatching",
-    3: "base rules leafwise restrict across compiled",
+    "perturbations microbatching sometimes",
+    3: "applied base rules leafwise restrict across compiled",
     4: "primitives",
     5: "wrappers",
     6: "optimizers",

@@ -44,7 +44,8 @@ class Case(NamedTuple):
     """Whether optax wants the fast and the slow weights together as its parameters."""
 
 
-ADDING = Way("adding", "least", -24, "all but g and the sum stand still")
+ADDING = Way("adding", "lesser loop", -24, "all but g and the sum stand still")
+STEPPING = Way("stepping", "greater loop")
 GRADIENT = Way(again=4, why="g, after its norm")
 WITH_MOMENTS = Way(again=12, why="m, v and p, after the update's norm")
 WITH_DISTANCE = Way(again=8, why="g and p, after the distance")
@@ -54,7 +55,7 @@ NO_SLOW = Way("exploring", "least", -8, "the slow weights stand still")
 
 WAYS: dict[str, tuple[Way, ...]] = {
     "chain": (GRADIENT,),
-    "accumulate": (ADDING, Way("stepping", "most")),
+    "accumulate": (ADDING, STEPPING),
     "apply_if_finite": (Way("", "most", 4, "g, after looking whether it is finite"),),
     "lookahead, adam": (NO_SLOW, Way("synchronising", "most")),
     "lookahead, reset": (NO_SLOW, Way("synchronising", "most")),

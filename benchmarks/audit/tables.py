@@ -10,6 +10,8 @@ from audit.compiling import Figures, Passage
 
 FINE = 1.02
 """How many times its floor a step may move."""
+ROUNDING = 0.05
+"""Bytes per parameter that are nothing: counts and other numbers, where all stands."""
 
 
 class Row(NamedTuple):
@@ -79,7 +81,8 @@ def _theirs(theirs: Figures | None, place: int) -> list[str]:
 
 def above(passage: Passage) -> bool:
     """Whether a step moves more than its floor, where that can be reached."""
-    return passage.bound and passage.ratio > FINE
+    far = passage.ratio > FINE and passage.moved > passage.floor + ROUNDING
+    return passage.bound and far
 
 
 def summary(rows: Iterable[Row]) -> str:

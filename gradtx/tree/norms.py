@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks, numerics
+from gradtx.sometimes import run_when
 from gradtx.typing import PyTree
 
 
@@ -79,10 +80,7 @@ def scaled_squares(
     info = jnp.finfo(total.dtype)
     fine = (total > info.tiny / info.eps) & (total <= info.max)
 
-    def plainly() -> tuple[jax.Array, jax.Array]:
-        return jnp.ones((), total.dtype), total
-
-    def relatively() -> tuple[jax.Array, jax.Array]:
+    def relatively(_: Any) -> tuple[jax.Array, jax.Array]:
         moduli = [measure(x) for x in arrays]
         largest = jax.lax.stop_gradient(_largest(moduli)).astype(total.dtype)
         ordinary = (largest > 0) & (largest < jnp.inf)
@@ -91,7 +89,8 @@ def scaled_squares(
         rest = sum(parts, start=jnp.zeros((), total.dtype))
         return unit, rest.astype(total.dtype)
 
-    return numerics.either(fine | jnp.isnan(total), plainly, relatively)
+    plainly = (jnp.ones((), total.dtype), total)
+    return run_when(~(fine | jnp.isnan(total)), relatively, plainly)
 
 
 def rms(x: jax.Array) -> jax.Array:

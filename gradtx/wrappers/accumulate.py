@@ -12,6 +12,7 @@ from gradtx.base import GradientTransformation, with_extra_args_support
 from gradtx.compiled import compiled
 from gradtx.leafwise import leafwise, make_slot, zero_count
 from gradtx.rules import Rule
+from gradtx.sometimes import run_when
 from gradtx.typing import (
     Count,
     DTypeLike,
@@ -146,27 +147,40 @@ def accumulate(
         skip, report = should_skip(updates, state.gradient_step, params)
         skip = _boolean(skip)
         i = state.mini_step + 1
-        added = add.update(_gradients(updates), _Sum(state.acc_grads), i=i)[1].total
-        total = _where(skip, state.acc_grads, added)
         k = numerics.value_at(every_k_schedule, state.gradient_step)
         real = ~skip & (i >= k)
 
-        given = jax.tree.map(_filled, updates, total, is_leaf=lambda x: x is None)
-        new, inner_state = run_if(
+        def added(total: Updates) -> Updates:
+            return add.update(_gradients(updates), _Sum(total), i=i)[1].total
+
+        def take(
+            updates: Updates, state: Any, params: Params | None = None, **extra: Any
+        ) -> Any:
+            inner_state, total = state
+            total = added(total)
+            given = jax.tree.map(_filled, updates, total, is_leaf=lambda x: x is None)
+            given = given if is_ours(opt) else typed_like(updates, given)
+            new, inner_state = inner.update(given, inner_state, params, **extra)
+            # Zeros that are made of the sum lie in its place.
+            return new, (inner_state, _where(real, _zeros(total), total))
+
+        new, (inner_state, total) = run_if(
             real,
-            inner,
-            given if is_ours(opt) else typed_like(updates, given),
-            state.inner_opt_state,
+            GradientTransformation(init, take),
+            updates,
+            (state.inner_opt_state, state.acc_grads),
             params,
             extra,
             otherwise=zeros_for(updates, params),
+            zero=True,
         )
+        total = run_when(~skip & ~real, added, total)
         step = numerics.safe_increment(state.gradient_step)
         return new, MultiStepsState(
             mini_step=jnp.where(real, 0, jnp.where(skip, state.mini_step, i)),
             gradient_step=jnp.where(real, step, state.gradient_step),
             inner_opt_state=inner_state,
-            acc_grads=_where(real, jax.tree.map(jnp.zeros_like, total), total),
+            acc_grads=total,
             skip_state=typed_like(state.skip_state, report),
         )
 
@@ -204,6 +218,10 @@ def _gradients(updates: Updates) -> Updates:
 
 def _filled(g: Any, total: Any) -> Any:
     return total if g is not None and moves(g) else g
+
+
+def _zeros(tree: PyTree) -> PyTree:
+    return jax.tree.map(jnp.zeros_like, tree)
 
 
 def _where(condition: Any, tree: PyTree, other: PyTree) -> PyTree:

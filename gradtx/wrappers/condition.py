@@ -117,6 +117,7 @@ def _conditionally(
             params,
             extra,
             otherwise=otherwise(updates, params),
+            zero=otherwise is zeros_for,
         )
         step = numerics.safe_increment(state.step)
         return new, state_type(inner_state=inner_state, step=step)
@@ -169,6 +170,7 @@ def apply_if_finite(
             params,
             extra,
             otherwise=zeros_for(updates, params),
+            zero=True,
         )
         total = numerics.safe_increment(state.total_notfinite)
         total = jnp.where(finite, state.total_notfinite, total)

@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import numerics, values
-from gradtx.base import EmptyState, GradientTransformation
+from gradtx import applied, numerics, values
+from gradtx.base import EmptyState, GradientTransformation, apply_updates
 from gradtx.primitives.scale import set_to_zero
+from gradtx.sometimes import run_when
 from gradtx.typing import OptState, Params, PyTree, Updates
 
 
@@ -21,18 +22,61 @@ def run_if(
     extra: dict[str, Any],
     *,
     otherwise: Updates,
+    zero: bool,
 ) -> tuple[Updates, OptState]:
     """Return what ``inner`` makes of the updates, or ``otherwise`` and the old state.
 
     Only one of the two is computed. The types are those of ``otherwise`` and of the old
-    state, whatever types the inner transformation returns.
+    state, whatever types the inner transformation returns. Whether ``otherwise`` is
+    zero is told by ``zero``: then the parameters too stand still, unread.
     """
 
-    def run() -> tuple[Updates, OptState]:
+    def run(old: Any) -> Any:
+        zeros, state, params = old
         new, new_state = inner.update(updates, state, params, **extra)
-        return typed_like(otherwise, new), typed_like(state, new_state)
+        new = typed_like(zeros, new)
+        return new, typed_like(state, new_state), moved(params, new, zero=zero)
 
-    return numerics.either(condition, run, lambda: (otherwise, state))
+    new, new_state, sums = run_when(condition, run, (otherwise, state, params))
+    if zero:
+        remember(params, new, sums)
+    return new, new_state
+
+
+def moved(params: Params | None, updates: Updates, *, zero: bool = True) -> Any:
+    """Return params + updates where they fit together, and the parameters if not."""
+    if not zero or not _fit(params, updates):
+        return params
+    return apply_updates(params, updates)
+
+
+def remember(params: Params | None, updates: Updates, sums: Params | None) -> None:
+    """Let :func:`apply_updates` find the sum of these parameters and these updates."""
+    if _fit(params, updates):
+        trees = (params, updates, sums)
+        for p, u, moved in zip(*map(_leaves, trees), strict=True):
+            applied.remember(p, u, moved)
+
+
+def _fit(params: Params | None, updates: Updates) -> bool:
+    structures = [jax.tree.structure(x, is_leaf=_is_none) for x in (params, updates)]
+    pairs = zip(_leaves(params), _leaves(updates), strict=False)
+    return structures[0] == structures[1] and all(_alike(p, u) for p, u in pairs)
+
+
+def _alike(p: Any, u: Any) -> bool:
+    if p is None or u is None or is_missing(u):
+        return True
+    types = (jax.dtypes.result_type(p), jax.dtypes.result_type(u))
+    return jnp.shape(p) == jnp.shape(u) and types[0] == types[1]
+
+
+def _leaves(tree: PyTree) -> list[Any]:
+    return jax.tree.leaves(tree, is_leaf=_is_none)
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
 
 
 def typed_like(like: PyTree, tree: PyTree) -> PyTree:

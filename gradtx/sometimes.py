@@ -1,0 +1,76 @@
+"""What is done in some steps only, so that the other steps do not pay for it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+
+T = TypeVar("T")
+
+
+def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
+    """Return ``run(kept)`` if the condition holds, and ``kept`` as it is if not.
+
+    For large arrays. XLA works in place on what a loop carries, and here that is a loop
+    of one round or none. What it hands to a conditional it may copy, and on a GPU it
+    does both branches of a small one and selects. Derivatives, which do not pass
+    backwards through such a loop, are those of ``lax.cond``.
+
+    An array of the result lies where the array of ``kept`` lay if it is made of that
+    entry by entry; otherwise it is copied there.
+
+    Args:
+      condition: a boolean, which may be traced; a known one is looked at.
+      run: from a tree of arrays to one of the same structure, shapes and types. It may
+        use arrays from around it, but not those of ``kept``: one may be overwritten.
+      kept: the tree of arrays.
+    """
+    if not isinstance(condition, Tracer):
+        return run(kept) if condition else kept
+    leaves, treedef = jax.tree.flatten(kept)
+    # Not what JAX gives for the gradient of an integer: a loop cannot carry that.
+    places = [i for i, x in enumerate(leaves) if not _is_float0(x)]
+
+    def moving(carried: list[Any]) -> list[Any]:
+        given = dict(zip(places, carried, strict=True))
+        whole = [given.get(i, x) for i, x in enumerate(leaves)]
+        found, structure = jax.tree.flatten(run(treedef.unflatten(whole)))
+        if structure != treedef:
+            raise TypeError(f"{structure} came where {treedef} was kept")
+        return [found[i] for i in places]
+
+    # What it uses from around it is passed on openly, as derivatives need it.
+    start = [jnp.asarray(leaves[i]) for i in places]
+    traced = jax.make_jaxpr(moving)(start)
+
+    def plain(carried: list[Any], around: list[Any]) -> list[Any]:
+        return jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, around))(*carried)
+
+    ends = dict(zip(places, _loop(plain, condition, start, traced.consts), strict=True))
+    return treedef.unflatten([ends.get(i, x) for i, x in enumerate(leaves)])
+
+
+def _is_float0(x: Any) -> bool:
+    return getattr(x, "dtype", None) == jax.dtypes.float0
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _loop(run: Callable[..., Any], condition: Any, kept: Any, around: Any) -> Any:
+    def once(carried: Any) -> Any:
+        return False, run(carried[1], around)
+
+    return jax.lax.while_loop(lambda carried: carried[0], once, (condition, kept))[1]
+
+
+@_loop.defjvp
+def _loop_jvp(run: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+    condition, *rest = primals
+
+    def choice(kept: Any, around: Any) -> Any:
+        return jax.lax.cond(condition, run, lambda kept, _: kept, kept, around)
+
+    return jax.jvp(choice, tuple(rest), tuple(tangents[1:]))
