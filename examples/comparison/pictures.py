@@ -77,7 +77,7 @@ def losses_panel(axes: Axes, comparison: Comparison) -> None:
         lows.append(float(low.min()))
     axes.axhline(comparison.target, color=INK, linewidth=0.8, dashes=(2, 3))
     axes.annotate(
-        f"target {comparison.target:.2g}",
+        f"target {comparison.target:.3g}",
         (1, comparison.target),
         xycoords=("axes fraction", "data"),
         xytext=(-4, 3),
@@ -166,7 +166,7 @@ def ranges_panel(axes: Axes, comparison: Comparison) -> None:
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("learning rate")
     axes.set_title(
-        f"Learning rates that end below {comparison.target:.2g}, and the best (dot)"
+        f"Learning rates that end below {comparison.target:.3g}, and the best (dot)"
     )
 
 

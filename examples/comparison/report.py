@@ -96,7 +96,7 @@ def _caption(comparison: Comparison) -> str:
     return (
         f"{task.steps} steps of {task.batch_size}, {task.seeds} seeds, mean ± sd; "
         f"the rate with the lowest validation loss counts; target: a loss of "
-        f"{comparison.target:.2g}"
+        f"{comparison.target:.3g}"
     )
 
 
