@@ -85,8 +85,8 @@ def float8(
         z = cut.split(x)
         largest = jnp.max(jnp.abs(z), axis=cut.axes, keepdims=True, initial=0.0)
         y = z / jnp.where(largest == 0, 1, largest) * top
-        low = jnp.copysign(jnp.maximum(jnp.abs(y), least), y)
-        y = jnp.where(y == 0, 0, low)
+        low = jnp.copysign(jnp.maximum(jnp.abs(y), least), z)
+        y = jnp.where(z == 0, 0, low)
         if rounding == "stochastic":
             y = rounded(y, dtype, noise(z.shape, seed, salt))
         return cut.join(y.astype(dtype)), largest.reshape(cut.counts)

@@ -42,8 +42,7 @@ class Grid(NamedTuple):
         """
         low = jnp.minimum(self.below(y), self.most - 1)
         start, end = self.size(low), self.size(low + 1)
-        code = low + (y - start > threshold * (end - start))
-        return jnp.where(y > 0, jnp.maximum(code, 1), 0) if self.keeps else code
+        return low + (y - start > threshold * (end - start))
 
 
 def grid(name: str, bits: int, *, signed: bool) -> Grid:

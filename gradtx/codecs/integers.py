@@ -134,7 +134,10 @@ def int4(
             sides=(*cut.sides[:-1], cut.sides[-1] // 2),
         )
         both = halves.split(codes).astype(jnp.int32)[..., None, :]
-        split = both >> jnp.int32([[0], [4]]) & 0xF
+        shifts = jnp.int32([0, 4]).reshape(
+            [2 if i == both.ndim - 2 else 1 for i in range(both.ndim)]
+        )
+        split = both >> shifts & 0xF
         split = (split ^ 8) - 8 if signed else split
         split = split.reshape(cut.parted)
         return cut.join(restored(split, scales, cut, cells))
@@ -194,6 +197,8 @@ def quantized(
     size = jnp.abs(z) if signed else jnp.maximum(z, 0)
     share = size / jnp.where(largest == 0, 1, largest)
     codes = cells.encode(share * cells.top, level)
+    if cells.keeps:  # also where the share is too small for a float32
+        codes = jnp.where(size > 0, jnp.maximum(codes, 1), 0)
     return jnp.where(z < 0, -codes, codes) if signed else codes
 
 

@@ -8,18 +8,22 @@ from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec
 
 
-def placed(f: Callable[[jax.Array], Any], x: jax.Array) -> Any:
-    """Return f(x), laid out as x is where the program says it of every array.
+def placed(f: Callable[..., Any], x: jax.Array, *others: Any) -> Any:
+    """Return f(x, *others), laid out as x where the program says it of every array.
 
     Reshapes that cut a sharded axis are not allowed there, so that ``f`` is left to
     the compiler and only its results are told their layout.
     """
     sharding = jax.typeof(x).sharding
     if sharding.mesh.empty or not sharding.mesh.are_all_axes_explicit:
-        return f(x)
-    shapes = jax.eval_shape(f, jax.ShapeDtypeStruct(x.shape, x.dtype))
+        return f(x, *others)
+    shapes = jax.eval_shape(f, *jax.tree.map(_shaped, (x, *others)))
     out = jax.tree.map(lambda s: spec_like(sharding, s.shape), shapes)
-    return jax.sharding.auto_axes(f, out_sharding=out)(x)
+    return jax.sharding.auto_axes(f, out_sharding=out)(x, *others)
+
+
+def _shaped(x: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype)
 
 
 def spec_like(sharding: Any, shape: tuple[int, ...]) -> PartitionSpec:

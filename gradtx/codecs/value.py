@@ -105,20 +105,19 @@ def codec(make: Callable[P, Format]) -> Callable[P, Codec]:
 # Compiled apart, so that a loop that is not jitted compiles them once.
 @partial(jax.jit, static_argnums=0)
 def _packed(codec: Codec, x: jax.Array, seed: Count, salt: Count) -> Any:
-    def pack(x: jax.Array) -> Any:
+    def pack(x: jax.Array, *seeds: jax.Array) -> Any:
         flat = jax.lax.stop_gradient(x).astype(jnp.float32)
-        seeds = [jnp.asarray(s).astype(jnp.uint32) for s in (seed, salt)]
         return codec.format.pack(jnp.atleast_1d(flat), *seeds)
 
-    return placed(pack, x)
+    return placed(pack, x, *(jnp.asarray(s).astype(jnp.uint32) for s in (seed, salt)))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _unpacked(
     codec: Codec, shape: tuple[int, ...], dtype: Any, codes: Any, scales: Any
 ) -> jax.Array:
-    def unpack(codes: jax.Array) -> jax.Array:
+    def unpack(codes: jax.Array, scales: Any) -> jax.Array:
         x = codec.format.unpack(codes, scales, shape or (1,))
         return x.reshape(shape).astype(dtype) if not shape else x.astype(dtype)
 
-    return placed(unpack, codes)
+    return placed(unpack, codes, scales)
