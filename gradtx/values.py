@@ -28,7 +28,7 @@ class Factory:
 
     def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
-        self.name: str = make.__name__
+        self.name: str = getattr(make, "__name__", type(make).__name__)
         self.signature = inspect.signature(make)
         parameters = self.signature.parameters.values()
         self.fixed = frozenset(p.name for p in parameters if atoms.is_fixed(p))

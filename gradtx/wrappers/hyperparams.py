@@ -97,6 +97,8 @@ class _Factory(values.Factory):
         super().__init__(origin[0])
         self.origin = origin
         inner, still, _ = origin
+        while isinstance(inner, functools.partial):
+            inner = inner.func
         self.name = f"inject_hyperparams({getattr(inner, '__name__', inner)})"
         self.make = self._make
         own = getattr(inner, "factory", None)

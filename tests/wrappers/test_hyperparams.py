@@ -133,6 +133,20 @@ def test_only_numbers_are_injected() -> None:
     assert noise.init(params).hyperparams.keys() == {"size"}
 
 
+def test_a_factory_with_some_arguments_given() -> None:
+    """Of `functools.partial` the numbers given early live in the state too."""
+    factory = functools.partial(gradtx.lookahead, sync_period=2, slow_step_size=0.25)
+    tx = inject_hyperparams(factory)(gradtx.sgd(0.1))
+    plain = factory(gradtx.sgd(0.1))
+    params = jnp.float32([1, 2])
+    state, expected = tx.init(params), plain.init(params)
+    assert state.hyperparams == {"slow_step_size": 0.25}
+    for _ in range(2):
+        u, state = tx.update(params, state, params)
+        v, expected = plain.update(params, expected, params)
+        np.testing.assert_allclose(u, v, rtol=1e-6)
+
+
 @pytest.mark.parametrize("static", ["period", ["period", "label"]])
 def test_static_arguments_are_passed_on(static: Any) -> None:
     """What is named is not touched, be it a number or a function."""
