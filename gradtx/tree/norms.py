@@ -75,7 +75,8 @@ def scaled_squares(
     measure = measure or modulus
     # Both passes start from the arrays as they come, so that nothing is stored between.
     arrays = [jnp.asarray(x) for x in jax.tree.leaves(tree)]
-    parts = [jnp.sum(jnp.square(measure(x))) for x in arrays]
+    # Squares are taken as they are: where `measure` would bound one, the sum overflows.
+    parts = [jnp.sum(numerics.square(x.astype(numerics.wide(x.dtype)))) for x in arrays]
     total = sum(parts, start=jnp.float32(0))
     info = jnp.finfo(total.dtype)
     fine = (total > info.tiny / info.eps) & (total <= info.max)
