@@ -15,10 +15,13 @@ def remember(p: Any, u: Any, moved: Any) -> None:
     Where a step may be left out, the sum is best made within what is left out: then the
     program never reads the parameter, and what remains unused, the update, is dropped.
     Outside of tracing nothing is remembered, as there nothing would be dropped.
+
+    ``moved`` must not be computed from ``u``, only beside it: it would keep ``u`` alive
+    and be remembered for ever.
     """
     if isinstance(u, Tracer) and isinstance(p, Tracer):
         key = id(u)
-        itself = weakref.ref(u, lambda _: _SUMS.pop(key, None))
+        itself = weakref.ref(u, lambda _, forget=_SUMS.pop: forget(key, None))
         _SUMS[key] = (itself, weakref.ref(p), moved)
 
 
