@@ -287,6 +287,11 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule as warmup_exponential_decay_schedule,
 )
 
+# A training step, compiled
+from gradtx.stepping import (
+    jit_step as jit_step,
+)
+
 # Where a leaf is masked out
 from gradtx.tree.masks import (
     MaskedNode as MaskedNode,

@@ -15,7 +15,7 @@ FLOORS = {
     1: "typing checks atoms values",
     2: "numerics tree linalg schedules losses projections codecs assignment "
     "perturbations microbatching sometimes",
-    3: "applied base rules leafwise restrict across compiled",
+    3: "applied base rules leafwise restrict across compiled stepping",
     4: "primitives",
     5: "wrappers",
     6: "optimizers",
