@@ -3,10 +3,11 @@
     python benchmarks/step_time.py
     python benchmarks/step_time.py --quick --cases leaf --methods adamw,lion
 
-A step is update and apply, jitted, with parameters and state donated. The libraries
-take turns in one run, each on its own copy of the same tree, and beside them a copy of
-as many numbers, whose speed is the yardstick. Tables go to the terminal; tables.md,
-step_time.json and step_time.png to the folder of ``--out``.
+A step is update and apply, compiled by `gradtx.jit_step` or, for optax, by `jax.jit`,
+with parameters and state donated. The libraries take turns in one run, each on its own
+copy of the same tree, and beside them a copy of as many numbers, whose speed is the
+yardstick. Tables go to the terminal; tables.md, step_time.json and step_time.png to the
+folder of ``--out``.
 """
 
 import argparse
