@@ -252,6 +252,34 @@ def test_types(dtype: Any) -> None:
     assert jax.tree.map(jnp.result_type, state) == kinds
 
 
+def test_without_parameters_the_gradients_types_are_kept() -> None:
+    """Half-precision gradients have half-precision means, also of several steps."""
+    grads = jnp.ones((4, 2), jnp.bfloat16)
+    for tx in (
+        aggregating.average_incrementally_updates(0, 2),
+        aggregating.get_per_element_mean_and_sum_sq_diff_grads(0, 1),
+        aggregating.get_per_element_mean_and_sum_sq_diff_grads(0, 2),
+    ):
+        found, _ = tx.update(grads, tx.init(grads[0]))
+        mean = found[0] if isinstance(found, tuple) else found
+        assert mean.dtype == jnp.bfloat16
+
+
+def test_what_follows_may_change_types() -> None:
+    """State and updates keep their types whatever another library's pair returns."""
+    widening = optax.GradientTransformation(
+        lambda _: jnp.bfloat16(0),
+        lambda g, s, _=None: (g.astype(jnp.float32), s.astype(jnp.float32) + 1),
+    )
+    for steps in (1, 2):
+        average = aggregating.average_incrementally_updates(0, steps)
+        tx = aggregating.process(gradtx.identity(), average, widening)
+        grads = jnp.ones((2, 4, 2), jnp.bfloat16)
+        path, state = run(tx, grads, grads[0, 0])
+        assert path[1].dtype == state[2].dtype == jnp.bfloat16
+        assert int(state[2]) == 2 // steps
+
+
 def test_leaves_that_are_none() -> None:
     """What has no gradient is passed over, and an empty tree has an empty mean."""
     tx = aggregating.process(
@@ -310,6 +338,9 @@ def test_numbers_move_within_a_program() -> None:
     np.testing.assert_allclose(first(tx), 0.1 * m, rtol=1e-5)
     np.testing.assert_allclose(first(tx.replace(ema_decay=0.5)), 0.5 * m, rtol=1e-5)
     assert len(traces) == 1
+    other = tx.replace(ema_decay=0.5).update(at(0), tx.init(PARAMS), PARAMS)[1]
+    known = aggregating.get_unbiased_mean_and_variance_ema(other)[0]["b"]
+    np.testing.assert_allclose(known, m, rtol=1e-5)  # by the rate of the step
     stack = jax.tree.map(lambda *x: jnp.stack(x), tx, tx.replace(ema_decay=0.5))
     np.testing.assert_allclose(jax.vmap(first)(stack), [0.1 * m, 0.5 * m], rtol=1e-5)
 
