@@ -101,8 +101,9 @@ def with_compensation(tx: GradientTransformation) -> GradientTransformation:
         x = p + c + tx(g, p + c),    p ← x rounded to the nearest,    c ← x - p
 
     Kahan's summation: parameter and remainder have 16 bits or more between them, in 4
-    bytes for each parameter in all. What ``tx`` keeps, it keeps as for half precision;
-    it computes in float32. Wider parameters are left to ``tx``.
+    bytes for each parameter in all. Steps below 2⁻¹⁷ of a bfloat16 may still be lost.
+    What ``tx`` keeps, it keeps as for half precision; it computes in float32. Wider
+    parameters are left to ``tx``.
 
     The updates of half-precision parameters are float32, as fewer bits cannot carry
     every move: :func:`gradtx.apply_updates`, and optax's, then land exactly on p. Let
