@@ -68,6 +68,24 @@ def test_it_is_the_gradient_of_the_mean() -> None:
     assert aux.metrics is None
 
 
+def test_only_one_microbatch_is_held_in_memory() -> None:
+    """Gradients of all examples would need an array of examples times parameters."""
+    w, x = jnp.ones((16, 16)), jnp.ones((512, 16))
+
+    def used(size: int | None) -> int:
+        f = micro_grad(
+            lambda w, x: jnp.sum(jnp.tanh(x @ w) ** 2),
+            microbatch_size=size,
+            transform_fn=lambda g: jnp.sort(g, axis=0),
+        )
+        total = jax.jit(lambda *args: f(*args)[0])
+        return total.lower(w, x).compile().memory_analysis().temp_size_in_bytes
+
+    all_gradients = 4 * w.size * len(x)
+    assert used(None) >= all_gradients
+    assert used(8) < all_gradients / 8
+
+
 def test_several_arguments_and_something_more() -> None:
     """Gradients for a tuple of arguments; what else is returned is kept by example."""
 
