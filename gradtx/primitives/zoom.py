@@ -122,9 +122,10 @@ def scale_by_zoom_linesearch(
         line, value, grad = line_of(updates, params, last.dtype, extra)
         keep = initial_guess_strategy == "keep"
         guess = jnp.where(last > 0, last, 1) if keep else jnp.ones_like(last)
-        end = searched(line, rules, line.start(value, grad), guess)
+        start = line.start(value, grad)
+        end = searched(line, rules, start, guess)
         if verbose:
-            _say_if(end.failed, end)
+            _say_if(end.failed, end, start[0].slope)
         point, slope = taken(end)
         kept = jax.tree.map(lambda x, o: x.astype(o.dtype), slope, state.grad)
         new = ScaleByZoomLinesearchState(point.step, point.value, kept, end.info)
@@ -133,15 +134,16 @@ def scale_by_zoom_linesearch(
     return GradientTransformation(init, update)
 
 
-def _say_if(failed: jax.Array, s: Search) -> None:
+def _say_if(failed: jax.Array, s: Search, slope: jax.Array) -> None:
     def say() -> None:
         jax.debug.print(
             "scale_by_zoom_linesearch: no step size met the conditions; at {step} the "
-            "decrease misses by {falls}, the slope by {flattens}; the slope at 0 "
-            "should be negative",
+            "decrease misses by {falls}, the slope by {flattens}; at 0 the slope is "
+            "{slope}, and must be negative",
             step=s.last.step,
             falls=s.info.decrease_error,
             flattens=s.info.curvature_error,
+            slope=slope,
             ordered=True,
         )
 

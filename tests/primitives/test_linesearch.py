@@ -57,3 +57,16 @@ def test_missing_arguments_are_named():
     tx = SEARCHES["zoom"]
     with pytest.raises(ValueError, match="value_fn"):
         tx.update(START, tx.init(START), START, value=1.0, grad=START)
+
+
+def test_a_failed_search_says_what_it_met(capfd):
+    """Uphill there is no step: asked to, it prints the slope that it started with."""
+    tx = gradtx.scale_by_zoom_linesearch(3, verbose=True)
+    x = jnp.array([2.0, 0.0])
+    given = {"value": 4.0, "grad": 2 * x, "value_fn": lambda p: jnp.sum(p * p)}
+    tx.update(x, tx.init(x), x, **given)
+    jax.effects_barrier()
+    assert "at 0 the slope is 8.0, and must be negative" in capfd.readouterr().out
+    tx.update(-x, tx.init(x), x, **given)
+    jax.effects_barrier()
+    assert not capfd.readouterr().out
