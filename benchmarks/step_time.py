@@ -30,6 +30,7 @@ import tables
 import torch_side
 from measure import Libraries, Row, Tree, measure
 from methods import METHODS
+from options import folder, some_of, whole
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -97,12 +98,12 @@ def show(
 
 
 def save(
-    folder: Path, facts: dict[str, Any], rows: Sequence[Row], titles: dict[str, str]
+    out: Path, facts: dict[str, Any], rows: Sequence[Row], titles: dict[str, str]
 ) -> None:
     """Write the figures, the tables and the picture."""
     record = {**facts, "cases": titles, "rows": [plain(row) for row in rows]}
-    (folder / "step_time.json").write_text(json.dumps(record, indent=1) + "\n")
-    with (folder / "tables.md").open("w") as file:
+    (out / "step_time.json").write_text(json.dumps(record, indent=1) + "\n")
+    with (out / "tables.md").open("w") as file:
         paper = Console(file=file, width=2 * WIDE)
         for case, title in titles.items():
             show(paper.print, rows, case, title, box.MARKDOWN)
@@ -111,7 +112,7 @@ def save(
         f"jax {facts['versions']['jax']}, optax {facts['versions']['optax']}, "
         f"torch {facts['versions']['torch']}; medians, with quartiles as whiskers"
     )
-    picture.draw(rows, titles, caption, folder / "step_time.png")
+    picture.draw(rows, titles, caption, out / "step_time.png")
 
 
 def plain(value: Any) -> Any:
@@ -132,11 +133,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--cases", type=_some_of(CASES), default=list(CASES), metavar="A,B")
-    add("--methods", type=_some_of(METHODS), default=list(METHODS), metavar="A,B")
-    add("--repeats", type=_whole, help="rounds of turns (default 20; 5 with --quick)")
-    add("--size", type=_whole, help="parameters of the big leaf (default 16,777,216)")
-    add("--out", type=_folder, default="results/step_time", help="a folder")
+    add("--cases", type=some_of(CASES), default=list(CASES), metavar="A,B")
+    add("--methods", type=some_of(METHODS), default=list(METHODS), metavar="A,B")
+    add("--repeats", type=whole, help="rounds of turns (default 20; 5 with --quick)")
+    add("--size", type=whole, help="parameters of the big leaf (default 16,777,216)")
+    add("--out", type=folder, default="results/step_time", help="a folder")
     add("--quick", action="store_true", help="small trees and few rounds")
     add("--no-torch", action="store_true", help="leave PyTorch out")
     options = parser.parse_args(arguments)
@@ -144,36 +145,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     sizes = QUICK if options.quick else FULL
     options.sizes = sizes._replace(leaf=options.size or sizes.leaf)
     return options
-
-
-def _some_of(known: dict[str, Any]) -> Callable[[str], list[str]]:
-    def read(text: str) -> list[str]:
-        names = [name.strip() for name in text.split(",") if name.strip()]
-        unknown = [name for name in names if name not in known]
-        if unknown or not names:
-            raise argparse.ArgumentTypeError(
-                f"{', '.join(unknown) or 'nothing'} is not among {', '.join(known)}"
-            )
-        return list(dict.fromkeys(names))
-
-    return read
-
-
-def _whole(text: str) -> int:
-    if not text.replace("_", "").isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number of at least 1, got {text!r}"
-        )
-    return int(text)
-
-
-def _folder(text: str) -> Path:
-    folder = Path(text)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"cannot write there: {error}") from error
-    return folder
 
 
 if __name__ == "__main__":

@@ -1,0 +1,126 @@
+"""Train in few bits: AdamW in float32 against every format of weights and state.
+
+    python benchmarks/precision.py
+    python benchmarks/precision.py --tasks digits --formats float32,int8-state
+
+The digits and the text of the comparison, and a larger transformer; each format from
+the same initial weights with the same batches, at least three seeds. Tables go to the
+terminal; tables.md, precision.json and precision.png to the folder of ``--out``. The
+networks compute in float32 from the weights as they are kept.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+import machine
+from comparison.training import start
+from options import folder, some_of, whole
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from survival import showing
+from survival.formats import FORMATS
+from survival.training import STUDIES, Result, Study, train
+
+WIDE = 130  # columns of the tables where the terminal does not say
+
+Found = dict[str, dict[str, Result]]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    options = parse(arguments)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    studies = {name: resized(STUDIES[name](), options) for name in options.tasks}
+    found = run(studies, options.formats)
+    titles = {name: described(study) for name, study in studies.items()}
+    for name, results in found.items():
+        console.print(showing.table(titles[name], results, box.SIMPLE))
+    save(options.out, found, titles)
+    console.print(f"Written to {options.out}: tables.md, precision.json, precision.png")
+
+
+def resized(study: Study, options: argparse.Namespace) -> Study:
+    """Return the study with the steps and seeds that are asked for."""
+    asked = {"steps": options.steps, "seeds": options.seeds}
+    return study._replace(
+        task=study.task._replace(**{k: x for k, x in asked.items() if x})
+    )
+
+
+def described(study: Study) -> str:
+    """Say what is trained."""
+    task = study.task
+    return (
+        f"{task.title}: {task.steps} steps of {task.batch_size}, {task.seeds} seeds, "
+        f"AdamW up to a rate of {study.rate:g}"
+    )
+
+
+def run(studies: Mapping[str, Study], formats: Sequence[str]) -> Found:
+    """Train every task in every format."""
+    found: Found = {}
+    total = len(studies) * len(formats)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        shown = progress.add_task("", total=total)
+        for task, study in studies.items():
+            begin = start(study.task)
+            found[task] = {}
+            for name in formats:
+                progress.update(shown, description=f"{task}: {name}")
+                found[task][name] = train(study, begin, FORMATS[name])
+                progress.advance(shown)
+    return found
+
+
+def save(out: Path, found: Found, titles: Mapping[str, str]) -> None:
+    """Write the figures, the tables and the picture."""
+    facts = machine.facts()
+    rows = [
+        {
+            "task": task,
+            "format": name,
+            "weight_bytes": result.weight_bytes,
+            "state_bytes": result.state_bytes,
+            "validation": result.validation.tolist(),
+            "losses": result.losses.round(5).tolist(),
+        }
+        for task, results in found.items()
+        for name, result in results.items()
+    ]
+    record = {**facts, "tasks": dict(titles), "rows": rows}
+    (out / "precision.json").write_text(json.dumps(record) + "\n")
+    with (out / "tables.md").open("w") as file:
+        paper = Console(file=file, width=2 * WIDE)
+        for task, results in found.items():
+            paper.print(showing.table(titles[task], results, box.MARKDOWN))
+    caption = f"{facts['device']}, jax {facts['versions']['jax']}"
+    showing.draw(found, titles, caption, out / "precision.png")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the options; end with status 2 and a sentence where one is wrong."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--tasks", type=some_of(STUDIES), default=list(STUDIES), metavar="A,B")
+    add("--formats", type=some_of(FORMATS), default=list(FORMATS), metavar="A,B")
+    add("--steps", type=whole, help="steps, instead of each task's own")
+    add("--seeds", type=whole, help="seeds, at least 2 (default 3)")
+    add("--out", type=folder, default="results/precision", help="a folder")
+    options = parser.parse_args(arguments)
+    if options.seeds == 1:
+        parser.error("argument --seeds: a spread needs at least 2")
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Whether training survives in few bits."""

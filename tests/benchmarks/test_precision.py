@@ -1,0 +1,79 @@
+"""The benchmark of formats: what it trains is what it says, and its table is true."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def part(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import a module of the benchmarks as its script does."""
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module
+
+
+def test_a_short_run_writes_its_figures(
+    part: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Formats begin alike, and what they weigh is what the codecs promise."""
+    formats = ["float32", "bfloat16-compensated-int8"]
+    options = f"--tasks digits --formats {','.join(formats)} --steps 3 --seeds 2"
+    part("precision").main([*options.split(), "--out", str(tmp_path)])
+    record = json.loads((tmp_path / "precision.json").read_text())
+    one, other = record["rows"]
+    assert [one["format"], other["format"]] == formats
+    assert np.shape(one["losses"]) == (2, 3)
+    # The first loss is that of the initial weights, but for their rounding.
+    first = [np.array(row["losses"])[:, 0] for row in (one, other)]
+    np.testing.assert_allclose(*first, rtol=0.02)
+    assert (one["weight_bytes"], other["weight_bytes"]) == (4, 2)
+    assert one["state_bytes"] == pytest.approx(8, abs=0.01)
+    assert 4 < other["state_bytes"] < 4.3  # small leaves stay as they are
+    assert (tmp_path / "precision.png").stat().st_size > 10_000
+    assert "int8" in (tmp_path / "tables.md").read_text()
+    assert "bfloat16-compensated-int8" in capsys.readouterr().out
+
+
+def test_every_format_keeps_what_its_name_says(part: Any) -> None:
+    """Only float32 and states in few bits keep float32 weights; all have colours."""
+    formats = part("survival.formats").FORMATS
+    for name, kept in formats.items():
+        narrow = name.startswith("bfloat16-") and not name.endswith("-state")
+        assert (kept.weights == jnp.bfloat16) is narrow, name
+    assert set(part("survival.showing").COLOURS) == set(formats)
+
+
+def test_the_distance_is_in_deviations_of_float32(part: Any) -> None:
+    """A loss that is higher by one deviation between the seeds is off by 1."""
+    training, showing = part("survival.training"), part("survival.showing")
+    losses = np.ones((3, 10))
+    reference = training.Result(losses, np.array([1.0, 2.0, 3.0]), 4, 8)
+    result = reference._replace(validation=reference.validation + 1)
+    assert showing.away(result, reference) == pytest.approx(1)
+    assert showing.away(reference, reference) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--formats", "float31"], "float31 is not among float32"),
+        (["--seeds", "1"], "a spread needs at least 2"),
+        (["--steps", "0"], "must be a whole number of at least 1, got '0'"),
+    ],
+)
+def test_bad_options_are_told(
+    part: Any, options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong with an option is said in a sentence."""
+    with pytest.raises(SystemExit) as stop:
+        part("precision").parse(options)
+    assert stop.value.code == 2
+    assert sentence in capsys.readouterr().err
