@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
+from jax.experimental.shard_alike import shard_alike
 
 from gradtx import checks
 from gradtx.base import (
@@ -169,10 +171,16 @@ def scale_by_galore(
             for x, (_, _, back), like in news
         ]
         projector = treedef.unflatten([p for _, p, _ in parts])
-        count = safe_increment(state.count)
-        return treedef.unflatten(raised), GaLoreState(count, base_state, projector)
+        new = GaLoreState(safe_increment(state.count), base_state, projector)
+        return treedef.unflatten(raised), jax.tree.map(_placed_as, state, new)
 
     return GradientTransformation(init, update)
+
+
+def _placed_as(old: jax.Array, new: jax.Array) -> jax.Array:
+    """Keep new state where the old lies, not where its computation happens to end."""
+    traced = isinstance(new, Tracer) and jnp.ndim(new)
+    return shard_alike(old, new)[1] if traced else new
 
 
 def _numbers(given: Any, tree: PyTree) -> list[Any]:
