@@ -117,6 +117,21 @@ def mix_squares(old: jax.Array, x: jax.Array, decay: Scalar) -> jax.Array:
     return mix(jnp.minimum(old, largest_square(old.dtype)), abs_sq(x), decay)
 
 
+def put_over(old: jax.Array, new: jax.Array, flag: jax.Array) -> jax.Array:
+    """Return ``new``, for a slot of state that keeps the gradient as it came.
+
+    Written plainly, that is a copy apart, which reads the gradient a second time. XLA
+    does not see through this choice: it goes along with what else is computed, and into
+    the place of ``old``.
+
+    Args:
+      old: what is in the slot.
+      new: what is to be in it.
+      flag: any boolean that is not known before the step.
+    """
+    return jnp.where(flag | jnp.logical_not(flag), new, old)
+
+
 def add_squares(old: jax.Array, x: jax.Array) -> jax.Array:
     """Return |x|² + old, each bounded as in :func:`abs_sq`: it cannot overflow."""
     bound = largest_square(old.dtype)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradtx import checks
 from gradtx.base import GradientTransformation, transformation
 from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import abs_sq, debias, mix, ratio, sqrt
+from gradtx.numerics import abs_sq, debias, mix, put_over, ratio, sqrt
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.primitives.scheduled import scheduled
@@ -80,7 +80,8 @@ def scale_by_adan(
         v = mix(v, d, b2)
         n = mix(n, abs_sq(g + ahead * d), b3)
         seen = debias(m, b1, t) + ahead * debias(v, b2, t)
-        return ratio(seen, sqrt(debias(n, b3, t) + eps_root) + eps), m, v, n, g
+        last = put_over(last, g, t == 1)
+        return ratio(seen, sqrt(debias(n, b3, t) + eps_root) + eps), m, v, n, last
 
     return leafwise(rule, ScaleByAdanState, m=zeros, v=zeros, n=squares, g=zeros)
 

@@ -85,12 +85,16 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        unit, rest = norms.scaled_norm(updates, lambda g: norms.modulus(_bounded(g)))
+        unit, rest = norms.scaled_norm(updates, _length)
         # ‖g‖ = unit · rest, and unit is 1 unless the squares overflow.
         factor = jnp.minimum(unit, max_norm / jnp.where(rest == 0, 1, rest))
         return shrink.update(updates, state, params, unit=unit, factor=factor)
 
     return GradientTransformation(init, update)
+
+
+def _length(g: jax.Array) -> jax.Array:
+    return norms.modulus(_bounded(g))
 
 
 def _bounded(g: jax.Array) -> jax.Array:

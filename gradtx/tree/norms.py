@@ -1,10 +1,12 @@
 """Norms of a whole tree, summed in float32 or wider, right at 0 and at overflow."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gradtx import checks, numerics
 from gradtx.sometimes import run_when
@@ -65,19 +67,88 @@ def scaled_squares(
 ) -> tuple[jax.Array, jax.Array]:
     """Return a unit u and Σ|xᵢ / u|², which does not overflow.
 
-    The unit is 1 unless the sum of squares overflows or vanishes; only then is the tree
-    read again, relative to its largest entry.
+    The unit is 1 unless the sum of squares overflows or vanishes.
 
     Args:
       tree: a tree of arrays.
       measure: what to take for |x| of one array, instead of :func:`modulus`.
     """
     measure = measure or modulus
-    # Both passes start from the arrays as they come, so that nothing is stored between.
     arrays = [jnp.asarray(x) for x in jax.tree.leaves(tree)]
-    # Squares are taken as they are: where `measure` would bound one, the sum overflows.
-    parts = [jnp.sum(numerics.square(x.astype(numerics.wide(x.dtype)))) for x in arrays]
-    total = sum(parts, start=jnp.float32(0))
+    if not any(isinstance(x, Tracer) for x in arrays):
+        return _squares_twice(measure, arrays)
+    return jax.lax.platform_dependent(
+        arrays,
+        cpu=partial(_squares_twice, measure),
+        default=partial(_squares_in_three_units, measure),
+    )
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _squares_in_three_units(
+    measure: Callable[[jax.Array], jax.Array], arrays: list[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Sum the squares in a large and in a small unit besides, all in one reading.
+
+    Where arithmetic is cheaper than memory, and several sums make one kernel. As
+    nothing is read again, nothing that is computed on the way needs to be stored.
+    """
+    plain = _sum_of_squares(measure, arrays, 0)
+    info = jnp.finfo(plain.dtype)
+    large, small = info.maxexp * 5 // 8, -info.maxexp * 11 // 16
+    # The comparisons are false for NaN, which stays.
+    over, under = plain > info.max, plain <= info.tiny / info.eps
+    unit = jnp.where(over, 2.0**large, jnp.where(under, 2.0**small, 1))
+    rest = jnp.where(
+        over,
+        _sum_of_squares(measure, arrays, large),
+        jnp.where(under, _sum_of_squares(measure, arrays, small), plain),
+    )
+    return unit.astype(plain.dtype), rest
+
+
+@_squares_in_three_units.defjvp
+def _slope_of_squares(
+    measure: Callable[[jax.Array], jax.Array], primals: Any, tangents: Any
+) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    # Of the sums that were not chosen some overflow, and 0 · ∞ would come from them.
+    unit, rest = _squares_in_three_units(measure, *primals)
+
+    def chosen(arrays: list[jax.Array]) -> jax.Array:
+        parts = [jnp.sum(jnp.square(measure(x) / unit)) for x in arrays]
+        return sum(parts, start=jnp.float32(0))
+
+    slope = jax.jvp(chosen, primals, tangents)[1]
+    return (unit, rest), (jnp.zeros_like(unit), slope.astype(rest.dtype))
+
+
+def _sum_of_squares(
+    measure: Callable[[jax.Array], jax.Array], arrays: list[jax.Array], exponent: int
+) -> jax.Array:
+    parts = [_squares(x, measure, exponent) for x in arrays]
+    return sum(parts, start=jnp.float32(0))
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _squares(
+    x: jax.Array, measure: Callable[[jax.Array], jax.Array], exponent: int
+) -> jax.Array:
+    """Return Σ|x / 2ⁿ|² of one array, traced once for each shape."""
+    y = measure(x)
+    if exponent:
+        # Without the bound XLA may square y and 2⁻ⁿ apart, and either overflows.
+        y = jnp.minimum(y * 2.0**-exponent, jnp.finfo(y.dtype).max)
+    return jnp.sum(jnp.square(y))
+
+
+def _squares_twice(
+    measure: Callable[[jax.Array], jax.Array], arrays: list[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Sum the squares, and only if they overflow or vanish once more, by the largest.
+
+    Where each sum is a reading of its own.
+    """
+    total = _sum_of_squares(measure, arrays, 0)
     info = jnp.finfo(total.dtype)
     fine = (total > info.tiny / info.eps) & (total <= info.max)
 

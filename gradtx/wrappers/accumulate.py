@@ -156,13 +156,13 @@ def accumulate(
         def take(
             updates: Updates, state: Any, params: Params | None = None, **extra: Any
         ) -> Any:
-            inner_state, total = state
-            total = added(total)
+            inner_state, before = state
+            total = added(before)
             given = jax.tree.map(_filled, updates, total, is_leaf=lambda x: x is None)
             given = given if is_ours(opt) else typed_like(updates, given)
             new, inner_state = inner.update(given, inner_state, params, **extra)
-            # Zeros that are made of the sum lie in its place.
-            return new, (inner_state, _where(real, _zeros(total), total))
+            # Zeros that are made of the last sum, entry by entry, lie in its place.
+            return new, (inner_state, _where(real, _zeros(before), before))
 
         new, (inner_state, total) = run_if(
             real,

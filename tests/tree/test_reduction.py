@@ -1,11 +1,14 @@
 """Sums, products and extremes over trees, against NumPy in float64."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradtx import tree, tree_utils
+from gradtx import numerics, tree, tree_utils
+from gradtx.tree import norms
 
 RNG = np.random.default_rng(0)
 X = {
@@ -114,3 +117,48 @@ def test_gradients_at_zero():
     for order in (1, 2, "inf"):
         gradient = jax.grad(lambda x, order=order: tree.norm(x, order))(jnp.zeros(2))
         assert np.all(np.isfinite(gradient))
+
+
+# --- the two ways to sum squares ----------------------------------------------
+
+
+WAYS = (norms._squares_twice, norms._squares_in_three_units)  # noqa: SLF001
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [3.0, 4.0],
+        [3e30, -4e30],
+        [3e38, 3e37],
+        [3e-30, 4e-30],
+        [1e-19, 1e-18],
+        [1e-37, 0.0],
+        [0.0, 0.0],
+        [np.inf, 1.0],
+        [np.nan, 1e30],
+    ],
+)
+def test_both_ways_to_sum_squares_hold_everywhere(way: Any, entries: Any) -> None:
+    """On any device the norm of large, small and no numbers is right, and its slope."""
+
+    def norm(x: Any) -> Any:
+        unit, total = way(norms.modulus, [x[:1], x[1:]])
+        return unit * numerics.sqrt(total)
+
+    x = jnp.array(entries, jnp.float32)
+    wide = np.asarray(x, np.float64)
+    expected = np.linalg.norm(wide)
+    np.testing.assert_allclose(jax.jit(norm)(x), expected, rtol=1e-6)
+    if 0 < expected < 2e38:
+        slope = jax.jit(jax.grad(norm))(x)
+        np.testing.assert_allclose(slope, wide / expected, rtol=1e-5)
+
+
+def test_devices_other_than_processors_read_once() -> None:
+    """For a GPU and a TPU the norm is lowered without a loop, for a CPU with one."""
+    traced = jax.jit(lambda x: tree.norm({"w": x})).trace(jnp.ones(3))
+    for platform, loops in {"cpu": True, "cuda": False, "tpu": False}.items():
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert ("stablehlo.while" in text) == loops, platform
