@@ -112,9 +112,17 @@ def squares(
 ) -> jax.Array:
     """Make a slot for a mean of squares: real, and in at least float32.
 
-    With fewer bits a slow mean stands still: in bfloat16 the factor 0.999 rounds to 1.
+    Raises:
+      ValueError: for a type of fewer bits, in which a slow mean stands still: in
+        bfloat16 the factor 0.999 rounds to 1.
     """
-    dtype = dtype or numerics.wide(numerics.real(p.dtype))
+    dtype = jnp.dtype(dtype or numerics.wide(numerics.real(p.dtype)))
+    if numerics.wide(dtype) != dtype:
+        raise checks.Misuse(
+            f"a mean of squares kept in {dtype} would stand still, as 0.999 times a "
+            "number rounds to that number: leave it in float32, or keep it in few bits "
+            "by quantize_state"
+        )
     return jnp.full_like(p, fill, dtype=dtype)
 
 
@@ -152,13 +160,13 @@ def _placed_like(p: jax.Array, slot: jax.Array) -> jax.Array:
 
     A slot of another shape that lies on one device is put on all of the parameter's.
     """
+    alike = slot.shape == p.shape and p.ndim
     if isinstance(p, Tracer):
-        alike = slot.shape == p.shape and p.ndim
         return shard_alike(p, slot)[1] if alike else slot
     mesh = _mesh_of(p)
     if mesh is None or isinstance(slot, Tracer) or slot.sharding.num_devices > 1:
         return slot
-    return jax.device_put(slot, mesh)
+    return jax.device_put(slot, p.sharding if alike else mesh)
 
 
 def zero_count(params: Params) -> Count:

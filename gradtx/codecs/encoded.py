@@ -19,7 +19,7 @@ class Encoded:
       scales: the largest size in each block; None where there are no blocks.
       codec: what reads them.
       shape: the shape of the array.
-      dtype: the type of the array, float32 at least.
+      dtype: the type of the array.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ MAPS = ("linear", "sqrt", "dynamic")
 
 
 class Grid(NamedTuple):
-    """Sizes by number.
+    """Sizes by number, of which 1 is that of the first.
 
     Args:
       most: the largest number.

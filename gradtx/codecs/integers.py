@@ -166,7 +166,7 @@ def reason(cells: Grid, rounding: str) -> str | None:
         )
     if not cells.keeps:
         return "it rounds small squares to 0, and the step is divided by their root"
-    least = float(cells.size(jnp.int32(1))) / cells.top
+    least = 1 / cells.top
     if least > 0.01:  # noqa: PLR2004
         return f"it has nothing between 0 and {least:.3f} of the largest in a block"
     return None

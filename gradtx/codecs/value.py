@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, ParamSpec, Self
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics, values
+from gradtx import checks, values
 from gradtx.codecs.encoded import Encoded
 from gradtx.codecs.layout import placed
 from gradtx.typing import Count
@@ -83,10 +83,10 @@ class Codec(values.Value):
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise checks.Misuse(f"only real floats are encoded, not {x.dtype}")
         codes, scales = _packed(self, x, seed, salt)
-        return Encoded(codes, scales, self, x.shape, numerics.wide(x.dtype))
+        return Encoded(codes, scales, self, x.shape, x.dtype)
 
     def decode(self, encoded: Encoded) -> jax.Array:
-        """Return the array, in float32 at least, to the error that the codec states."""
+        """Return the array in its type, to the error that the codec states."""
         read = partial(_unpacked, self, encoded.shape, encoded.dtype)
         # A stack of them, as vmap makes, knows the shape of one.
         for _ in range(encoded.codes.ndim - max(len(encoded.shape), 1)):

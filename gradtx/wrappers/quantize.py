@@ -96,7 +96,8 @@ def quantize_state(
 
     Raises:
       ValueError: from ``init``, if a key names nothing in the state, for a codec in
-        which a mean of squares would stand still, and for integer parameters.
+        which a mean of squares would stand still, for one without signs where nothing
+        says that there are none, and for integer parameters.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
@@ -151,12 +152,7 @@ class _Choice:
         codec = self._named(path)
         if codec is None or (self.where and not self.where(path, leaf)):
             return None
-        squares = codec.format.unsigned or not SQUARES.isdisjoint(_fields(path))
-        if squares and codec.format.stalls:
-            raise checks.Misuse(
-                f"the mean of squares at {keys.written(path)} would not follow in "
-                f"{codec!r}: {codec.format.stalls}"
-            )
+        _check_fits(codec, path, by_key=self.by_key)
         return codec
 
     def _named(self, path: keys.Path) -> Codec | None:
@@ -178,6 +174,21 @@ class _Choice:
                     f"codec names {key!r}, but there is nothing of that name in the "
                     f"state, which has {', '.join(fields) or 'no fields'}"
                 )
+
+
+def _check_fits(codec: Codec, path: keys.Path, *, by_key: bool) -> None:
+    """Refuse a codec that would ruin what the fields along a path say it holds."""
+    squares = not SQUARES.isdisjoint(_fields(path))
+    if codec.format.unsigned and not squares and not by_key:
+        raise checks.Misuse(
+            f"{codec!r} has no numbers below 0, which {keys.written(path)} may hold: "
+            "give codecs by the names of the fields"
+        )
+    if (codec.format.unsigned or squares) and codec.format.stalls:
+        raise checks.Misuse(
+            f"the mean of squares at {keys.written(path)} would not follow in "
+            f"{codec!r}: {codec.format.stalls}"
+        )
 
 
 def _opaque(x: Any) -> Any:
