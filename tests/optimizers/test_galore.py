@@ -1,10 +1,14 @@
 """GaLore against optax, which follows the authors' program."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import problems
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import gradtx
 
@@ -36,3 +40,20 @@ def test_leaves_that_are_no_matrix_or_not_there() -> None:
     assert updates["e"].shape == (0, 4)
     assert updates["n"] is None
     assert np.isfinite(updates["s"])
+
+
+@pytest.mark.parametrize("spec", [("d", None), (None, "d")])
+def test_the_state_of_spread_matrices_keeps_its_place(spec: tuple[Any, Any]) -> None:
+    """Wherever XLA would leave P and the state, the second step compiles nothing."""
+    over = problems.mesh(AxisType.Auto)
+    tx, programs = gradtx.contrib.galore(0.1, rank=2), 0
+    update = jax.jit(tx.update)
+    for init in (tx.init, jax.jit(tx.init)):
+        matrix = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+        params = jax.device_put(matrix, NamedSharding(over, PartitionSpec(*spec)))
+        state = init(params)
+        for _ in range(2):
+            before = problems.compiled()
+            _, state = update(params, state, params)
+            programs += problems.compiled() - before
+    assert programs == 1
