@@ -107,6 +107,9 @@ def accumulate(
     extra arguments of the last of the k gradients. The accumulator has the kind of the
     parameter and at least its precision; what is bad in it goes with the real step.
 
+    A jitted step that adds its updates by :func:`gradtx.apply_updates` leaves all but
+    the accumulator unread where it takes no real step: 12 bytes for each parameter.
+
     Args:
       opt: any transformation.
       every_k_schedule: k, or a schedule of it over real steps.

@@ -70,7 +70,8 @@ def lookahead(
     Takes plain parameters and drops in wherever ``fast_optimizer`` stood; the slow
     weights, which one evaluates with, are found by :func:`gradtx.eval_params`. Extra
     arguments reach the fast optimizer. Given :class:`LookaheadParams` instead, it moves
-    both of them, with gradients for the fast ones, and keeps none.
+    both of them, with gradients for the fast ones, and keeps none. Its own slow weights
+    are read and written only when they move.
 
     What follows in a chain must not change the updates of a synchronising step, as they
     carry the parameters to the slow weights.
