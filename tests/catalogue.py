@@ -202,6 +202,29 @@ ROWS: list[Row] = [
             "Loshchilov and Hutter, 2019",
         ),
     ),
+    # In the tests their states are small, and so stay as they are: what few bits do to
+    # them, and to every row, is seen in tests/wrappers/test_quantize.py.
+    Row(
+        "adamw8bit",
+        gradtx.adamw8bit,
+        {"learning_rate": 0.1, "weight_decay": 1e-2},
+        papers.adamw,
+        state_bytes=8,
+    ),
+    Row(
+        "adamw4bit",
+        gradtx.adamw4bit,
+        {"learning_rate": 0.1, "weight_decay": 1e-2},
+        papers.adamw,
+        state_bytes=8,
+    ),
+    Row(
+        "lion8bit",
+        gradtx.lion8bit,
+        {"learning_rate": 0.05},
+        papers.lion,
+        state_bytes=4,
+    ),
     Row("nadam", gradtx.nadam, {"learning_rate": 0.1}, papers.nadam, state_bytes=8),
     Row(
         "nadamw",

@@ -250,7 +250,7 @@ def _encoded(
     kept: Mapping[int, tuple[Any, Encoded]] | None = None,
 ) -> OptState:
     """Encode, but for the arrays that the transformation has left as they were."""
-    leaves, treedef = jax.tree.flatten(state)
+    leaves, treedef = jax.tree.flatten(state, is_leaf=is_encoded)
     paths = [path for path, x in _walk((), state) if jax.tree.leaves(x)]
     new = []
     for salt, (path, leaf) in enumerate(zip(paths, leaves, strict=True)):

@@ -299,6 +299,7 @@ def wrapped() -> dict[str, Any]:
         ),
         "flatten": gradtx.quantize_state(gradtx.flatten(adam()), min_size=0),
         "four bits": gradtx.adamw4bit(0.05, min_size=0),
+        "twice": gradtx.quantize_state(gradtx.lookahead(quantized, 2, 0.5), min_size=0),
     }
 
 
