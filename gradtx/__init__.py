@@ -111,6 +111,7 @@ from gradtx.optimizers import (
     ScaleByLionState as ScaleByLionState,
     ScaleByNovogradState as ScaleByNovogradState,
     ScaleByOptimisticGradientState as ScaleByOptimisticGradientState,
+    ScaleByOptimisticGradientWithCountState as ScaleByOptimisticGradientWithCountState,
     ScaleByRmsState as ScaleByRmsState,
     ScaleByRmsWithCountState as ScaleByRmsWithCountState,
     ScaleByRpropState as ScaleByRpropState,

@@ -221,3 +221,49 @@ def test_schedules_go_on(make: Callable[[Any], Any]) -> None:
         assert_same_bits(s, z)
         for x, y in zip(jax.tree.leaves(u), jax.tree.leaves(v), strict=True):
             np.testing.assert_array_max_ulp(x, y, 4)
+
+
+SAME_STATE = (
+    "adabelief adadelta adafactor adagrad adam adamax adamaxw adamw adan amsgrad "
+    "lamb lion nadam nadamw novograd optimistic_adam_v2 optimistic_gradient_descent "
+    "radam rmsprop rprop sgd sign_sgd signum sm3 yogi contrib.acprop "
+    "contrib.ademamix contrib.adopt contrib.cocob contrib.dadapt_adamw contrib.dog "
+    "contrib.dowg contrib.galore contrib.madgrad contrib.momo contrib.momo_adam "
+    "contrib.muon contrib.prodigy contrib.schedule_free_adamw "
+    "contrib.schedule_free_sgd contrib.simplified_ademamix contrib.sophia "
+)
+SAME_WRAPPERS: dict[str, Callable[[Any], Any]] = {
+    "accumulation": lambda lib: lib.MultiSteps(lib.adam(0.1), 2),
+    "injection": lambda lib: lib.inject_hyperparams(lib.adamw)(lambda _: 0.1),
+    "parts": lambda lib: lib.partition({0: lib.adam(0.1), 1: lib.sgd(0.1)}, PARTS),
+    "mask": lambda lib: lib.masked(lib.adam(0.1), {"b": True, "w": False}),
+    "finite": lambda lib: lib.apply_if_finite(lib.adam(0.1), 3),
+    "flat": lambda lib: lib.flatten(lib.adam(0.1)),
+    "sharpness": lambda lib: lib.contrib.sam(lib.adam(0.1), lib.sgd(0.1)),
+    "mechanic": lambda lib: lib.contrib.mechanize(lib.adam(0.1)),
+    "plateau": lambda lib: lib.contrib.reduce_on_plateau(),
+    "lbfgs": lambda lib: lib.lbfgs(),
+}
+PARTS = {"b": 0, "w": 1}
+
+
+def called(name: str, lib: Any) -> Any:
+    """Call an optimizer by its name, with a learning rate and nothing else."""
+    for part in name.split("."):
+        lib = getattr(lib, part)
+    return lib(0.1)
+
+
+MAKERS = {
+    name: functools.partial(called, name) for name in SAME_STATE.split()
+} | SAME_WRAPPERS
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_states_have_optax_s_structure(make: Callable[[Any], Any]) -> None:
+    """Names, nesting, shapes and types: a fresh state of optax is restored as ours."""
+    theirs, ours = (make(lib).init(problems.small_tree()) for lib in (optax, gradtx))
+    dicts = [serialization.to_state_dict(x) for x in (theirs, ours)]
+    assert keys(dicts[0]) == keys(dicts[1])
+    restored = serialization.from_state_dict(ours, dicts[0])
+    assert problems.shapes(restored) == problems.shapes(ours)

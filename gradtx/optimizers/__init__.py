@@ -124,6 +124,7 @@ from gradtx.optimizers.novograd import (
 )
 from gradtx.optimizers.optimistic import (
     ScaleByOptimisticGradientState as ScaleByOptimisticGradientState,
+    ScaleByOptimisticGradientWithCountState as ScaleByOptimisticGradientWithCountState,
     optimistic_adam as optimistic_adam,
     optimistic_adam_v2 as optimistic_adam_v2,
     optimistic_gradient_descent as optimistic_gradient_descent,

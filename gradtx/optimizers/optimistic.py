@@ -29,7 +29,14 @@ class ScaleByOptimisticGradientState(NamedTuple):
 
     is_initial_step: jax.Array
     previous_gradient: Updates
-    count: Count = None  # of the steps, where a number is a schedule
+
+
+class ScaleByOptimisticGradientWithCountState(NamedTuple):
+    """The same, where a number is a schedule of the steps taken."""
+
+    is_initial_step: jax.Array
+    previous_gradient: Updates
+    count: Count
 
 
 class _Last(NamedTuple):
@@ -67,20 +74,27 @@ def scale_by_optimistic_gradient(
     def init(params: Params) -> OptState:
         count = zero_count(params)
         last = step.init(params).previous_gradient
-        count_if_wanted = zero_count(params) if counts else None
-        return ScaleByOptimisticGradientState(count == 0, last, count_if_wanted)
+        state = ScaleByOptimisticGradientState(count == 0, last)
+        return _counting(state, zero_count(params)) if counts else state
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        first, last, count = state
+        first, last = state[:2]
+        count = state[2] if counts else None
         now = numerics.value_at(alpha, count), numerics.value_at(beta, count)
         u, new = step.update(updates, _Last(last), params, first=first, now=now)
-        count = numerics.safe_increment(count) if counts else None
         never = jnp.zeros_like(first)
-        return u, ScaleByOptimisticGradientState(never, new.previous_gradient, count)
+        new_state = ScaleByOptimisticGradientState(never, new.previous_gradient)
+        if counts:
+            return u, _counting(new_state, numerics.safe_increment(count))
+        return u, new_state
 
     return GradientTransformation(init, update)
+
+
+def _counting(state: ScaleByOptimisticGradientState, count: Count) -> OptState:
+    return ScaleByOptimisticGradientWithCountState(*state, count)
 
 
 @transformation
