@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 
 import jax
 import jax.numpy as jnp
 
 from gradtx import applied, checks, values
+from gradtx.compiled import at_once, is_traceable
 from gradtx.typing import OptState, Params, Updates
 
 P = ParamSpec("P")
@@ -88,6 +90,13 @@ class _Update:
     def __init__(self, recipe: values.Recipe) -> None:
         self._recipe = recipe
 
+    @cached_property
+    def _update(self) -> TransformUpdateFn:
+        pair = self._recipe.product
+        if values.is_value(pair) or not is_traceable(self._recipe):
+            return pair.update
+        return at_once(pair.update)
+
     def __call__(
         self,
         updates: Updates,
@@ -95,8 +104,7 @@ class _Update:
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, OptState]:
-        update = self._recipe.product.update
-        return self._recipe.within(update, updates, state, params, **extra)
+        return self._recipe.within(self._update, updates, state, params, **extra)
 
 
 def transformation(
@@ -194,6 +202,7 @@ def with_extra_args_support(tx: Any) -> GradientTransformation:
     return GradientTransformation(tx.init, update)
 
 
+@at_once
 def apply_updates(params: Params, updates: Updates) -> Params:
     """Return params + updates, leaf by leaf, in the parameters' types.
 

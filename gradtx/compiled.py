@@ -1,14 +1,14 @@
 """Compile a step once, also in a loop that is not jitted."""
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.values import is_number
+from gradtx.values import Recipe, Value, is_number
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +22,7 @@ def compiled(update: F) -> F:
     whatever among them is no number: flags, names, functions. Inside ``jit`` nothing
     is changed.
     """
+    plainly = jax.jit(update)
 
     @partial(jax.jit, static_argnums=(1, 2))
     def run(moving: list[Any], still: tuple[Any, ...], treedef: Any) -> Any:
@@ -32,6 +33,8 @@ def compiled(update: F) -> F:
 
     @wraps(update)
     def call(*args: Any, **extra: Any) -> Any:
+        if _all_arrays((args, extra)):
+            return plainly(*args, **extra)
         leaves, treedef = jax.tree.flatten((args, extra))
         still = tuple(_still(x) for x in leaves)
         if any(isinstance(x, Tracer) for x in leaves) or not _hashable(still, treedef):
@@ -40,6 +43,56 @@ def compiled(update: F) -> F:
         return run(moving, still, treedef)
 
     return call  # type: ignore[return-value]
+
+
+def at_once(update: F) -> F:
+    """Make one program of an ``update`` that is written for tracing.
+
+    As :func:`compiled`, but for arrays and numbers alone, which costs next to nothing:
+    given anything else, a flag or a function, ``update`` is run as it is.
+    """
+    run = jax.jit(update)
+
+    @wraps(update)
+    def call(*args: Any, **extra: Any) -> Any:
+        return (run if _all_arrays((args, extra)) else update)(*args, **extra)
+
+    return call  # type: ignore[return-value]
+
+
+def _all_arrays(tree: Any) -> bool:
+    leaves = jax.tree.leaves(tree)
+    kinds = set(map(type, leaves))
+    if np.ndarray in kinds and any(_still(x) is not _MOVES for x in leaves):
+        return False
+    return all(map(_is_array, kinds))
+
+
+@cache
+def _is_array(kind: type) -> bool:
+    arrays = jax.Array, np.ndarray, np.generic, int, float, complex
+    return issubclass(kind, arrays) and not issubclass(kind, Tracer | bool | np.bool_)
+
+
+def is_traceable(recipe: Recipe) -> bool:
+    """Whether a value is made of this library's factories and of known numbers only.
+
+    A function or a pair from elsewhere may look at the numbers that it is given, which
+    it cannot under ``jit``.
+    """
+    ours = recipe.factory.make.__module__.split(".")[0] == __name__.split(".")[0]
+    leaves = jax.tree.leaves(recipe.arguments, is_leaf=_is_part)
+    return ours and all(map(_is_traceable, leaves))
+
+
+def _is_part(x: Any) -> bool:
+    return isinstance(x, Value) or callable(x)
+
+
+def _is_traceable(x: Any) -> bool:
+    if isinstance(x, Value):
+        return x.recipe is not None and is_traceable(x.recipe)
+    return isinstance(x, type) or not (callable(x) or isinstance(x, Tracer))
 
 
 _MOVES = object()

@@ -16,6 +16,7 @@ from jax.experimental.shard_alike import shard_alike
 
 from gradtx import checks, numerics
 from gradtx.base import GradientTransformation
+from gradtx.compiled import at_once
 from gradtx.rules import Rule, Wants
 from gradtx.typing import Count, DTypeLike, OptState, Params, PyTree, Updates
 
@@ -91,7 +92,7 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
         # Without state, whatever the caller holds in its place goes through.
         return u, state._replace(**fields) if fields else state
 
-    return GradientTransformation(init, update)
+    return GradientTransformation(init, at_once(update))
 
 
 # --- slots -------------------------------------------------------------------

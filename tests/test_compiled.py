@@ -90,3 +90,44 @@ def test_settings_may_be_traced_around_concrete_arguments() -> None:
         jax.vmap(first)(rates), -rates[:, None] * ones[None], rtol=1e-6
     )
     assert jax.grad(lambda rate: first(rate).sum())(0.1) == -2
+
+
+def test_an_update_that_is_not_jitted_is_one_program() -> None:
+    """Outside of `jit` all leaves and links go through one call, compiled once."""
+    tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(0.1))
+    params = {f"w{i}": jnp.ones(i + 1) for i in range(4)}
+    state, before = tx.init(params), problems.compiled()
+    for expected in (1, 0):
+        updates, state = tx.update(params, state, params)
+        assert problems.compiled() - before == expected
+        before = problems.compiled()
+    before = problems.compiled()
+    gradtx.apply_updates(params, updates)
+    assert problems.compiled() - before == 1
+
+
+def test_what_others_wrote_is_not_traced() -> None:
+    """Outside of `jit` a user's function, pair or factory may look at its numbers."""
+
+    def schedule(count: Any) -> float:
+        return 0.5 if count < 1 else 0.25
+
+    def update(u: Any, state: Any, _: Any = None, **__: Any) -> Any:
+        assert float(u[0])
+        return u, state
+
+    pair = gradtx.GradientTransformation(lambda _: (), update)
+
+    @gradtx.transformation
+    def theirs() -> Any:
+        return pair
+
+    grads = jnp.ones(2)
+    for tx in (
+        gradtx.sgd(schedule),
+        gradtx.chain(pair, gradtx.sgd(0.5)),
+        gradtx.chain(theirs(), gradtx.sgd(0.5)),
+        gradtx.masked(pair, mask=True),
+    ):
+        updates, _ = tx.update(grads, tx.init(grads), grads)
+        assert jnp.abs(updates[0]) > 0
