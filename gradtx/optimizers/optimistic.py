@@ -67,7 +67,7 @@ def scale_by_optimistic_gradient(
         g: jax.Array, last: jax.Array, *, first: Any, now: tuple[Any, Any]
     ) -> tuple[jax.Array, ...]:
         change = jnp.where(first, 0, g - last)
-        return now[0] * g + now[1] * change, numerics.put_over(last, g, first)
+        return now[0] * g + now[1] * change, g
 
     step = leafwise(rule, _Last, previous_gradient=zeros)
 
