@@ -4,11 +4,15 @@ A block is a box and not a piece of the flattened array, so that an array which 
 spread over devices is encoded where it lies.
 """
 
-import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from gradtx.codecs.dither import bits_of
+
+# What XLA would part on CPU, and write out, if it were not parted before.
+_AT_ONCE = 32
 
 
 class Boxes(NamedTuple):
@@ -47,24 +51,18 @@ class Boxes(NamedTuple):
         return x.reshape(self.parted)
 
     def join(self, z: jax.Array) -> jax.Array:
-        """Undo :meth:`split`, also for an array that is shorter inside of the boxes."""
-        inner = z.shape[1::2]
-        x = z.reshape([c * s for c, s in zip(self.counts, inner, strict=True)])
-        kept = [
-            n if s == side else x.shape[i]
-            for i, (n, s, side) in enumerate(
-                zip(self.shape, inner, self.sides, strict=True)
-            )
-        ]
-        whole = tuple(kept) == x.shape
-        return x if whole else x[tuple(slice(n) for n in kept)]
+        """Undo :meth:`split`."""
+        full = [c * s for c, s in zip(self.counts, self.sides, strict=True)]
+        x = z.reshape(full)
+        whole = tuple(full) == self.shape
+        return x if whole else x[tuple(slice(n) for n in self.shape)]
 
     def over(self, scales: jax.Array) -> jax.Array:
         """Return one number for each box so that it meets an array that is split."""
         return scales.reshape([n for c in self.counts for n in (c, 1)])
 
 
-def boxes(shape: tuple[int, ...], block: int, *, even: bool = False) -> Boxes:
+def boxes(shape: tuple[int, ...], block: int) -> Boxes:
     """Cut an array into boxes of ``block`` numbers, or of up to twice as many.
 
     A box extends along the last axis, and where that is short along those before it.
@@ -74,20 +72,37 @@ def boxes(shape: tuple[int, ...], block: int, *, even: bool = False) -> Boxes:
     Args:
       shape: the shape of the array.
       block: the least size of a box.
-      even: whether the sides along the last axis must be even.
     """
     sides: list[int] = []
     for n in reversed(shape):
-        side = _side(n, block, 2 if even and not sides else 1)
+        side = _side(n, block)
         sides.append(side)
         block = -(-block // side)
     return Boxes(shape, tuple(reversed(sides)))
 
 
-def _side(n: int, wanted: int, step: int) -> int:
+def _side(n: int, wanted: int) -> int:
     """Return the length of the boxes along an axis of length n."""
-    wanted = max(wanted, 1)
     count = max(n // wanted, 1)
-    exact = [s for s in range(wanted, 2 * wanted) if n % s == 0 and s % step == 0]
-    side = exact[0] if exact and count > 1 else -(-n // count)
-    return max(math.ceil(side / step) * step, 1)
+    exact = [s for s in range(wanted, 2 * wanted) if n % s == 0]
+    return max(exact[0] if exact and count > 1 else -(-n // count), 1)
+
+
+def largest_of(sizes: jax.Array, cut: Boxes) -> jax.Array:
+    """Return the largest of numbers not below 0 in every box; NaN where there is one.
+
+    Their bits are in the same order as they are. As whole numbers, XLA compares them
+    where they are made, and does not write them out for a library that has no others.
+    """
+    bits = bits_of(sizes, jnp.int32)
+    for axis in cut.axes:
+        bits = _largest_along(bits, axis)
+    return bits_of(bits, jnp.float32)
+
+
+def _largest_along(x: jax.Array, axis: int) -> jax.Array:
+    n = x.shape[axis]
+    if n > _AT_ONCE and n % _AT_ONCE == 0:
+        parted = x.reshape((*x.shape[:axis], -1, _AT_ONCE, *x.shape[axis + 1 :]))
+        x = jax.lax.optimization_barrier(jnp.max(parted, axis=axis + 1, initial=0))
+    return jnp.max(x, axis=axis, keepdims=True, initial=0)

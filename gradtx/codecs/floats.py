@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.codecs.blocks import boxes
+from gradtx.codecs.blocks import boxes, largest_of
 from gradtx.codecs.dither import noise, rounded
 from gradtx.codecs.integers import checked
 from gradtx.codecs.value import Format, codec
@@ -83,7 +83,7 @@ def float8(
     ) -> tuple[jax.Array, jax.Array]:
         cut = boxes(x.shape, block)
         z = cut.split(x)
-        largest = jnp.max(jnp.abs(z), axis=cut.axes, keepdims=True, initial=0.0)
+        largest = largest_of(jnp.abs(z), cut)
         y = z / jnp.where(largest == 0, 1, largest) * top
         low = jnp.copysign(jnp.maximum(jnp.abs(y), least), z)
         y = jnp.where(z == 0, 0, low)

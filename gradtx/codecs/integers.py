@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.codecs.blocks import Boxes, boxes
+from gradtx.codecs.blocks import Boxes, boxes, largest_of
 from gradtx.codecs.dither import thresholds
 from gradtx.codecs.grids import Grid, grid
 from gradtx.codecs.value import Format, codec
@@ -90,8 +90,8 @@ def int4(
     """Keep 4 bits for each number and a float32 for each block.
 
     As :func:`int8`, with K = 7 and f = 1 if signed, K = 15 and f = 1 if not, and
-    T(K) = 12 and 192 in the dynamic map. Two codes share a byte, those of one box of
-    the last axis, the first half of it in the lower bits.
+    T(K) = 12 and 192 in the dynamic map. Two codes share a byte: neighbours along the
+    last axis but one if that is even, along the last if not.
 
     Args:
       block: the least number of numbers that share a scale.
@@ -113,34 +113,20 @@ def int4(
     def pack(
         x: jax.Array, seed: jax.Array, salt: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        cut = boxes(x.shape, block, even=True)
+        cut = boxes(x.shape, block)
         z = cut.split(x)
         largest = maxima(z, cut, signed)
-        # Parted before they are encoded: codes that are used twice would be written.
-        level = jnp.broadcast_to(_level(rounding, seed, salt)(z.shape), z.shape)
-        low, high = (
-            quantized(part, largest, cells, signed, above)
-            for part, above in zip(_halves(z), _halves(level), strict=True)
-        )
-        codes = (low & 0xF | (high & 0xF) << 4).astype(jnp.uint8)
-        return cut.join(codes), largest.reshape(cut.counts)
+        level = _level(rounding, seed, salt)(z.shape)
+        codes = cut.join(quantized(z, largest, cells, signed, level))
+        return in_pairs(codes), largest.reshape(cut.counts)
 
     def unpack(
         codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
     ) -> jax.Array:
-        cut = boxes(shape, block, even=True)
-        halves = cut._replace(
-            shape=(*shape[:-1], codes.shape[-1]),
-            sides=(*cut.sides[:-1], cut.sides[-1] // 2),
-        )
-        both = halves.split(codes).astype(jnp.int32)[..., None, :]
-        shifts = jnp.int32([0, 4]).reshape(
-            [2 if i == both.ndim - 2 else 1 for i in range(both.ndim)]
-        )
-        split = both >> shifts & 0xF
-        split = (split ^ 8) - 8 if signed else split
-        split = split.reshape(cut.parted)
-        return cut.join(restored(split, scales, cut, cells))
+        cut = boxes(shape, block)
+        codes = out_of_pairs(codes, shape)
+        codes = (codes ^ 8) - 8 if signed else codes
+        return cut.join(restored(cut.split(codes), scales, cut, cells))
 
     return Format(pack, unpack, not signed, reason(cells, rounding))
 
@@ -179,15 +165,9 @@ def _level(rounding: str, seed: jax.Array, salt: jax.Array) -> Callable[..., Any
     return lambda shape: thresholds(shape, seed, salt)
 
 
-def _halves(z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    half = z.shape[-1] // 2
-    return z[..., :half], z[..., half:]
-
-
 def maxima(z: jax.Array, cut: Boxes, signed: bool) -> jax.Array:
     """Return the largest size in every box."""
-    size = jnp.abs(z) if signed else z
-    return jnp.max(size, axis=cut.axes, keepdims=True, initial=0.0)
+    return largest_of(jnp.abs(z) if signed else jnp.maximum(z, 0), cut)
 
 
 def quantized(
@@ -210,3 +190,45 @@ def restored(codes: jax.Array, scales: jax.Array, cut: Boxes, cells: Grid) -> ja
     share = jnp.where(number == cells.most, 1, cells.size(number) / cells.top)
     size = share * cut.over(scales)
     return jnp.where(k < 0, -size, size)
+
+
+# --- two codes in a byte -----------------------------------------------------
+
+
+def _pairing(shape: tuple[int, ...]) -> int:
+    """Return the axis along which neighbours share a byte.
+
+    The last but one if it is even, as the loops over the last are then plain ones.
+    """
+    return len(shape) - (2 if len(shape) > 1 and shape[-2] % 2 == 0 else 1)
+
+
+def in_pairs(codes: jax.Array) -> jax.Array:
+    """Put neighbours into one byte, the first into the lower bits."""
+    axis = _pairing(codes.shape)
+    n = codes.shape[axis]
+    if n % 2:
+        ends = [(0, int(i == axis)) for i in range(codes.ndim)]
+        codes = jnp.pad(codes, ends)
+    pairs = codes.reshape(
+        (*codes.shape[:axis], -(-n // 2), 2, *codes.shape[axis + 1 :])
+    )
+    # As a sum: XLA would make two programs of two slices, and vectorise neither.
+    parts = (pairs & 0xF) << _shifts(pairs.shape, axis + 1)
+    return jnp.sum(parts, axis=axis + 1).astype(jnp.uint8)
+
+
+def out_of_pairs(codes: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Return the bits of every code, of an array of a shape."""
+    axis = _pairing(shape)
+    n = codes.shape[axis]
+    whole = (*shape[:axis], n, 2, *shape[axis + 1 :])
+    twice = jnp.broadcast_to(jnp.expand_dims(codes.astype(jnp.int32), axis + 1), whole)
+    each = (twice >> _shifts(whole, axis + 1) & 0xF).reshape(
+        (*shape[:axis], 2 * n, *shape[axis + 1 :])
+    )
+    return jax.lax.slice_in_dim(each, 0, shape[axis], axis=axis)
+
+
+def _shifts(shape: tuple[int, ...], axis: int) -> jax.Array:
+    return 4 * jax.lax.broadcasted_iota(jnp.int32, shape, axis)
