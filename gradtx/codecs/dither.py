@@ -51,7 +51,7 @@ def bits_of(x: jax.Array, dtype: DTypeLike) -> jax.Array:
 def rounded(x: jax.Array, dtype: DTypeLike, bits: jax.Array | None = None) -> jax.Array:
     """Return the float32 numbers that a narrower type has, next to those of ``x``.
 
-    A cast there and back would do for nearest rounding, if XLA did not leave it out.
+    A cast there and back would do for nearest rounding, but XLA may leave it out.
     At random, the neighbours above and below are taken with chances by which the mean
     is x. What is exact stays; what is too large is left to the cast that follows.
 
