@@ -76,6 +76,11 @@ from gradtx.wrappers.skip import (
     skip_large_updates as skip_large_updates,
     skip_not_finite as skip_not_finite,
 )
+from gradtx.wrappers.small_leaves import (
+    PackedLeaves as PackedLeaves,
+    PackSmallLeavesState as PackSmallLeavesState,
+    pack_small_leaves as pack_small_leaves,
+)
 from gradtx.wrappers.split_complex import (
     SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays,
     SplitRealAndImaginaryState as SplitRealAndImaginaryState,

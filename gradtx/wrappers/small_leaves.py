@@ -1,0 +1,227 @@
+"""Put small leaves together: many of them cost one kernel, not one each."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import checks
+from gradtx.base import (
+    GradientTransformation,
+    transformation,
+    with_extra_args_support,
+)
+from gradtx.leafwise import flatten_updates, matching_params
+from gradtx.tree.masks import MaskedNode
+from gradtx.typing import OptState, Params, PyTree, Updates
+
+# What XLA puts into one kernel has at most 96 inputs and outputs together.
+TOGETHER = 64
+
+
+class PackedLeaves(NamedTuple):
+    """A tree whose small leaves lie end to end."""
+
+    small: dict[str, jax.Array]  # a vector for each type, by the type's name
+    rest: PyTree  # the tree, masked where a leaf is in a vector
+
+
+class PackSmallLeavesState(NamedTuple):
+    """What :func:`pack_small_leaves` remembers."""
+
+    inner_state: OptState
+
+    def seen_by_inner(
+        self, find: Callable[[OptState, Params], Params], params: Params
+    ) -> Params:
+        """Return what ``find`` finds in the inner state for the packed parameters."""
+        nodes = jax.tree.leaves(self.inner_state, is_leaf=_is_packed)
+        for node in filter(_is_packed, nodes):
+            layout = _layout_like(node, params)
+            return layout.unpack(find(self.inner_state, layout.pack(params)))
+        return params
+
+
+@transformation
+def pack_small_leaves(
+    inner: GradientTransformation, below: int = 2**16
+) -> GradientTransformation:
+    """Let ``inner`` see all small leaves of one type as one vector, laid end to end.
+
+    A tree of a thousand biases and scales takes a thousand kernels a step, of which
+    each takes longer to start than to run, and a compiler that plans them all. Packed
+    they are a few dozen. Large leaves are shown as they are. The state of small leaves
+    is kept packed; their gradients and parameters are gathered in each step.
+
+    What ``inner`` does entry by entry (SGD, Adam, Lion and their like), or over all
+    entries together (a global norm), is the same as without. What it does leaf by leaf
+    (trust ratios, factored moments, orthogonalisation) it does by vector: not for
+    those. Masks and labels belong outside, as in ``masked(pack_small_leaves(tx), m)``:
+    ``inner`` is shown :class:`PackedLeaves`. Extra arguments are passed on as they are.
+    A small leaf without a gradient stands still, and ``inner`` is shown the gradient 0.
+
+    Small leaves should lie whole on every device. Where the layout is part of the type
+    (a mesh with explicit axes), those that do not are left as they are; otherwise they
+    are gathered.
+
+    Args:
+      inner: a transformation that works entry by entry.
+      below: how many entries a leaf that is not small has at least.
+
+    Raises:
+      ValueError: if ``below`` is no whole number of at least 1; for integer leaves, or
+        trees or shapes that do not match.
+    """
+    checks.whole(below=below)
+    inner = with_extra_args_support(inner)
+
+    def init(params: Params) -> PackSmallLeavesState:
+        checks.float_leaves(params, "the parameter")
+        leaves, treedef = jax.tree.flatten(params, is_leaf=_is_none)
+        layout = Layout(treedef, leaves, below)
+        shapes = any(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
+        packed = jax.eval_shape(layout.pack, params) if shapes else layout.pack(params)
+        return PackSmallLeavesState(inner.init(packed))
+
+    def update(
+        updates: Updates,
+        state: PackSmallLeavesState,
+        params: Params | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, PackSmallLeavesState]:
+        pairs, treedef = flatten_updates(updates)
+        grads = [g for _, g in pairs]
+        found = matching_params(params, pairs, treedef)
+        like = [g if p is None else p for g, p in zip(grads, found, strict=True)]
+        layout = Layout(treedef, like, below)
+        shown = None if params is None else layout.pack(params)
+        new, kept = inner.update(
+            layout.pack(updates), state.inner_state, shown, **extra
+        )
+        moved = treedef.flatten_up_to(layout.unpack(new))
+        there = [None if g is None else u for g, u in zip(grads, moved, strict=True)]
+        return treedef.unflatten(there), PackSmallLeavesState(kept)
+
+    return GradientTransformation(init, update)
+
+
+class Layout:
+    """Which leaves of a tree lie in which vector."""
+
+    def __init__(
+        self, treedef: Any, like: Sequence[Any], below: int | None = None
+    ) -> None:
+        """Put the leaves with fewer than ``below`` entries into vectors by type."""
+        self._treedef = treedef
+        self._like = [
+            x if x is None else jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
+            for x in like
+        ]
+        pairs = zip(like, self._like, strict=True)
+        self.kinds = [_kind(x, known, below) for x, known in pairs]
+        many = Counter(self.kinds)
+        # One leaf alone is no smaller program in a vector.
+        self.kinds = [k if many[k] > 1 else None for k in self.kinds]
+
+    def pack(self, tree: PyTree) -> PackedLeaves:
+        """Return a tree of the layout's structure with its small leaves put together.
+
+        What is None where a small leaf is expected counts as 0.
+        """
+        leaves = self._treedef.flatten_up_to(tree)
+        small = {
+            kind: jnp.concatenate(
+                [
+                    jnp.ravel(jnp.zeros(like.shape, like.dtype) if x is None else x)
+                    for x, like, _ in self._of(kind, leaves)
+                ]
+            )
+            for kind in self._names()
+        }
+        pairs = zip(leaves, self.kinds, strict=True)
+        rest = [x if kind is None else MaskedNode() for x, kind in pairs]
+        return PackedLeaves(small, self._treedef.unflatten(rest))
+
+    def unpack(self, packed: PackedLeaves) -> PyTree:
+        """Return the tree that was packed, or one like it."""
+        leaves = self._treedef.flatten_up_to(packed.rest)
+        for kind in self._names():
+            members = list(self._of(kind, leaves))
+            parts = _parts(packed.small[kind], [like.shape for _, like, _ in members])
+            for (_, _, i), part in zip(members, parts, strict=True):
+                leaves[i] = part
+        return self._treedef.unflatten(leaves)
+
+    def _names(self) -> list[str]:
+        return sorted({kind for kind in self.kinds if kind is not None})
+
+    def _of(self, kind: str, leaves: Sequence[Any]) -> list[tuple[Any, Any, int]]:
+        triples = zip(leaves, self._like, range(len(leaves)), strict=True)
+        return [t for t, k in zip(triples, self.kinds, strict=True) if k == kind]
+
+
+def _layout_like(packed: PackedLeaves, params: Params) -> Layout:
+    """Return the layout of parameters in which what is masked is in a vector."""
+    leaves, treedef = jax.tree.flatten(params, is_leaf=_is_none)
+    rest = treedef.flatten_up_to(packed.rest)
+    layout = Layout(treedef, leaves)
+    layout.kinds = [
+        jnp.result_type(x).name if isinstance(r, MaskedNode) else None
+        for x, r in zip(leaves, rest, strict=True)
+    ]
+    return layout
+
+
+def _kind(x: Any, like: Any, below: int | None) -> str | None:
+    if x is None or below is None or not 0 < like.size < below or _is_spread(x):
+        return None
+    return like.dtype.name
+
+
+def _is_spread(x: Any) -> bool:
+    """Whether an array is parted over devices by its type."""
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return False
+    sharding = getattr(jax.typeof(x), "sharding", None)
+    return sharding is not None and any(part is not None for part in sharding.spec)
+
+
+def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
+    ends = list(accumulate(map(math.prod, shapes)))
+    flags = [_seen_by_all(vector[:2]) for _ in shapes[::TOGETHER]]
+    return [
+        jnp.where(
+            flags[i // TOGETHER][0],
+            jnp.reshape(vector[end - math.prod(shape) : end], shape),
+            0,
+        )
+        for i, (end, shape) in enumerate(zip(ends, shapes, strict=True))
+    ]
+
+
+def _seen_by_all(x: jax.Array) -> jax.Array:
+    """Return flags that are True, for XLA to put those who read them into one kernel.
+
+    Pieces of one array that do not overlap share nothing that is read, by its reckoning
+    for GPUs, so each would get a kernel of its own.
+    """
+
+    def opaque(x: jax.Array) -> jax.Array:
+        known = jnp.isnan(x)
+        return jax.lax.optimization_barrier(known | jnp.logical_not(known))
+
+    return jax.lax.platform_dependent(
+        x, cuda=opaque, default=lambda x: jnp.ones(x.shape, bool)
+    )
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def _is_packed(x: Any) -> bool:
+    return isinstance(x, PackedLeaves)
