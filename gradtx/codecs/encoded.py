@@ -1,5 +1,6 @@
 """What a codec makes of an array: few bits, and how to read them."""
 
+import sys
 from typing import Any
 
 import jax
@@ -7,6 +8,7 @@ import jax
 from gradtx.typing import PyTree
 
 _FIELDS = ("codes", "scales")
+_TOLD: list[Any] = []
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -27,6 +29,7 @@ class Encoded:
     ) -> None:
         self.codes, self.scales = codes, scales
         self.codec, self.shape, self.dtype = codec, shape, dtype
+        _make_known_to_flax()
 
     def decode(self) -> jax.Array:
         """Return the array."""
@@ -50,6 +53,21 @@ class Encoded:
     def tree_unflatten(cls, fixed: Any, arrays: Any) -> "Encoded":
         """Put the parts together again."""
         return cls(*arrays, *fixed)
+
+
+def _make_known_to_flax() -> None:
+    """Tell Flax, if it is in use, how to save this; it asks for that of every class."""
+    serialization = sys.modules.get("flax.serialization")
+    if serialization is None or serialization in _TOLD:
+        return
+    _TOLD.append(serialization)
+    serialization.register_serialization_state(
+        Encoded,
+        lambda x: {name: getattr(x, name) for name in _FIELDS},
+        lambda x, kept: Encoded(
+            kept["codes"], kept["scales"], x.codec, x.shape, x.dtype
+        ),
+    )
 
 
 def is_encoded(x: Any) -> bool:

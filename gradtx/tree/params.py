@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from gradtx.codecs import is_encoded
 from gradtx.typing import OptState, PyTree
 
 
@@ -50,7 +51,8 @@ def map_params(
 
     Args:
       initable: the transformation that made the state, or its ``init``.
-      f: ``f(leaf, *leaves_of_rest)`` gives the new leaf.
+      f: ``f(leaf, *leaves_of_rest)`` gives the new leaf; of an encoded array, it is
+        given the codes and the scales.
       state: the state.
       *rest: trees of the structure of the parameters.
       transform_non_params: applied to all other leaves, which else stay as they are.
@@ -58,9 +60,17 @@ def map_params(
     """
     init = getattr(initable, "init", initable)
 
+    def ends(x: Any) -> bool:
+        return is_encoded(x) or (is_leaf is not None and is_leaf(x))
+
+    def within(x: Any, *others: Any) -> Any:
+        if is_encoded(x) and not (is_leaf is not None and is_leaf(x)):
+            return jax.tree.map(lambda array: f(array, *others), x)
+        return f(x, *others)
+
     def mapped(mark: Any, value: PyTree) -> PyTree:
         if is_placeholder(mark):
-            return jax.tree.map(f, value, *rest, is_leaf=is_leaf)
+            return jax.tree.map(within, value, *rest, is_leaf=ends)
         return value if transform_non_params is None else transform_non_params(value)
 
     return jax.tree.map(mapped, _marks(init, state), state, is_leaf=is_placeholder)

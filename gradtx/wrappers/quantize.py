@@ -1,6 +1,8 @@
 """State in few bits, around any transformation."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -236,7 +238,9 @@ def _decoded(state: OptState, kept: dict[int, tuple[Any, Encoded]]) -> OptState:
     def one(x: Any) -> Any:
         if not is_encoded(x):
             return x
-        array = x.decode()
+        bare = jax.tree.map(_bare, x, is_leaf=_is_variable)
+        array = bare.decode()
+        array = x.codes.replace(array) if _is_variable(x.codes) else array
         kept[id(array)] = array, x
         return array
 
@@ -250,16 +254,40 @@ def _encoded(
     kept: Mapping[int, tuple[Any, Encoded]] | None = None,
 ) -> OptState:
     """Encode, but for the arrays that the transformation has left as they were."""
-    leaves, treedef = jax.tree.flatten(state, is_leaf=is_encoded)
+    leaves, treedef = jax.tree.flatten(state, is_leaf=_is_whole)
     paths = [path for path, x in _walk((), state) if jax.tree.leaves(x)]
     new = []
     for salt, (path, leaf) in enumerate(zip(paths, leaves, strict=True)):
-        codec = choose(path, leaf)
+        array = _bare(leaf)
+        codec = choose(path, array)
         if codec is None:
             new.append(leaf)
         elif kept and id(leaf) in kept:
             new.append(kept[id(leaf)][1])
         else:
-            made = codec.encode(leaf, seed, salt)
-            new.append(jax.tree.map(lambda x, like=leaf: put_like(like, x), made))
+            made = codec.encode(array, seed, salt)
+            new.append(jax.tree.map(partial(_held_like, leaf, array), made))
     return treedef.unflatten(new)
+
+
+def _held_like(leaf: Any, array: jax.Array, made: jax.Array) -> Any:
+    """Put codes or scales where their array lies, and into a variable if it is in one.
+
+    A variable of Flax holds arrays and no trees, so that the tree goes around it.
+    """
+    made = put_like(array, made)
+    return leaf.replace(made) if _is_variable(leaf) else made
+
+
+def _bare(x: Any) -> Any:
+    return x.get_value() if _is_variable(x) else x
+
+
+def _is_whole(x: Any) -> bool:
+    return is_encoded(x) or _is_variable(x)
+
+
+def _is_variable(x: Any) -> bool:
+    """Whether this is what ``nnx`` of Flax keeps an array in."""
+    nnx = sys.modules.get("flax.nnx")
+    return nnx is not None and isinstance(x, nnx.Variable)

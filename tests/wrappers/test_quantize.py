@@ -11,6 +11,7 @@ import numpy as np
 import problems
 import pytest
 from catalogue import Row
+from flax import nnx, serialization
 from flax.training.train_state import TrainState
 from jax.sharding import AxisType
 
@@ -360,6 +361,52 @@ def test_a_flax_train_state() -> None:
         tx, grads, tx.init({"w": jnp.ones((64, 64))}), {"w": jnp.ones((64, 64))}
     )
     problems.assert_close(train_state.params, expected)
+
+
+def test_flax_bytes() -> None:
+    """What Flax writes as bytes it restores bit for bit."""
+    params, tx = {"w": jnp.ones((64, 64))}, gradtx.adamw4bit(0.1)
+    _, state = step(tx, problems.noise(params, 0), tx.init(params), params)
+    restored = serialization.from_bytes(tx.init(params), serialization.to_bytes(state))
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    for one, other in zip(*map(jax.tree.leaves, (restored, state)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_flax_nnx() -> None:
+    """In an optimizer of Flax NNX, and with its variables, the steps are the same."""
+    tx = gradtx.adamw8bit(0.1)
+
+    def loss(model: Any) -> Any:
+        return jnp.square(model(jnp.ones((4, 64)))).mean()
+
+    @nnx.jit
+    def train(model: Any, optimizer: Any) -> None:
+        optimizer.update(model, nnx.grad(loss)(model))
+
+    model, other = (nnx.Linear(64, 64, rngs=nnx.Rngs(0)) for _ in range(2))
+    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+    graph, params = nnx.split(other)
+    state = tx.init(params)
+    for _ in range(3):
+        train(model, optimizer)
+        grads = jax.grad(lambda p: loss(nnx.merge(graph, p)))(params)
+        params, state = step(tx, grads, state, params)
+    assert len(encoded(optimizer.opt_state)) == 2
+    problems.assert_close(nnx.state(model), params)
+
+
+def test_what_belongs_to_parameters_is_mapped() -> None:
+    """`tree.map_params` reaches codes and scales, with the leaves of other trees."""
+    params, tx = {"w": jnp.ones((64, 64)), "b": jnp.ones(3)}, gradtx.adamw8bit(0.1)
+    state, names = tx.init(params), {"w": "w", "b": "b"}
+    named = gradtx.tree.map_params(tx, lambda _, name: name, state, names)
+    assert jax.tree.leaves(named.inner_state[0].mu) == ["b", "w", "w"]
+    assert named.roundings == 0
+    whole = gradtx.tree.map_params(
+        tx, lambda _, name: name, state, names, is_leaf=is_encoded
+    )
+    assert jax.tree.leaves(whole.inner_state[0].mu) == ["b", "w"]
 
 
 def test_orbax(tmp_path: Any) -> None:
