@@ -1,12 +1,11 @@
 """State in few bits, around any transformation."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx import checks, numerics
@@ -15,49 +14,11 @@ from gradtx.base import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.codecs import Codec, Encoded, int8, is_encoded
+from gradtx.codecs import Codec, Encoded, is_encoded
 from gradtx.codecs.layout import put_like
 from gradtx.leafwise import zero_count
-from gradtx.tree import keys
-from gradtx.tree.params import is_placeholder
-from gradtx.typing import Count, OptState, Params, PyTree, Updates
-
-# ``where(path, leaf)``, with a path as those of :func:`gradtx.tree.get_all_with_path`.
-Where = Callable[[keys.Path, Any], bool]
-
-# Fields that hold weights or what is subtracted from them, which a few bits would ruin.
-WEIGHTS = frozenset(
-    {
-        "average",
-        "cache",
-        "diff_params_memory",
-        "init_params",
-        "init_particles",
-        "master",
-        "params",
-        "params0",
-        "remainder",
-        "slow_params",
-        "x0",
-        "z",
-    }
-)
-
-# Fields that hold means or sums of squares, which move little at a step.
-SQUARES = frozenset(
-    {
-        "e_g",
-        "e_x",
-        "exp_avg_sq",
-        "grad_sum_sq",
-        "n",
-        "nu",
-        "nu_max",
-        "sum_of_squares",
-        "v_col",
-        "v_row",
-    }
-)
+from gradtx.typing import Count, OptState, Params, Updates
+from gradtx.wrappers.slots import Choice, Where, walk
 
 
 class QuantizedState(NamedTuple):
@@ -105,7 +66,7 @@ def quantize_state(
     """
     checks.at_least(0, min_size=min_size)
     inner = with_extra_args_support(tx)
-    choose = _Choice(codec, where, min_size)
+    choose = Choice(codec, where, min_size)
 
     def init(params: Params) -> QuantizedState:
         checks.float_leaves(params, "the parameter")
@@ -131,105 +92,11 @@ def quantize_state(
     return GradientTransformation(init, update)
 
 
-# --- which codec -------------------------------------------------------------
-
-
-class _Choice:
-    """Which array gets which codec."""
-
-    def __init__(self, codec: Any, where: Where | None, min_size: int) -> None:
-        self.where, self.min_size = where, min_size
-        self.by_key = isinstance(codec, Mapping)
-        self.codecs = codec if self.by_key else {None: codec or int8()}
-        for name, one in self.codecs.items():
-            if one is not None and not isinstance(one, Codec):
-                raise checks.Misuse(
-                    f"codec must be made of codecs such as gradtx.codecs.int8(), got "
-                    f"{one!r}" + (f" for {name!r}" if self.by_key else "")
-                )
-
-    def __call__(self, path: keys.Path, leaf: Any) -> Codec | None:
-        if not _may_be_encoded(leaf) or leaf.size < max(self.min_size, 1):
-            return None
-        codec = self._named(path)
-        if codec is None or (self.where and not self.where(path, leaf)):
-            return None
-        _check_fits(codec, path, by_key=self.by_key)
-        return codec
-
-    def _named(self, path: keys.Path) -> Codec | None:
-        if not self.by_key:
-            weights = not WEIGHTS.isdisjoint(_fields(path))
-            return None if weights else self.codecs[None]
-        found = (k for k in self.codecs if _names(k, path))
-        return self.codecs.get(next(found, None))
-
-    def check(self, state: OptState) -> None:
-        """Refuse a key that names nothing."""
-        if not self.by_key or any(map(is_placeholder, _leaves(state))):
-            return
-        paths = [path for path, _ in _walk((), state)]
-        for key in self.codecs:
-            if not any(_names(key, path) for path in paths):
-                fields = sorted({str(x) for path in paths for x in _fields(path)})
-                raise checks.Misuse(
-                    f"codec names {key!r}, but there is nothing of that name in the "
-                    f"state, which has {', '.join(fields) or 'no fields'}"
-                )
-
-
-def _check_fits(codec: Codec, path: keys.Path, *, by_key: bool) -> None:
-    """Refuse a codec that would ruin what the fields along a path say it holds."""
-    squares = not SQUARES.isdisjoint(_fields(path))
-    if codec.format.unsigned and not squares and not by_key:
-        raise checks.Misuse(
-            f"{codec!r} has no numbers below 0, which {keys.written(path)} may hold: "
-            "give codecs by the names of the fields"
-        )
-    if (codec.format.unsigned or squares) and codec.format.stalls:
-        raise checks.Misuse(
-            f"the mean of squares at {keys.written(path)} would not follow in "
-            f"{codec!r}: {codec.format.stalls}"
-        )
+# --- decoded and encoded -----------------------------------------------------
 
 
 def _opaque(x: Any) -> Any:
     return jax.lax.optimization_barrier(x) if isinstance(x, Tracer) else x
-
-
-def _may_be_encoded(leaf: Any) -> bool:
-    is_array = getattr(leaf, "ndim", 0) > 0 and hasattr(leaf, "dtype")
-    return is_array and jnp.issubdtype(leaf.dtype, jnp.floating)
-
-
-def _names(key: Any, path: keys.Path) -> bool:
-    """Whether a key names an array or something around it."""
-    ends = range(1, len(path) + 1)
-    return any(keys.is_named(key, path[:i], None) for i in ends) or any(
-        keys.is_path(key) and keys.is_at(key, path[:i]) for i in ends
-    )
-
-
-def _fields(path: keys.Path) -> set[str]:
-    """Return the names of the fields of named tuples along a path."""
-    return {entry.name for entry in path if isinstance(entry, keys.NamedTupleKey)}
-
-
-# --- the walk ----------------------------------------------------------------
-
-
-def _walk(path: keys.Path, node: PyTree) -> Iterator[tuple[keys.Path, Any]]:
-    """Yield the leaves with paths that tell the classes of named tuples."""
-    children, _ = keys.children(node)
-    if is_encoded(node) or not children:
-        yield path, node
-        return
-    for key, child in children:
-        yield from _walk((*path, key), child)
-
-
-def _leaves(tree: PyTree) -> list[Any]:
-    return jax.tree.leaves(tree, is_leaf=is_placeholder)
 
 
 def _decoded(state: OptState, kept: dict[int, tuple[Any, Encoded]]) -> OptState:
@@ -248,14 +115,14 @@ def _decoded(state: OptState, kept: dict[int, tuple[Any, Encoded]]) -> OptState:
 
 
 def _encoded(
-    choose: _Choice,
+    choose: Choice,
     state: OptState,
     seed: Count,
     kept: Mapping[int, tuple[Any, Encoded]] | None = None,
 ) -> OptState:
     """Encode, but for the arrays that the transformation has left as they were."""
     leaves, treedef = jax.tree.flatten(state, is_leaf=_is_whole)
-    paths = [path for path, x in _walk((), state) if jax.tree.leaves(x)]
+    paths = [path for path, x in walk((), state) if jax.tree.leaves(x)]
     new = []
     for salt, (path, leaf) in enumerate(zip(paths, leaves, strict=True)):
         array = _bare(leaf)
