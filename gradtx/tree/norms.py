@@ -10,6 +10,7 @@ from jax.core import Tracer
 
 from gradtx import checks, numerics
 from gradtx.sometimes import run_when
+from gradtx.tree.packing import end_to_end
 from gradtx.typing import PyTree
 
 
@@ -74,7 +75,7 @@ def scaled_squares(
       measure: what to take for |x| of one array, instead of :func:`modulus`.
     """
     measure = measure or modulus
-    arrays = [jnp.asarray(x) for x in jax.tree.leaves(tree)]
+    arrays = end_to_end([jnp.asarray(x) for x in jax.tree.leaves(tree)])
     if not any(isinstance(x, Tracer) for x in arrays):
         return _squares_twice(measure, arrays)
     return jax.lax.platform_dependent(

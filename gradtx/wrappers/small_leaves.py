@@ -17,6 +17,7 @@ from gradtx.base import (
 )
 from gradtx.leafwise import flatten_updates, matching_params
 from gradtx.tree.masks import MaskedNode
+from gradtx.tree.packing import SMALL, is_spread
 from gradtx.typing import OptState, Params, PyTree, Updates
 
 # What XLA puts into one kernel has at most 96 inputs and outputs together.
@@ -48,7 +49,7 @@ class PackSmallLeavesState(NamedTuple):
 
 @transformation
 def pack_small_leaves(
-    inner: GradientTransformation, below: int = 2**16
+    inner: GradientTransformation, below: int = SMALL
 ) -> GradientTransformation:
     """Let ``inner`` see all small leaves of one type as one vector, laid end to end.
 
@@ -177,17 +178,9 @@ def _layout_like(packed: PackedLeaves, params: Params) -> Layout:
 
 
 def _kind(x: Any, like: Any, below: int | None) -> str | None:
-    if x is None or below is None or not 0 < like.size < below or _is_spread(x):
+    if x is None or below is None or not 0 < like.size < below or is_spread(x):
         return None
     return like.dtype.name
-
-
-def _is_spread(x: Any) -> bool:
-    """Whether an array is parted over devices by its type."""
-    if isinstance(x, jax.ShapeDtypeStruct):
-        return False
-    sharding = getattr(jax.typeof(x), "sharding", None)
-    return sharding is not None and any(part is not None for part in sharding.spec)
 
 
 def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
