@@ -29,6 +29,7 @@ import jax
 import machine
 import optax
 from audit import cases, compiling, picture, tables, targets
+from options import folder, some_of, whole
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -111,23 +112,21 @@ def _title(target: targets.Target) -> str:
     return f"{target.device}, {target.compiler}"
 
 
-def _save(
-    folder: Path, rows: list[tables.Row], loaded: Sequence[targets.Target]
-) -> None:
+def _save(out: Path, rows: list[tables.Row], loaded: Sequence[targets.Target]) -> None:
     """Write the figures, the tables and the picture of what there is by now."""
     facts = machine.facts()
     facts["versions"] |= {target.name: target.compiler for target in loaded}
     record = {**facts, "rows": [plain(row) for row in rows]}
-    (folder / "traffic.json").write_text(json.dumps(record, indent=1) + "\n")
+    (out / "traffic.json").write_text(json.dumps(record, indent=1) + "\n")
     done = [x for x in loaded if any(row.target == x.name for row in rows)]
-    with (folder / "tables.md").open("w") as file:
+    with (out / "tables.md").open("w") as file:
         paper = Console(file=file, width=2 * WIDE)
         for target in done:
             _show(paper.print, rows, target, box.MARKDOWN)
     versions = facts["versions"]
     caption = f"jax {versions['jax']}, optax {versions['optax']}"
     titles = {target.name: _title(target) for target in done}
-    picture.draw(rows, titles, caption, folder / "traffic.png")
+    picture.draw(rows, titles, caption, out / "traffic.png")
 
 
 def plain(value: Any) -> Any:
@@ -157,14 +156,14 @@ def parse(
     add = parser.add_argument
     add(
         "--target",
-        type=_targets,
+        type=some_of(targets.TARGETS),
         default=list(targets.TARGETS),
         metavar="A,B",
         help="of cpu, tpu and cuda (default: all)",
     )
     add("--rows", nargs="+", default=["*"], metavar="ROW", help="names; * is allowed")
-    add("--size", type=_whole, default=SIZE, help="parameters (default 67,108,864)")
-    add("--out", type=_folder, default="results/traffic", help="a folder")
+    add("--size", type=whole, default=SIZE, help="parameters (default 67,108,864)")
+    add("--out", type=folder, default="results/traffic", help="a folder")
     add("--no-optax", action="store_true", help="leave optax out")
     options = parser.parse_args(arguments)
     chosen = {pattern: fnmatch.filter(known, pattern) for pattern in options.rows}
@@ -174,34 +173,6 @@ def parse(
         parser.error(f"argument --rows: {strange[0]!r} is none of {few}")
     options.rows = [name for name in known if any(name in x for x in chosen.values())]
     return options
-
-
-def _targets(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in targets.TARGETS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(
-            f"{', '.join(unknown) or 'nothing'} is not among "
-            f"{', '.join(targets.TARGETS)}"
-        )
-    return list(dict.fromkeys(names))
-
-
-def _whole(text: str) -> int:
-    if not text.replace("_", "").isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number of at least 1, got {text!r}"
-        )
-    return int(text)
-
-
-def _folder(text: str) -> Path:
-    folder = Path(text)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"cannot write there: {error}") from error
-    return folder
 
 
 if __name__ == "__main__":
