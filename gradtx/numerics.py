@@ -170,8 +170,13 @@ def sign(x: jax.Array) -> jax.Array:
 
 
 def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
-    """Return numerator / denominator, and 0 where the denominator is 0."""
+    """Return numerator / denominator, and 0 where the denominator is 0.
+
+    The numerator must be finite there.
+    """
     zero = denominator == 0
+    if not (jnp.iscomplexobj(numerator) or jnp.iscomplexobj(denominator)):
+        return numerator / jnp.where(zero, jnp.inf, denominator)
     return jnp.where(zero, 0, numerator / jnp.where(zero, 1, denominator))
 
 
