@@ -56,7 +56,8 @@ def pack_small_leaves(
     A tree of a thousand biases and scales takes a thousand kernels a step, of which
     each takes longer to start than to run, and a compiler that plans them all. Packed
     they are a few dozen. Large leaves are shown as they are. The state of small leaves
-    is kept packed; their gradients and parameters are gathered in each step.
+    is kept packed; their gradients and parameters are gathered in each step, which a
+    CPU, whose kernels start at once, is better spared.
 
     What ``inner`` does entry by entry (SGD, Adam, Lion and their like), or over all
     entries together (a global norm), is the same as without. What it does leaf by leaf
