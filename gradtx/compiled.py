@@ -55,7 +55,15 @@ def at_once(update: F) -> F:
 
     @wraps(update)
     def call(*args: Any, **extra: Any) -> Any:
-        return (run if _all_arrays((args, extra)) else update)(*args, **extra)
+        if not _all_arrays((args, extra)):
+            return update(*args, **extra)
+        try:
+            return run(*args, **extra)
+        except ValueError as error:
+            # Leaves that lie on different devices: each is updated where it lies.
+            if "incompatible devices" not in str(error):
+                raise
+        return update(*args, **extra)
 
     return call  # type: ignore[return-value]
 

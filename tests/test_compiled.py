@@ -131,3 +131,31 @@ def test_what_others_wrote_is_not_traced() -> None:
     ):
         updates, _ = tx.update(grads, tx.init(grads), grads)
         assert jnp.abs(updates[0]) > 0
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        gradtx.adamw(0.1),
+        gradtx.sgd(gradtx.linear_schedule(0.1, 0.0, 5), momentum=0.9),
+        gradtx.chain(gradtx.clip(1.0), gradtx.lion(0.1)),
+    ],
+    ids=repr,
+)
+def test_leaves_on_different_devices_are_updated_where_they_lie(tx: Any) -> None:
+    """Outside of `jit` the layers of a model may be on one device each."""
+    devices = jax.devices()[:2]
+    whole = {"a": jnp.float32([1, -2, 3]), "b": jnp.float32([4, 5])}
+    ends = []
+    for places in (devices, devices[:1] * 2):
+        params = {
+            name: jax.device_put(np.array(x), place)
+            for (name, x), place in zip(whole.items(), places, strict=True)
+        }
+        state = tx.init(params)
+        for _ in range(2):
+            updates, state = tx.update(params, state, params)
+            params = gradtx.apply_updates(params, updates)
+        assert [x.devices() for x in params.values()] == [{d} for d in places]
+        ends.append(params)
+    problems.assert_close(*ends, rtol=1e-6)
