@@ -12,7 +12,7 @@ networks compute in float32 from the weights as they are kept.
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
@@ -39,11 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not console.is_terminal:
         console = Console(width=WIDE)
     studies = {name: resized(STUDIES[name](), options) for name in options.tasks}
-    found = run(studies, options.formats)
     titles = {name: described(study) for name, study in studies.items()}
-    for name, results in found.items():
+    found: Found = {}
+    for name, results in run(studies, options.formats):
+        found[name] = results
         console.print(showing.table(titles[name], results, box.SIMPLE))
-    save(options.out, found, titles)
+        save(options.out, found, titles)
     console.print(f"Written to {options.out}: tables.md, precision.json, precision.png")
 
 
@@ -64,24 +65,25 @@ def described(study: Study) -> str:
     )
 
 
-def run(studies: Mapping[str, Study], formats: Sequence[str]) -> Found:
-    """Train every task in every format."""
-    found: Found = {}
+def run(
+    studies: Mapping[str, Study], formats: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Result]]]:
+    """Train every task in every format, and yield each task when it is done."""
     total = len(studies) * len(formats)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         shown = progress.add_task("", total=total)
         for task, study in studies.items():
             begin = start(study.task)
-            found[task] = {}
+            results = {}
             for name in formats:
                 progress.update(shown, description=f"{task}: {name}")
-                found[task][name] = train(study, begin, FORMATS[name])
+                results[name] = train(study, begin, FORMATS[name])
                 progress.advance(shown)
-    return found
+            yield task, results
 
 
 def save(out: Path, found: Found, titles: Mapping[str, str]) -> None:
-    """Write the figures, the tables and the picture."""
+    """Write the figures, the tables and the picture of what there is by now."""
     facts = machine.facts()
     rows = [
         {
