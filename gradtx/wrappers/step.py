@@ -93,7 +93,11 @@ def _typed(like: Any, x: Any) -> Any:
 
 def zeros_for(updates: Updates, params: Params | None) -> Updates:
     """Return updates of zero, in the types of the parameters where they are given."""
-    return set_to_zero().update(updates, EmptyState(), params)[0]
+    return _ZERO.update(updates, EmptyState(), params)[0]
+
+
+# Made once: outside of jit a new one would be compiled anew.
+_ZERO = set_to_zero()
 
 
 def as_updates(updates: Updates, params: Params | None) -> Updates:
