@@ -61,7 +61,7 @@ def scale_by_polyak(
         gap = jnp.asarray(value - f_min).astype(total.dtype)
         if variant == "sps+":
             gap = jnp.maximum(gap, 0)
-        # Without ε the quotient must not be taken: compiled, it would be 0 / unit² = 0/0.
+        # Without ε not even the quotient: compiled, it would be 0 / unit² = 0 / 0.
         least = jnp.where(eps == 0, 0, eps / unit / unit)
         best = ratio(gap / unit, total + least)
         rate = jnp.minimum(best, max_learning_rate * unit)
