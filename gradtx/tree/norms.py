@@ -57,7 +57,8 @@ def scaled_norm(
 
     Args:
       tree: a tree of arrays.
-      measure: what to take for |x| of one array, instead of :func:`modulus`.
+      measure: what to take for |x| of one array, instead of :func:`modulus`; it may
+        differ only where the square overflows.
     """
     unit, total = scaled_squares(tree, measure)
     return unit, numerics.sqrt(total)
@@ -72,7 +73,8 @@ def scaled_squares(
 
     Args:
       tree: a tree of arrays.
-      measure: what to take for |x| of one array, instead of :func:`modulus`.
+      measure: what to take for |x| of one array, instead of :func:`modulus`; it may
+        differ only where the square overflows.
     """
     measure = measure or modulus
     arrays = end_to_end([jnp.asarray(x) for x in jax.tree.leaves(tree)])
@@ -149,7 +151,9 @@ def _squares_twice(
 
     Where each sum is a reading of its own.
     """
-    total = _sum_of_squares(measure, arrays, 0)
+    # Unbounded, as no bound is needed where squares do not overflow, and as the arrays
+    # with one would be stored before they are summed.
+    total = _sum_of_squares(modulus, arrays, 0)
     info = jnp.finfo(total.dtype)
     fine = (total > info.tiny / info.eps) & (total <= info.max)
 
