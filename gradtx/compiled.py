@@ -33,14 +33,15 @@ def compiled(update: F) -> F:
 
     @wraps(update)
     def call(*args: Any, **extra: Any) -> Any:
+        apart = partial(update, *args, **extra)
         if _all_arrays((args, extra)):
-            return plainly(*args, **extra)
+            return _together(partial(plainly, *args, **extra), apart)
         leaves, treedef = jax.tree.flatten((args, extra))
         still = tuple(_still(x) for x in leaves)
         if any(isinstance(x, Tracer) for x in leaves) or not _hashable(still, treedef):
-            return update(*args, **extra)
+            return apart()
         moving = [x for x, s in zip(leaves, still, strict=True) if s is _MOVES]
-        return run(moving, still, treedef)
+        return _together(partial(run, moving, still, treedef), apart)
 
     return call  # type: ignore[return-value]
 
@@ -55,17 +56,22 @@ def at_once(update: F) -> F:
 
     @wraps(update)
     def call(*args: Any, **extra: Any) -> Any:
+        apart = partial(update, *args, **extra)
         if not _all_arrays((args, extra)):
-            return update(*args, **extra)
-        try:
-            return run(*args, **extra)
-        except ValueError as error:
-            # Leaves that lie on different devices: each is updated where it lies.
-            if "incompatible devices" not in str(error):
-                raise
-        return update(*args, **extra)
+            return apart()
+        return _together(partial(run, *args, **extra), apart)
 
     return call  # type: ignore[return-value]
+
+
+def _together(program: Callable[[], Any], apart: Callable[[], Any]) -> Any:
+    """Run a program; its parts where leaves lie on different devices, each there."""
+    try:
+        return program()
+    except ValueError as error:
+        if "incompatible devices" not in str(error):
+            raise
+    return apart()
 
 
 def _all_arrays(tree: Any) -> bool:

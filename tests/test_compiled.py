@@ -139,6 +139,8 @@ def test_what_others_wrote_is_not_traced() -> None:
         gradtx.adamw(0.1),
         gradtx.sgd(gradtx.linear_schedule(0.1, 0.0, 5), momentum=0.9),
         gradtx.chain(gradtx.clip(1.0), gradtx.lion(0.1)),
+        gradtx.lookahead(gradtx.adam(0.1), 2, 0.5),
+        accumulate(gradtx.adam(0.1), 2),
     ],
     ids=repr,
 )
