@@ -5,6 +5,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser that shows a script's docstring as it is written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
     """Return what reads names parted by commas, each of which must be known."""
     names = list(known)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import machine
 from comparison.training import start
-from options import folder, some_of, whole
+from options import folder, parser, some_of, whole
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -109,18 +109,16 @@ def save(out: Path, found: Found, titles: Mapping[str, str]) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the options; end with status 2 and a sentence where one is wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    reader = parser(__doc__)
+    add = reader.add_argument
     add("--tasks", type=some_of(STUDIES), default=list(STUDIES), metavar="A,B")
     add("--formats", type=some_of(FORMATS), default=list(FORMATS), metavar="A,B")
     add("--steps", type=whole, help="steps, instead of each task's own")
     add("--seeds", type=whole, help="seeds, at least 2 (default 3)")
     add("--out", type=folder, default="results/precision", help="a folder")
-    options = parser.parse_args(arguments)
+    options = reader.parse_args(arguments)
     if options.seeds == 1:
-        parser.error("argument --seeds: a spread needs at least 2")
+        reader.error("argument --seeds: a spread needs at least 2")
     return options
 
 

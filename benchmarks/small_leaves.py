@@ -26,7 +26,7 @@ import optax
 from audit import targets
 from audit.hlo import parse as parse_text
 from audit.moved import cost_of
-from options import some_of
+from options import parser, some_of
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -128,16 +128,14 @@ def _put(table: Table, step: str, way: str, found: Figures) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the options; end with status 2 and a sentence where one is wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    reader = parser(__doc__)
+    add = reader.add_argument
     default = [name for name in TREES if name != "narrow"]
     add("--trees", type=some_of(TREES), default=default, metavar="A,B")
     add("--steps", type=some_of(STEPS), default=list(STEPS), metavar="A")
     add("--ways", type=some_of(WAYS), default=list(WAYS), metavar="A,B")
     add("--target", choices=list(targets.TARGETS), default="cuda")
-    return parser.parse_args(arguments)
+    return reader.parse_args(arguments)
 
 
 if __name__ == "__main__":

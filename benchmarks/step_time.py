@@ -30,7 +30,7 @@ import tables
 import torch_side
 from measure import Libraries, Row, Tree, measure
 from methods import METHODS
-from options import folder, some_of, whole
+from options import folder, parser, some_of, whole
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -129,10 +129,8 @@ def plain(value: Any) -> Any:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the options; end with status 2 and a sentence where one is wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    reader = parser(__doc__)
+    add = reader.add_argument
     add("--cases", type=some_of(CASES), default=list(CASES), metavar="A,B")
     add("--methods", type=some_of(METHODS), default=list(METHODS), metavar="A,B")
     add("--repeats", type=whole, help="rounds of turns (default 20; 5 with --quick)")
@@ -140,7 +138,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=folder, default="results/step_time", help="a folder")
     add("--quick", action="store_true", help="small trees and few rounds")
     add("--no-torch", action="store_true", help="leave PyTorch out")
-    options = parser.parse_args(arguments)
+    options = reader.parse_args(arguments)
     options.repeats = options.repeats or (5 if options.quick else 20)
     sizes = QUICK if options.quick else FULL
     options.sizes = sizes._replace(leaf=options.size or sizes.leaf)

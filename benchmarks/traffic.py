@@ -29,7 +29,7 @@ import jax
 import machine
 import optax
 from audit import cases, compiling, picture, tables, targets
-from options import folder, some_of, whole
+from options import folder, parser, some_of, whole
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -150,10 +150,8 @@ def parse(
     arguments: Sequence[str] | None, known: dict[str, cases.Case]
 ) -> argparse.Namespace:
     """Read the options; end with status 2 and a sentence where one is wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    reader = parser(__doc__)
+    add = reader.add_argument
     add(
         "--target",
         type=some_of(targets.TARGETS),
@@ -165,12 +163,12 @@ def parse(
     add("--size", type=whole, default=SIZE, help="parameters (default 67,108,864)")
     add("--out", type=folder, default="results/traffic", help="a folder")
     add("--no-optax", action="store_true", help="leave optax out")
-    options = parser.parse_args(arguments)
+    options = reader.parse_args(arguments)
     chosen = {pattern: fnmatch.filter(known, pattern) for pattern in options.rows}
     strange = [pattern for pattern, names in chosen.items() if not names]
     if strange:
         few = ", ".join(repr(name) for name in known)
-        parser.error(f"argument --rows: {strange[0]!r} is none of {few}")
+        reader.error(f"argument --rows: {strange[0]!r} is none of {few}")
     options.rows = [name for name in known if any(name in x for x in chosen.values())]
     return options
 

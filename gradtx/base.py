@@ -217,7 +217,7 @@ def apply_updates(params: Params, updates: Updates) -> Params:
         be added to an integer: nothing is broadcast or cut off.
     """
     paths, treedef = jax.tree_util.tree_flatten_with_path(
-        updates, is_leaf=lambda x: x is None
+        updates, is_leaf=checks.is_none
     )
     targets = checks.leaves_like(params, treedef, "parameters", "updates")
     return treedef.unflatten(

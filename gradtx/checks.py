@@ -143,7 +143,8 @@ def not_both_zero(**values: Any) -> None:
 # --- trees -------------------------------------------------------------------
 
 
-def _is_none(x: Any) -> bool:
+def is_none(x: Any) -> bool:
+    """Whether this is None, for walks in which None is a leaf."""
     return x is None
 
 
@@ -191,7 +192,7 @@ def leaves_like(tree: PyTree, treedef: Any, what: str, like: str) -> list[Any]:
 def _first_difference(tree: PyTree, treedef: Any) -> str:
     expected = treedef.unflatten([0] * treedef.num_leaves)
     paths = [p for p, _ in jax.tree_util.tree_leaves_with_path(expected)]
-    given = [p for p, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_none)]
+    given = [p for p, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_none)]
     for path in paths:
         if not any(p[: len(path)] == path for p in given):
             return f": nothing at {path_name(path)}"

@@ -207,7 +207,7 @@ Leaf = tuple[Any, Any]  # the path and the array, or None
 def flatten_updates(updates: Updates) -> tuple[list[Leaf], Any]:
     """Return the leaves with their paths, None being a leaf, and the structure."""
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
-        updates, is_leaf=lambda x: x is None
+        updates, is_leaf=checks.is_none
     )
     checks.float_leaves(updates, "the gradient")
     return [(path, g if g is None else jnp.asarray(g)) for path, g in leaves], treedef

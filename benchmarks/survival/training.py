@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from comparison.data import ALPHABET, Split, text
 from comparison.models import TextNetwork
 from comparison.tasks import Task, digits_task, text_task
 from comparison.training import Start, loss_of
+from trees import nbytes
 
 import gradtx
 from survival.formats import Kept
@@ -105,8 +105,3 @@ def train(study: Study, begin: Start, kept: Kept) -> Result:
         nbytes(params) / seeds,
         nbytes(state) / seeds,
     )
-
-
-def nbytes(tree: Any) -> int:
-    """Count the bytes of all arrays."""
-    return sum(jnp.asarray(x).nbytes for x in jax.tree.leaves(tree))

@@ -44,21 +44,17 @@ def resolve_dimension_numbers(numbers: Any, tree: PyTree, default: Any) -> PyTre
         return tree
     if numbers is None:
         return jax.tree.map(
-            lambda x: None if x is None else default(x), tree, is_leaf=_is_none
+            lambda x: None if x is None else default(x), tree, is_leaf=checks.is_none
         )
     if masks.is_function(numbers) and not is_dimension_numbers(numbers):
         numbers = numbers(tree)
     found, treedef = jax.tree.flatten(numbers, is_leaf=is_whole)
     parts = checks.leaves_like(tree, treedef, "the updates", "the dimension numbers")
     spread = [
-        jax.tree.map(lambda _, n=n: n, part, is_leaf=_is_none)
+        jax.tree.map(lambda _, n=n: n, part, is_leaf=checks.is_none)
         for n, part in zip(found, parts, strict=True)
     ]
     return treedef.unflatten(spread)
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
 
 
 def listed_dimension_numbers(numbers: PyTree) -> list[Any]:

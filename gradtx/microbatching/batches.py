@@ -98,7 +98,7 @@ def axes_of(axes: PyTree, arguments: PyTree) -> list[int | None]:
       arguments: the positional and the named arguments.
     """
     try:
-        full = jax.tree.broadcast(axes, arguments, is_leaf=lambda x: x is None)
+        full = jax.tree.broadcast(axes, arguments, is_leaf=checks.is_none)
     except ValueError as error:
         raise checks.Misuse(f"in_axes does not match the arguments: {error}") from error
     return jax.tree.structure(arguments).flatten_up_to(full)

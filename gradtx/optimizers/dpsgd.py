@@ -84,7 +84,7 @@ def differentially_private_aggregate(
 def _types(updates: Updates, params: Params | None) -> list[Any]:
     """Return the type of every update; refuse what is no batch of gradients."""
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
-        updates, is_leaf=lambda x: x is None
+        updates, is_leaf=checks.is_none
     )
     if params is None:
         return [jnp.result_type(g) for _, g in leaves if g is not None]

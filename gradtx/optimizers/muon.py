@@ -291,4 +291,4 @@ def _labels(numbers: PyTree, tree: PyTree) -> PyTree:
             return None
         return "adam" if which is None else "muon"
 
-    return jax.tree.map(label, tree, numbers, is_leaf=lambda x: x is None)
+    return jax.tree.map(label, tree, numbers, is_leaf=checks.is_none)

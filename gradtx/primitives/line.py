@@ -46,7 +46,7 @@ class Line:
             p = jnp.asarray(p)
             return (widened(p) + step * widened(u)).astype(p.dtype)
 
-        return jax.tree.map(one, self.updates, self.params, is_leaf=lambda x: x is None)
+        return jax.tree.map(one, self.updates, self.params, is_leaf=checks.is_none)
 
     def value(self, step: jax.Array) -> jax.Array:
         """Return φ(η)."""
@@ -61,8 +61,8 @@ class Line:
     def slope(self, grad: Updates) -> jax.Array:
         """Return Re Σ ∇f u, for the gradient as ``jax.grad`` gives it."""
         pairs = zip(
-            jax.tree.leaves(self.updates, is_leaf=lambda x: x is None),
-            jax.tree.structure(self.updates, is_leaf=lambda x: x is None).flatten_up_to(
+            jax.tree.leaves(self.updates, is_leaf=checks.is_none),
+            jax.tree.structure(self.updates, is_leaf=checks.is_none).flatten_up_to(
                 grad
             ),
             strict=True,

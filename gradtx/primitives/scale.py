@@ -111,7 +111,7 @@ def set_to_zero() -> GradientTransformation:
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
         leaves, treedef = jax.tree_util.tree_flatten_with_path(
-            updates, is_leaf=lambda x: x is None
+            updates, is_leaf=checks.is_none
         )
         leaves = [(path, _array(g)) for path, g in leaves]
         parameters = matching_params(params, leaves, treedef)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradtx import checks
 from gradtx.typing import PyTree, Scalar
 
 
@@ -45,7 +46,7 @@ def add_scale(tree_x: PyTree, scalar: Scalar, tree_y: PyTree) -> PyTree:
         lambda x, y: None if x is None else x + scalar * y,
         tree_x,
         tree_y,
-        is_leaf=lambda x: x is None,
+        is_leaf=checks.is_none,
     )
 
 

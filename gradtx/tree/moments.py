@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import numerics
+from gradtx import checks, numerics
 from gradtx.typing import Count, PyTree, Scalar, Updates
 
 
@@ -110,7 +110,7 @@ def _moved(
         result = rule(*[x.astype(numerics.wide(x.dtype)) for x in (g, m)])
         return result.astype(_kept(result, g, m))
 
-    return jax.tree.map(one, updates, moments, is_leaf=lambda x: x is None)
+    return jax.tree.map(one, updates, moments, is_leaf=checks.is_none)
 
 
 def _kept(result: jax.Array, g: jax.Array, m: jax.Array) -> Any:

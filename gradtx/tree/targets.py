@@ -69,9 +69,7 @@ def _map_both(
     f: Callable[[jax.Array, jax.Array], jax.Array], new: Params, old: Params
 ) -> Params:
     """Apply ``f`` to pairs of leaves; None stays None."""
-    pairs, treedef = jax.tree_util.tree_flatten_with_path(
-        new, is_leaf=lambda x: x is None
-    )
+    pairs, treedef = jax.tree_util.tree_flatten_with_path(new, is_leaf=checks.is_none)
     others = checks.leaves_like(old, treedef, "old weights", "new weights")
     return treedef.unflatten(
         [_both(f, path, a, b) for (path, a), b in zip(pairs, others, strict=True)]

@@ -161,7 +161,7 @@ def accumulate(
         ) -> Any:
             inner_state, before = state
             total = added(before)
-            given = jax.tree.map(_filled, updates, total, is_leaf=lambda x: x is None)
+            given = jax.tree.map(_filled, updates, total, is_leaf=checks.is_none)
             given = given if is_ours(opt) else typed_like(updates, given)
             new, inner_state = inner.update(given, inner_state, params, **extra)
             # Zeros that are made of the last sum, entry by entry, lie in its place.

@@ -83,7 +83,7 @@ def pack_small_leaves(
 
     def init(params: Params) -> PackSmallLeavesState:
         checks.float_leaves(params, "the parameter")
-        leaves, treedef = jax.tree.flatten(params, is_leaf=_is_none)
+        leaves, treedef = jax.tree.flatten(params, is_leaf=checks.is_none)
         layout = Layout(treedef, leaves, below)
         shapes = any(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
         packed = jax.eval_shape(layout.pack, params) if shapes else layout.pack(params)
@@ -168,7 +168,7 @@ class Layout:
 
 def _layout_like(packed: PackedLeaves, params: Params) -> Layout:
     """Return the layout of parameters in which what is masked is in a vector."""
-    leaves, treedef = jax.tree.flatten(params, is_leaf=_is_none)
+    leaves, treedef = jax.tree.flatten(params, is_leaf=checks.is_none)
     rest = treedef.flatten_up_to(packed.rest)
     layout = Layout(treedef, leaves)
     layout.kinds = [
@@ -211,10 +211,6 @@ def _seen_by_all(x: jax.Array) -> jax.Array:
     return jax.lax.platform_dependent(
         x, cuda=opaque, default=lambda x: jnp.ones(x.shape, bool)
     )
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
 
 
 def _is_packed(x: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import applied, numerics, values
+from gradtx import applied, checks, numerics, values
 from gradtx.base import EmptyState, GradientTransformation, apply_updates
 from gradtx.primitives.scale import set_to_zero
 from gradtx.sometimes import run_when
@@ -59,7 +59,9 @@ def remember(params: Params | None, updates: Updates, sums: Params | None) -> No
 
 
 def _fit(params: Params | None, updates: Updates) -> bool:
-    structures = [jax.tree.structure(x, is_leaf=_is_none) for x in (params, updates)]
+    structures = [
+        jax.tree.structure(x, is_leaf=checks.is_none) for x in (params, updates)
+    ]
     pairs = zip(_leaves(params), _leaves(updates), strict=False)
     return structures[0] == structures[1] and all(_alike(p, u) for p, u in pairs)
 
@@ -72,11 +74,7 @@ def _alike(p: Any, u: Any) -> bool:
 
 
 def _leaves(tree: PyTree) -> list[Any]:
-    return jax.tree.leaves(tree, is_leaf=_is_none)
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
+    return jax.tree.leaves(tree, is_leaf=checks.is_none)
 
 
 def typed_like(like: PyTree, tree: PyTree) -> PyTree:

@@ -183,7 +183,7 @@ def with_stochastic_rounding(
         wide = jax.tree.map(_widened, params)
         u, inner_state = _step(inner, updates, state.inner_state, wide, extra)
         count = numerics.safe_increment(state.roundings)
-        leaves, treedef = jax.tree.flatten(params, is_leaf=_is_none)
+        leaves, treedef = jax.tree.flatten(params, is_leaf=checks.is_none)
         salts = treedef.unflatten(jax.random.bits(state.rng_key, (len(leaves),)))
         moves, _ = _moved(partial(_at_random, count), u, params, salts)
         return moves, StochasticRoundingState(inner_state, count, state.rng_key)
@@ -192,10 +192,6 @@ def with_stochastic_rounding(
 
 
 # --- one parameter -----------------------------------------------------------
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
 
 
 def _is_narrow(p: Any) -> bool:
@@ -285,7 +281,7 @@ def _moved(
 
     Returns the moves and the new ones of the first tree that is kept.
     """
-    leaves, treedef = jax.tree.flatten(updates, is_leaf=_is_none)
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=checks.is_none)
     columns = [treedef.flatten_up_to(tree) for tree in (params, *kept)]
     results = [
         settle(p, u, *old) if u is not None and _is_narrow(p) else (u, old[0])

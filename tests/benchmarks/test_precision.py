@@ -1,6 +1,5 @@
 """The benchmark of formats: what it trains is what it says, and its table is true."""
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,6 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a module of the benchmarks as its script does."""
-    monkeypatch.syspath_prepend(ROOT / "examples")
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return importlib.import_module
 
 
 def test_a_short_run_writes_its_figures(

@@ -1,11 +1,7 @@
 """The benchmark of steps: it runs, and its figures are what they say they are."""
 
-import importlib
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +16,10 @@ import gradtx
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a module of the benchmarks as its script does."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return importlib.import_module
-
-
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    """Run the script as its user does."""
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(  # noqa: S603
-        [sys.executable, ROOT / "benchmarks" / "step_time.py", *options],
-        env={**os.environ, "PYTHONPATH": paths, "XLA_FLAGS": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_a_tiny_run_leaves_its_figures(tmp_path: Path) -> None:
+def test_a_tiny_run_leaves_its_figures(tmp_path: Path, run: Any) -> None:
     """A run writes tables, a picture, and figures that agree with each other."""
     done = run(
+        "step_time.py",
         *("--quick", "--no-torch", "--cases", "leaf", "--methods", "sgd,adam"),
         *("--size", "1000", "--repeats", "3", "--out", str(tmp_path)),
     )

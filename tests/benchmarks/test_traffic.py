@@ -2,9 +2,6 @@
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +116,6 @@ ENTRY %main (a: f32[1024]) -> f32[1024] {
   ROOT %out = f32[1024]{0:T(1024)} add(%e, %near)
 }
 """
-
-
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a module of the benchmarks as their scripts do."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return importlib.import_module
 
 
 @pytest.fixture
@@ -280,21 +270,10 @@ def test_optax_is_audited_with_the_same_rows(part: Any) -> None:
     assert importlib.import_module("gradtx") is gradtx, "the module is back in place"
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    """Run the script as its user does."""
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(  # noqa: S603
-        [sys.executable, ROOT / "benchmarks" / "traffic.py", *options],
-        env={**os.environ, "PYTHONPATH": paths, "XLA_FLAGS": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_a_small_run_leaves_its_figures(tmp_path: Path) -> None:
+def test_a_small_run_leaves_its_figures(tmp_path: Path, run: Any) -> None:
     """A run writes tables, a picture, and figures that agree with each other."""
     done = run(
+        "traffic.py",
         *("--target", "cpu", "--rows", "sgd", "lookahead, r*", "--size", "4096"),
         *("--out", str(tmp_path)),
     )

@@ -129,7 +129,7 @@ def with_params(params: Params | None, updates: PyTree) -> Params | None:
     """Return for every example the parameters, where its axes come first."""
     if params is None:
         return None
-    leaves, treedef = jax.tree.flatten(updates, is_leaf=lambda x: x is None)
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=checks.is_none)
     found = checks.leaves_like(params, treedef, "parameters", "updates")
     return treedef.unflatten(list(map(_spread, leaves, found)))
 

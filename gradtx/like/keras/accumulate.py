@@ -56,7 +56,9 @@ def accumulated(tx: GradientTransformation, every: int) -> GradientTransformatio
     ) -> tuple[Updates, AccumulationState]:
         # The walk of leafwise refuses gradients that do not fit, before they are added.
         _, (total,) = adding.update(updates, _Total(state.total), params)
-        means = jax.tree.map(partial(_mean, every), updates, total, is_leaf=_is_none)
+        means = jax.tree.map(
+            partial(_mean, every), updates, total, is_leaf=checks.is_none
+        )
         step = partial(tx.update, means, state.inner_state, params, **extra)
         nothing = jax.tree.map(
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(step)[0]
@@ -83,7 +85,3 @@ def _zeros(p: jax.Array) -> jax.Array:
 
 def _mean(every: int, g: Any, total: PyTree) -> Any:
     return None if g is None else total / every
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
