@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 import gradtx
 
-STEPS, BATCH = 600, 64
+STEPS, BATCH = 300, 64
 
 
 def init(key: jax.Array) -> dict[str, jax.Array]:
@@ -52,13 +52,14 @@ def main() -> None:
     state = tx.init(params)
 
     @jax.jit
-    def step(params, state, x, y):  # noqa: ANN001, ANN202
-        updates, state = tx.update(jax.grad(loss)(params, x, y), state, params)
+    def step(params, state, key):  # noqa: ANN001, ANN202
+        batch = jax.random.randint(key, (BATCH,), 0, 1500)
+        grads = jax.grad(loss)(params, x[batch], y[batch])
+        updates, state = tx.update(grads, state, params)
         return gradtx.apply_updates(params, updates), state
 
     for key in jax.random.split(jax.random.key(1), STEPS):
-        batch = jax.random.randint(key, (BATCH,), 0, 1500)
-        params, state = step(params, state, x[batch], y[batch])
+        params, state = step(params, state, key)
 
     report("after, bfloat16, compensation and 8-bit states", params, state)
     right = logits(params, x[1500:]).argmax(axis=-1) == y[1500:]

@@ -42,7 +42,6 @@ def loss(params: dict[str, jax.Array], x: jax.Array, y: jax.Array) -> jax.Array:
 def main() -> None:
     """Train, and print the accuracy on the images that were held out."""
     x, y = load()
-    train, test = slice(0, 1500), slice(1500, None)
 
     schedule = gradtx.warmup_cosine_decay_schedule(0.0, 1e-2, 20, STEPS)
     tx = gradtx.chain(
@@ -52,18 +51,18 @@ def main() -> None:
     print(tx)
 
     @jax.jit
-    def step(params, state, x, y):  # noqa: ANN001, ANN202
-        grads = jax.grad(loss)(params, x, y)
+    def step(params, state, key):  # noqa: ANN001, ANN202
+        batch = jax.random.randint(key, (BATCH,), 0, 1500)
+        grads = jax.grad(loss)(params, x[batch], y[batch])
         updates, state = tx.update(grads, state, params)
         return gradtx.apply_updates(params, updates), state
 
     params = init(jax.random.key(0))
     state = tx.init(params)
     for key in jax.random.split(jax.random.key(1), STEPS):
-        batch = jax.random.randint(key, (BATCH,), 0, 1500)
-        params, state = step(params, state, x[train][batch], y[train][batch])
+        params, state = step(params, state, key)
 
-    right = logits(params, x[test]).argmax(axis=-1) == y[test]
+    right = logits(params, x[1500:]).argmax(axis=-1) == y[1500:]
     print(f"test accuracy after {STEPS} steps: {right.mean():.1%}")
 
 

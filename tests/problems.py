@@ -28,7 +28,7 @@ def compiled() -> int:
 def mixed_tree() -> Any:
     """Return parameters of every kind that a model may hold, in all small types."""
     return {
-        "matrix": jnp.linspace(-1, 1, 6).reshape(3, 2),
+        "matrix": jnp.linspace(-1, 1, 16).reshape(8, 2),
         "nested": [jnp.bfloat16([1, -2]), (jnp.linspace(-2, 1, 4).astype("float16"),)],
         "none": None,
         "scalar": jnp.float32(0.7),
@@ -37,12 +37,7 @@ def mixed_tree() -> Any:
 
 
 def small_tree() -> Any:
-    """Return parameters with a matrix and a vector, in float32."""
-    return {"b": jnp.float32([1, -2]), "w": jnp.linspace(-1, 1, 6).reshape(3, 2)}
-
-
-def wide_tree() -> Any:
-    """Return parameters whose first axes divide by eight."""
+    """Return a matrix, whose first axis eight devices divide, and a vector: float32."""
     return {"b": jnp.float32([1, -2]), "w": jnp.linspace(-1, 1, 16).reshape(8, 2)}
 
 
@@ -83,6 +78,34 @@ def _slopes(p: Any) -> Any:
     if p.size == 0:
         return jnp.zeros(p.shape, jnp.float32)
     return jnp.linspace(0.5, 1.5, p.size, dtype=jnp.float32).reshape(p.shape)
+
+
+def assert_slopes(f: Any, *args: Any) -> None:
+    """Compare derivatives, forward and reverse, with central differences, in float64.
+
+    In one compiled program, along one direction of the arguments and of the results.
+    """
+    along, step = noise(args, 1), 1e-5
+
+    @jax.jit
+    def slopes(args: Any) -> Any:
+        results, forward = jax.jvp(f, args, along)
+        weights = noise(results, 2)
+        back = jax.vjp(f, *args)[1](weights)
+        ahead, behind = (
+            f(*jax.tree.map(lambda x, v: x + h * v, args, along))  # noqa: B023
+            for h in (step, -step)
+        )
+        apart = jax.tree.map(lambda x, y: (x - y) / (2 * step), ahead, behind)
+        return _inner(weights, apart), _inner(weights, forward), _inner(back, along)
+
+    with jax.enable_x64(True):  # noqa: FBT003
+        expected, *got = slopes(args)
+    np.testing.assert_allclose(got, [expected] * 2, rtol=1e-6, atol=1e-8)
+
+
+def _inner(x: Any, y: Any) -> Any:
+    return sum(map(jnp.vdot, jax.tree.leaves(x), jax.tree.leaves(y)))
 
 
 def extras(row: Row, params: Any, grads: Any) -> dict[str, Any]:

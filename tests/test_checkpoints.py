@@ -83,7 +83,7 @@ every_rate = pytest.mark.parametrize("rate", RATES.values(), ids=list(RATES))
 
 def start(method: Method, library: Any) -> Tree:
     """Return fresh parameters, in the form in which the library's call wants them."""
-    params = {"b": jnp.float32([1, -2]), "w": jnp.linspace(-1, 1, 6).reshape(3, 2)}
+    params = problems.small_tree()
     return library.LookaheadParams.init_synced(params) if method.held else params
 
 

@@ -339,7 +339,7 @@ def test_shapes_suffice_for_a_state(tx: Any) -> None:
 def test_small_state_lies_where_the_parameters_lie(tx: Any) -> None:
     """Counts and flags are on all devices of the mesh, made under jit or not."""
     over = problems.mesh(jax.sharding.AxisType.Auto)
-    params = problems.spread(problems.wide_tree(), over)
+    params = problems.spread(problems.small_tree(), over)
     for init in (tx.init, jax.jit(tx.init)):
         for x in jax.tree.leaves(init(params)):
             assert len(x.sharding.device_set) == 8

@@ -60,7 +60,7 @@ def test_follows_its_paper(row: Row, case: str) -> None:
     for g in grads:
         with jax.disable_jit():  # each operation by itself, as in NumPy
             updates, state = tx.update(jnp.asarray(g), state, params)
-        params = gradtx.apply_updates(params, updates)
+            params = gradtx.apply_updates(params, updates)
         path.append(params)
     expected = row.follow(p0, grads, **changes)
     size = np.abs(expected).max()

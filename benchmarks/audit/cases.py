@@ -8,6 +8,8 @@ when all has been read. What they read again is said here, and why.
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+import jax.numpy as jnp
+
 from audit.optax_twin import Missing, catalogue, optax_rows
 
 RATE = 1e-3
@@ -42,6 +44,8 @@ class Case(NamedTuple):
     ways: tuple[Way, ...] = (Way(),)
     paired: bool = False
     """Whether optax wants the fast and the slow weights together as its parameters."""
+    weights: Any = jnp.float32
+    """The type of the parameters and of their gradients."""
 
 
 ADDING = Way("adding", "lesser loop", -24, "all but g and the sum stand still")
@@ -145,12 +149,39 @@ WRAPPERS = (
     ),
 )
 
+# A block's largest number is known when the block has been computed; that it is then
+# encoded in the same pass, from registers, is what the floor asks for.
+FEW_BITS = (
+    Case("adamw8bit", lambda lib: lib.adamw8bit(RATE)),
+    Case("adamw4bit", lambda lib: lib.adamw4bit(RATE)),
+    Case("lion8bit", lambda lib: lib.lion8bit(RATE)),
+    Case(
+        "quantize_state(adamw, bfloat16)",
+        lambda lib: lib.quantize_state(wrapped(lib), lib.codecs.bfloat16()),
+    ),
+    Case(
+        "with_compensation(adamw8bit)",
+        lambda lib: lib.with_compensation(lib.adamw8bit(RATE)),
+        weights=jnp.bfloat16,
+    ),
+    Case(
+        "with_stochastic_rounding(adamw)",
+        lambda lib: lib.with_stochastic_rounding(wrapped(lib)),
+        weights=jnp.bfloat16,
+    ),
+    Case(
+        "with_master_weights(adamw)",
+        lambda lib: lib.with_master_weights(wrapped(lib)),
+        weights=jnp.bfloat16,
+    ),
+)
+
 
 def cases() -> dict[str, Case]:
     """Return what there is to audit, by name."""
     theirs = optax_rows()
     found = [_case(row, theirs[row.name]) for row in catalogue()]
-    return {case.name: case for case in (*found, *WRAPPERS)}
+    return {case.name: case for case in (*found, *WRAPPERS, *FEW_BITS)}
 
 
 def _case(row: Any, twin: Any) -> Case:

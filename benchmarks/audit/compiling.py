@@ -61,7 +61,7 @@ class Figures(NamedTuple):
 def figures(case: Case, library: ModuleType, target: Target, size: int) -> Figures:
     """Compile a library's step of a case, and return its figures."""
     shape = (math.isqrt(size),) * 2 if case.matrix else (size,)
-    step, arguments = _step(case, library, _struct(shape, target))
+    step, arguments = _step(case, library, _struct(shape, target, case.weights))
     jax.clear_caches()
     clock = [time.perf_counter()]
     traced = jax.jit(step, donate_argnums=(1, 2)).trace(*arguments)
@@ -119,8 +119,10 @@ def _bowl(params: Any) -> jax.Array:
     return 0.5 * sum(jnp.sum(x * x) for x in jax.tree.leaves(params))
 
 
-def _struct(shape: tuple[int, ...], like: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=like.sharding)
+def _struct(
+    shape: tuple[int, ...], like: Any, dtype: Any = jnp.float32
+) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=like.sharding)
 
 
 def floor(traced: Any, arguments: tuple[Any, ...]) -> float:

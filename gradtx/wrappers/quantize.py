@@ -41,7 +41,8 @@ def quantize_state(
 
     Only real floats of at least ``min_size`` numbers are encoded; scalars, counts,
     random keys and complex arrays stay as they are. So do, unless a mapping names them,
-    copies of the weights, such as the slow ones of :func:`gradtx.lookahead`.
+    coefficients, and copies of the weights, such as the slow ones of
+    :func:`gradtx.lookahead`.
 
     :func:`gradtx.tree.get` returns arrays, not codes. ``init`` makes the state of
     ``tx`` before it is encoded; jitted it never holds it.

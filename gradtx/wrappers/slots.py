@@ -15,8 +15,9 @@ from gradtx.typing import OptState, PyTree
 # ``where(path, leaf)``, with a path as those of :func:`gradtx.tree.get_all_with_path`.
 Where = Callable[[keys.Path, Any], bool]
 
-# Fields that hold weights or what is subtracted from them, which a few bits would ruin.
-WEIGHTS = frozenset(
+# Fields that hold weights, what is subtracted from them, or coefficients, which a few
+# bits would ruin.
+EXACT = frozenset(
     {
         "average",
         "cache",
@@ -24,6 +25,7 @@ WEIGHTS = frozenset(
         "init_params",
         "init_particles",
         "master",
+        "ns_coeffs",
         "params",
         "params0",
         "remainder",
@@ -76,8 +78,8 @@ class Choice:
 
     def _named(self, path: keys.Path) -> Codec | None:
         if not self.by_key:
-            weights = not WEIGHTS.isdisjoint(_fields(path))
-            return None if weights else self.codecs[None]
+            exact = not EXACT.isdisjoint(_fields(path))
+            return None if exact else self.codecs[None]
         found = (k for k in self.codecs if _names(k, path))
         return self.codecs.get(next(found, None))
 

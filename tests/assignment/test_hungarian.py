@@ -28,11 +28,10 @@ def check(costs: Any, pairs: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 1), (5, 5), (4, 7), (7, 4)])
-@pytest.mark.parametrize("ties", [False, True])
-def test_costs_least(shape: tuple[int, int], ties: bool) -> None:
-    """It is the cheapest assignment of many matrices at once, with ties or without."""
-    many = RNG.normal(size=(40, *shape))
-    many = np.round(many) if ties else many.astype(np.float32)
+def test_costs_least(shape: tuple[int, int]) -> None:
+    """It is the cheapest assignment of many matrices at once, with ties and without."""
+    many = RNG.normal(size=(80, *shape)).astype(np.float32)
+    many[:40] = np.round(many[:40])
     rows, columns = jax.jit(jax.vmap(hungarian_algorithm))(many)
     for costs, i, j in zip(many, rows, columns, strict=True):
         check(costs, (i, j))
@@ -64,7 +63,7 @@ def test_nothing_to_assign(shape: tuple[int, int]) -> None:
 def test_types(dtype: str) -> None:
     """Few bits do not overflow, and do not round the sums."""
     largest = {"int8": 127, "float16": 6e4, "bool": 2, "int32": 1e6}.get(dtype, 1e9)
-    many = np.trunc(largest * RNG.uniform(-1, 1, (300, 5, 5)))
+    many = np.trunc(largest * RNG.uniform(-1, 1, (100, 5, 5)))
     many = jnp.asarray(many, jnp.float32).astype(dtype)
     rows, columns = jax.jit(jax.vmap(hungarian_algorithm))(many)
     for costs, i, j in zip(many.astype(jnp.float32), rows, columns, strict=True):

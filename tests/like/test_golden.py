@@ -37,18 +37,15 @@ RENAMED = {"k": "la_steps", "alpha": "la_alpha"}
 
 def follow(tx: Any, start: Any, grads: Any) -> tuple[Any, Any, Any]:
     """Return the parameters after each step, the last ones, and the last state."""
-
-    def step(carry: Any, g: Any) -> Any:
-        params, state = carry
-        updates, state = tx.update(g, state, params)
-        params = gradtx.apply_updates(params, updates)
-        return (params, state), params
-
-    def run() -> Any:
-        return jax.lax.scan(step, (start, tx.init(start)), grads)
-
-    (params, state), path = jax.jit(run)()
-    return path, params, state
+    length = len(jax.tree.leaves(grads)[0])
+    steps = (jax.tree.map(lambda g: g[t], grads) for t in range(length))
+    params, state, path = start, tx.init(start), []
+    with jax.disable_jit():  # the operations are shared, and compiled once
+        for g in steps:
+            updates, state = tx.update(g, state, params)
+            params = gradtx.apply_updates(params, updates)
+            path.append(params)
+    return jax.tree.map(lambda *x: np.stack(x), *path), params, state
 
 
 def error(got: Any, recorded: Any) -> float:

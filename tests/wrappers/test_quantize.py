@@ -65,7 +65,7 @@ def test_every_method_keeps_its_state_in_eight_bits(row: Row) -> None:
         updates, state = tx.update(grads, state, params, **extra)
         return gradtx.apply_updates(params, updates), state
 
-    start = {**problems.small_tree(), "half": jnp.bfloat16([1, -2])}
+    start = {"w": problems.small_tree()["w"], "half": jnp.bfloat16([1, -2])}
     state = tx.init(start)
     kinds, params = problems.shapes(state), start
     for t in range(row.steps):
@@ -104,16 +104,15 @@ CLAIMS = [
 
 
 @pytest.mark.parametrize("codec", CLAIMS, ids=str)
-@pytest.mark.parametrize("beside", [True, False], ids=["beside others", "alone"])
-def test_the_mean_of_squares_forgets(codec: Any, *, beside: bool) -> None:
+def test_the_mean_of_squares_forgets(codec: Any) -> None:
     """After 3000 steps of 1 it is 0.950, and 3000 steps of 0 later 0.047.
 
     To 2 %, in the mean over numbers that share a block with some that stay at 1, and
     with none: there the block's scale does not follow them.
     """
     tx = gradtx.quantize_state(gradtx.scale_by_adam(), {"nu": codec})
-    n = 32768 if codec.recipe.factory.name == "int4" else 8192  # it scatters more
-    stays = jnp.arange(n) % 4 == 0 if beside else jnp.zeros(n, bool)
+    n = 16384 if codec.recipe.factory.name == "int4" else 4096  # it scatters more
+    stays = jnp.stack([jnp.arange(n) % 4 == 0, jnp.zeros(n, bool)])
 
     @jax.jit
     def train() -> Any:
@@ -121,7 +120,7 @@ def test_the_mean_of_squares_forgets(codec: Any, *, beside: bool) -> None:
             g = jnp.where(stays | (t < 3000), 1.0, 0.0)
             return tx.update(g, state)[1], None
 
-        state = tx.init(jnp.zeros(n))
+        state = tx.init(jnp.zeros((2, n)))
         half, _ = jax.lax.scan(body, state, jnp.arange(3000))
         end, _ = jax.lax.scan(body, half, jnp.arange(3000, 6000))
         return [s.inner_state.nu.decode() for s in (half, end)]
@@ -129,7 +128,8 @@ def test_the_mean_of_squares_forgets(codec: Any, *, beside: bool) -> None:
     half, end = train()
     high, low = 1 - 0.999**3000, (1 - 0.999**3000) * 0.999**3000
     assert abs(float(half.mean()) / high - 1) < 0.02
-    assert abs(float(end[~stays].mean()) / low - 1) < 0.02
+    for row, still in zip(end, stays, strict=True):
+        assert abs(float(row[~still].mean()) / low - 1) < 0.02
 
 
 @pytest.mark.parametrize(
@@ -264,6 +264,8 @@ def test_copies_of_the_weights_stay() -> None:
     half = jax.tree.map(lambda x: x.astype("bfloat16"), params)
     state = gradtx.quantize_state(gradtx.with_master_weights(slow)).init(half)
     assert not is_encoded(state.inner_state.master["w"])
+    state = gradtx.quantize_state(gradtx.contrib.muon(0.1), min_size=0).init(params)
+    assert len(encoded(state)) == 1  # the momentum, and no coefficients
 
 
 def test_get_returns_arrays_and_set_takes_them() -> None:

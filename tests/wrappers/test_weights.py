@@ -224,7 +224,7 @@ def test_a_changed_parameter_is_followed() -> None:
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
 def test_spread_over_devices(name: str, kind: AxisType) -> None:
     """Spread over eight devices the steps are the same, and nothing is moved."""
-    whole = jax.tree.map(lambda x: x.astype("bfloat16"), problems.wide_tree())
+    whole = jax.tree.map(lambda x: x.astype("bfloat16"), problems.small_tree())
     tx = WRAPPERS[name](gradtx.adam(0.1))
     mesh = problems.mesh(kind)
 
