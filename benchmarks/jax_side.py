@@ -32,6 +32,8 @@ class Stages(NamedTuple):
 class Program:
     """One library's step on one tree; called with a number, it makes so many steps."""
 
+    kernel = "jit"
+
     def __init__(self, lib: Any, method: Method, params: Any, grads: Any) -> None:
         self.lib, self.grads = lib, grads
         self.tx = method.build(lib)
@@ -79,6 +81,21 @@ class Program:
         for _ in range(steps):
             self.params, self.state = self.compiled(self.grads, self.params, self.state)
         jax.block_until_ready((self.params, self.state))
+
+
+class Eager(Program):
+    """The same without ``jit``: one call of ``update`` after the other, as in a shell.
+
+    The parameters stay; nothing is compiled but what the library compiles by itself.
+    """
+
+    kernel = "eager"
+
+    def __call__(self, steps: int) -> None:
+        """Make so many updates with the same gradients."""
+        for _ in range(steps):
+            updates, self.state = self.tx.update(self.grads, self.state, self.params)
+        jax.block_until_ready((updates, self.state))
 
 
 def all_stages(programs: dict[str, Program]) -> dict[str, Stages]:

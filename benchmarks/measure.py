@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax_side import Program, Stages, all_stages
+from jax_side import Eager, Program, Stages, all_stages
 from methods import Method
 from timing import Copy, Spread, in_turn, spread
 from torch_side import TorchProgram
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     """Per parameter."""
     stages: Stages | None
     kernel: str
-    """How it is run: jit, fused or foreach."""
+    """How it is run: jit, eager, fused or foreach."""
 
 
 class Row(NamedTuple):
@@ -48,6 +48,8 @@ class Libraries(NamedTuple):
 
     jax: dict[str, ModuleType]
     torch: ModuleType | None
+    eager: bool = False
+    """Whether ``update`` is called outside of ``jit``."""
 
 
 class Tree(NamedTuple):
@@ -67,11 +69,12 @@ def measure(
     libraries: Libraries, name: str, method: Method, tree: Tree, repeats: int
 ) -> Row:
     """Time the stages, then the steps, of all libraries in turn."""
+    make = Eager if libraries.eager else Program
     programs = {
-        label: Program(lib, method, tree.params, tree.grads)
+        label: make(lib, method, tree.params, tree.grads)
         for label, lib in libraries.jax.items()
     }
-    stages = all_stages(programs)
+    stages = {} if libraries.eager else all_stages(programs)
     contestants: dict[str, Any] = dict(programs)
     if libraries.torch is not None and method.torch is not None:
         contestants["torch"] = TorchProgram(
@@ -94,7 +97,7 @@ def measure(
             ),
             state_bytes=program.state_bytes,
             stages=stages.get(label),
-            kernel=getattr(program, "kernel", "jit"),
+            kernel=program.kernel,
         )
     speeds = spread(copy.bytes_per_number * tree.count / held["copy"] / 1e9)
     jax.clear_caches()

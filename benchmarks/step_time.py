@@ -6,8 +6,8 @@
 A step is update and apply, compiled by `gradtx.jit_step` or, for optax, by `jax.jit`,
 with parameters and state donated. The libraries take turns in one run, each on its own
 copy of the same tree, and beside them a copy of as many numbers, whose speed is the
-yardstick. Tables go to the terminal; tables.md, step_time.json and step_time.png to the
-folder of ``--out``.
+yardstick. With ``--eager`` it is `update` alone, called outside of `jit`. Tables go to
+the terminal; tables.md, step_time.json and step_time.png to the folder of ``--out``.
 """
 
 import argparse
@@ -49,10 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console = Console(width=WIDE)
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
-    torch, absence = (None, "") if options.no_torch else torch_side.load()
+    alone = options.no_torch or options.eager
+    torch, absence = (None, "") if alone else torch_side.load()
     if absence:
         console.print(absence)
-    libraries = Libraries({"gradtx": gradtx, "optax": optax}, torch)
+    libraries = Libraries({"gradtx": gradtx, "optax": optax}, torch, options.eager)
     facts = machine.facts()
     rows, titles = run(options, libraries, console)
     save(options.out, facts, rows, titles)
@@ -91,10 +92,11 @@ def show(
     title: str,
     style: box.Box = box.SIMPLE,
 ) -> None:
-    """Put out both tables of one tree."""
+    """Put out the tables of one tree: its steps, and what came before the first."""
     held = [row for row in rows if row.case == case]
     put(tables.step_table(f"{title}: one step", held, style))
-    put(tables.stage_table(f"{title}: before it (gradtx / optax)", held, style))
+    if any(row.entries["gradtx"].stages for row in held):
+        put(tables.stage_table(f"{title}: before it (gradtx / optax)", held, style))
 
 
 def save(
@@ -138,6 +140,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=folder, default="results/step_time", help="a folder")
     add("--quick", action="store_true", help="small trees and few rounds")
     add("--no-torch", action="store_true", help="leave PyTorch out")
+    add("--eager", action="store_true", help="time tx.update outside of jit, no more")
     options = reader.parse_args(arguments)
     options.repeats = options.repeats or (5 if options.quick else 20)
     sizes = QUICK if options.quick else FULL

@@ -37,6 +37,16 @@ def test_a_tiny_run_leaves_its_figures(tmp_path: Path, run: Any) -> None:
             check_entry(row, entry, state)
 
 
+def test_updates_outside_of_jit(part: Any, tmp_path: Path) -> None:
+    """Eager runs time updates alone; there is nothing to compile before them."""
+    options = "--eager --quick --cases small --methods adam --repeats 2"
+    part("step_time").main([*options.split(), "--out", str(tmp_path)])
+    (row,) = json.loads((tmp_path / "step_time.json").read_text())["rows"]
+    assert {x["kernel"] for x in row["entries"].values()} == {"eager"}
+    assert all(x["stages"] is None for x in row["entries"].values())
+    assert "one step" in (tmp_path / "tables.md").read_text()
+
+
 def check_entry(row: dict[str, Any], entry: dict[str, Any], state: int) -> None:
     """Compare what an entry holds with what can be worked out beforehand."""
     seconds = entry["seconds"]

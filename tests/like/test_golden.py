@@ -5,6 +5,7 @@ authors' packages; ``data/record_like.py`` wrote the latter.
 """
 
 import json
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,10 @@ RENAMED = {"k": "la_steps", "alpha": "la_alpha"}
 
 def follow(tx: Any, start: Any, grads: Any) -> tuple[Any, Any, Any]:
     """Return the parameters after each step, the last ones, and the last state."""
-    length = len(jax.tree.leaves(grads)[0])
-    steps = (jax.tree.map(lambda g: g[t], grads) for t in range(length))
     params, state, path = start, tx.init(start), []
     with jax.disable_jit():  # the operations are shared, and compiled once
-        for g in steps:
+        for t in range(len(jax.tree.leaves(grads)[0])):
+            g = jax.tree.map(itemgetter(t), grads)
             updates, state = tx.update(g, state, params)
             params = gradtx.apply_updates(params, updates)
             path.append(params)
