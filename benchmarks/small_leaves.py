@@ -1,12 +1,13 @@
-"""Compile a step of many small leaves: kernels and seconds, apart and packed.
+"""Compile a step of many leaves: kernels and seconds, apart, packed and stacked.
 
     python benchmarks/small_leaves.py
-    python benchmarks/small_leaves.py --trees gpt2 --steps adamw
+    python benchmarks/small_leaves.py --trees gpt2 --steps muon --ways optax,gradtx
 
 AdamW, alone and after `clip_by_global_norm`, is compiled for an H200 that need not be
 there (or, with ``--target``, for a TPU v5e or the processor at hand): by optax, by
-gradtx, and by gradtx within `pack_small_leaves`. Nothing is run. Processor seconds
-count the work of all threads, which a busy machine hardly lengthens.
+gradtx, and by gradtx within `pack_small_leaves`. So is, if asked for, Muon, which
+stacks the matrices of one shape. Nothing is run. Processor seconds count the work of
+all threads, which a busy machine hardly lengthens.
 """
 
 import argparse
@@ -44,6 +45,7 @@ TREES = {
 STEPS = {
     "adamw": lambda lib: lib.adamw(RATE),
     "clipped": lambda lib: lib.chain(lib.clip_by_global_norm(1.0), lib.adamw(RATE)),
+    "muon": lambda lib: lib.contrib.muon(RATE),
 }
 WAYS = {
     "optax": (optax, lambda tx: tx),
@@ -64,6 +66,7 @@ class Figures(NamedTuple):
     """Seconds that all threads worked on that."""
     moved: float
     """Bytes per parameter."""
+    loops: int
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -105,25 +108,30 @@ def figures(
     between, worked = time.perf_counter(), time.process_time()
     compiled = lowered.compile(target.options or None)
     ended, worked = time.perf_counter(), time.process_time() - worked
-    work = cost_of(parse_text(compiled.as_text())).least
+    cost = cost_of(parse_text(compiled.as_text()))
+    work = cost.least
     count = sum(x.size for x in params.values())
     seconds = between - begun, ended - between
-    return Figures(work.kernels, *seconds, worked, work.moved / count)
+    return Figures(work.kernels, *seconds, worked, work.moved / count, cost.loops)
 
 
 def _table(title: str) -> Table:
     table = Table(title=title, box=box.SIMPLE, title_justify="left")
     for heading in ("step", "by"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("kernels", "trace, lower s", "compile s", "processor s", "B/param"):
+    for heading in (
+        *("kernels", "loops", "trace, lower s", "compile s", "processor s"),
+        "B/param",
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
 def _put(table: Table, step: str, way: str, found: Figures) -> None:
-    kernels, *seconds, moved = found
+    seconds = (found.before, found.seconds, found.processor)
     times = [f"{x:.1f}" for x in seconds]
-    table.add_row(step, way, f"{kernels:g}", *times, f"{moved:.1f}")
+    kernels, loops = f"{found.kernels:g}", f"{found.loops}"
+    table.add_row(step, way, kernels, loops, *times, f"{found.moved:.1f}")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -132,7 +140,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = reader.add_argument
     default = [name for name in TREES if name != "narrow"]
     add("--trees", type=some_of(TREES), default=default, metavar="A,B")
-    add("--steps", type=some_of(STEPS), default=list(STEPS), metavar="A")
+    small = [name for name in STEPS if name != "muon"]
+    add("--steps", type=some_of(STEPS), default=small, metavar="A,B")
     add("--ways", type=some_of(WAYS), default=list(WAYS), metavar="A,B")
     add("--target", choices=list(targets.TARGETS), default="cuda")
     return reader.parse_args(arguments)

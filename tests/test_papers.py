@@ -10,7 +10,7 @@ from catalogue import ROWS, Row
 
 import gradtx
 
-STEPS = 8
+STEPS = 6
 
 
 def halving(rate: float) -> Any:
