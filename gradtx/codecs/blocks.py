@@ -4,6 +4,7 @@ A block is a box and not a piece of the flattened array, so that an array which 
 spread over devices is encoded where it lies.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 
 from gradtx.codecs.dither import bits_of
 
-# What XLA would part on CPU, and write out, if it were not parted before.
+# How many numbers XLA compares at once on a CPU.
 _AT_ONCE = 32
 
 
@@ -58,8 +59,13 @@ class Boxes(NamedTuple):
         return x if whole else x[tuple(slice(n) for n in self.shape)]
 
     def over(self, scales: jax.Array) -> jax.Array:
-        """Return one number for each box so that it meets an array that is split."""
-        return scales.reshape([n for c in self.counts for n in (c, 1)])
+        """Return the number of each box at all the places that are in it.
+
+        In the array's own shape, so that a compiler puts all that is done to the array
+        into one loop.
+        """
+        apart = scales.reshape([n for c in self.counts for n in (c, 1)])
+        return self.join(jnp.broadcast_to(apart, self.parted))
 
 
 def boxes(shape: tuple[int, ...], block: int) -> Boxes:
@@ -89,20 +95,28 @@ def _side(n: int, wanted: int) -> int:
 
 
 def largest_of(sizes: jax.Array, cut: Boxes) -> jax.Array:
-    """Return the largest of numbers not below 0 in every box; NaN where there is one.
+    """Return the largest in every box, of an array of numbers not below 0.
 
-    Their bits are in the same order as they are. As whole numbers, XLA compares them
-    where they are made, and does not write them out for a library that has no others.
+    NaN where there is one. Their bits are in the same order as they are, and as whole
+    numbers XLA compares them where they are made, and does not write them out for a
+    library that has no others.
     """
-    bits = bits_of(sizes, jnp.int32)
-    for axis in cut.axes:
-        bits = _largest_along(bits, axis)
-    return bits_of(bits, jnp.float32)
+    bits = bits_of(cut.split(sizes), jnp.int32)
+    largest = jax.lax.platform_dependent(
+        bits,
+        cpu=partial(_largest_in_steps, axes=cut.axes),
+        default=lambda x: jnp.max(x, axis=cut.axes, initial=0),
+    )
+    return bits_of(largest, jnp.float32)
 
 
-def _largest_along(x: jax.Array, axis: int) -> jax.Array:
-    n = x.shape[axis]
-    if n > _AT_ONCE and n % _AT_ONCE == 0:
-        parted = x.reshape((*x.shape[:axis], -1, _AT_ONCE, *x.shape[axis + 1 :]))
-        x = jax.lax.optimization_barrier(jnp.max(parted, axis=axis + 1, initial=0))
-    return jnp.max(x, axis=axis, keepdims=True, initial=0)
+def _largest_in_steps(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """Take the maximum in two steps, which XLA would do too, but write out between."""
+    for axis in axes:
+        n = x.shape[axis]
+        if n > _AT_ONCE and n % _AT_ONCE == 0:
+            cut = (*x.shape[:axis], -1, _AT_ONCE, *x.shape[axis + 1 :])
+            x = jnp.max(x.reshape(cut), axis=axis + 1, initial=0)
+            x = jax.lax.optimization_barrier(x)
+        x = jnp.max(x, axis=axis, keepdims=True, initial=0)
+    return jnp.squeeze(x, axes)

@@ -33,17 +33,19 @@ def bfloat16(rounding: str = "stochastic") -> Format:
     """
     checked(1, rounding)
 
-    def pack(x: jax.Array, seed: jax.Array, salt: jax.Array) -> tuple[jax.Array, None]:
+    def pack(x: jax.Array, scales: None, seed: jax.Array, salt: jax.Array) -> jax.Array:
+        del scales
         if rounding == "nearest":
-            return x.astype(jnp.bfloat16), None
+            return x.astype(jnp.bfloat16)
         x = rounded(x, jnp.bfloat16, noise(x.shape, seed, salt))
-        return x.astype(jnp.bfloat16), None
+        return x.astype(jnp.bfloat16)
 
     def unpack(codes: jax.Array, scales: None, shape: tuple[int, ...]) -> jax.Array:
         del scales, shape
         return codes.astype(jnp.float32)
 
-    return Format(pack, unpack, stalls=_STALLS if rounding == "nearest" else None)
+    stalls = _STALLS if rounding == "nearest" else None
+    return Format(pack, unpack, stalls=stalls)
 
 
 @codec
@@ -78,26 +80,27 @@ def float8(
     info = jnp.finfo(dtype)
     top, least = float(info.max), float(info.smallest_subnormal)
 
+    def measure(x: jax.Array) -> jax.Array:
+        return largest_of(jnp.abs(x), boxes(x.shape, block))
+
     def pack(
-        x: jax.Array, seed: jax.Array, salt: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        cut = boxes(x.shape, block)
-        z = cut.split(x)
-        largest = largest_of(jnp.abs(z), cut)
-        y = z / jnp.where(largest == 0, 1, largest) * top
-        low = jnp.copysign(jnp.maximum(jnp.abs(y), least), z)
-        y = jnp.where(z == 0, 0, low)
+        x: jax.Array, scales: jax.Array, seed: jax.Array, salt: jax.Array
+    ) -> jax.Array:
+        largest = boxes(x.shape, block).over(scales)
+        y = x / jnp.where(largest == 0, 1, largest) * top
+        low = jnp.copysign(jnp.maximum(jnp.abs(y), least), x)
+        y = jnp.where(x == 0, 0, low)
         if rounding == "stochastic":
-            y = rounded(y, dtype, noise(z.shape, seed, salt))
-        return cut.join(y.astype(dtype)), largest.reshape(cut.counts)
+            y = rounded(y, dtype, noise(x.shape, seed, salt))
+        return y.astype(dtype)
 
     def unpack(
         codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
     ) -> jax.Array:
-        cut = boxes(shape, block)
-        f = cut.split(codes.astype(jnp.float32))
+        f = codes.astype(jnp.float32)
         # Not left to the division, so that what is encoded again keeps its scale.
         share = jnp.where(jnp.abs(f) == top, jnp.sign(f), f / top)
-        return cut.join(share * cut.over(scales))
+        return share * boxes(shape, block).over(scales)
 
-    return Format(pack, unpack, stalls=_STALLS if rounding == "nearest" else None)
+    stalls = _STALLS if rounding == "nearest" else None
+    return Format(pack, unpack, measure, stalls=stalls)

@@ -61,23 +61,22 @@ def int8(
     kind = jnp.int8 if signed else jnp.uint8
     checked(block, rounding)
 
+    def measure(x: jax.Array) -> jax.Array:
+        return maxima(x, boxes(x.shape, block), signed)
+
     def pack(
-        x: jax.Array, seed: jax.Array, salt: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        cut = boxes(x.shape, block)
-        z = cut.split(x)
-        largest = maxima(z, cut, signed)
-        level = _level(rounding, seed, salt)(z.shape)
-        codes = quantized(z, largest, cells, signed, level).astype(kind)
-        return cut.join(codes), largest.reshape(cut.counts)
+        x: jax.Array, scales: jax.Array, seed: jax.Array, salt: jax.Array
+    ) -> jax.Array:
+        largest = boxes(x.shape, block).over(scales)
+        level = _level(rounding, seed, salt)(x.shape)
+        return quantized(x, largest, cells, signed, level).astype(kind)
 
     def unpack(
         codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
     ) -> jax.Array:
-        cut = boxes(shape, block)
-        return cut.join(restored(cut.split(codes), scales, cut, cells))
+        return restored(codes, boxes(shape, block).over(scales), cells)
 
-    return Format(pack, unpack, not signed, reason(cells, rounding))
+    return Format(pack, unpack, measure, not signed, reason(cells, rounding))
 
 
 @codec
@@ -110,25 +109,24 @@ def int4(
     cells = grid(map or ("dynamic" if signed else "sqrt"), 4, signed=signed)
     checked(block, rounding)
 
+    def measure(x: jax.Array) -> jax.Array:
+        return maxima(x, boxes(x.shape, block), signed)
+
     def pack(
-        x: jax.Array, seed: jax.Array, salt: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        cut = boxes(x.shape, block)
-        z = cut.split(x)
-        largest = maxima(z, cut, signed)
-        level = _level(rounding, seed, salt)(z.shape)
-        codes = cut.join(quantized(z, largest, cells, signed, level))
-        return in_pairs(codes), largest.reshape(cut.counts)
+        x: jax.Array, scales: jax.Array, seed: jax.Array, salt: jax.Array
+    ) -> jax.Array:
+        largest = boxes(x.shape, block).over(scales)
+        level = _level(rounding, seed, salt)(x.shape)
+        return in_pairs(quantized(x, largest, cells, signed, level))
 
     def unpack(
         codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
     ) -> jax.Array:
-        cut = boxes(shape, block)
         codes = out_of_pairs(codes, shape)
         codes = (codes ^ 8) - 8 if signed else codes
-        return cut.join(restored(cut.split(codes), scales, cut, cells))
+        return restored(codes, boxes(shape, block).over(scales), cells)
 
-    return Format(pack, unpack, not signed, reason(cells, rounding))
+    return Format(pack, unpack, measure, not signed, reason(cells, rounding))
 
 
 # --- what they share ---------------------------------------------------------
@@ -165,30 +163,30 @@ def _level(rounding: str, seed: jax.Array, salt: jax.Array) -> Callable[..., Any
     return lambda shape: thresholds(shape, seed, salt)
 
 
-def maxima(z: jax.Array, cut: Boxes, signed: bool) -> jax.Array:
+def maxima(x: jax.Array, cut: Boxes, signed: bool) -> jax.Array:
     """Return the largest size in every box."""
-    return largest_of(jnp.abs(z) if signed else jnp.maximum(z, 0), cut)
+    return largest_of(jnp.abs(x) if signed else jnp.maximum(x, 0), cut)
 
 
 def quantized(
-    z: jax.Array, largest: jax.Array, cells: Grid, signed: bool, level: Any
+    x: jax.Array, largest: jax.Array, cells: Grid, signed: bool, level: Any
 ) -> jax.Array:
-    """Return the codes of numbers that are split into boxes."""
-    size = jnp.abs(z) if signed else jnp.maximum(z, 0)
+    """Return the codes of numbers, beside the largest size in each one's box."""
+    size = jnp.abs(x) if signed else jnp.maximum(x, 0)
     share = size / jnp.where(largest == 0, 1, largest)
     codes = cells.encode(share * cells.top, level)
     if cells.keeps:  # also where the share is too small for a float32
         codes = jnp.where(size > 0, jnp.maximum(codes, 1), 0)
-    return jnp.where(z < 0, -codes, codes) if signed else codes
+    return jnp.where(x < 0, -codes, codes) if signed else codes
 
 
-def restored(codes: jax.Array, scales: jax.Array, cut: Boxes, cells: Grid) -> jax.Array:
-    """Return the numbers of codes that are split into boxes."""
+def restored(codes: jax.Array, largest: jax.Array, cells: Grid) -> jax.Array:
+    """Return the numbers of codes, beside the largest size in each one's box."""
     k = codes.astype(jnp.int32)
     number = jnp.abs(k)
     # Not left to the division, so that what is encoded again keeps its scale.
     share = jnp.where(number == cells.most, 1, cells.size(number) / cells.top)
-    size = share * cut.over(scales)
+    size = share * largest
     return jnp.where(k < 0, -size, size)
 
 

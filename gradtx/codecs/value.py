@@ -19,15 +19,17 @@ class Format(NamedTuple):
     """The working parts of a codec.
 
     Args:
-      pack: from float32 numbers, a seed and a salt to codes and scales.
+      pack: from float32 numbers, scales, a seed and a salt to codes.
       unpack: from codes, scales and the shape to float32 numbers.
+      measure: from float32 numbers to scales; None where there are no blocks.
       unsigned: whether numbers below 0 are lost.
       stalls: why a mean that moves by a thousandth a step would stand still or stop
         early in this format; None where it follows.
     """
 
-    pack: Callable[..., tuple[jax.Array, jax.Array | None]]
+    pack: Callable[..., jax.Array]
     unpack: Callable[..., jax.Array]
+    measure: Callable[[jax.Array], jax.Array] | None = None
     unsigned: bool = False
     stalls: str | None = None
 
@@ -67,7 +69,17 @@ class Codec(values.Value):
         recipe: Any = self.recipe
         return recipe.product
 
-    def encode(self, x: jax.Array, seed: Count = 0, salt: Count = 0) -> Encoded:
+    def scales_of(self, x: jax.Array) -> jax.Array | None:
+        """Return what an array's blocks are measured by; None where there are none."""
+        return _measured(self, x)
+
+    def encode(
+        self,
+        x: jax.Array,
+        seed: Count = 0,
+        salt: Count = 0,
+        scales: jax.Array | None = None,
+    ) -> Encoded:
         """Return the array in few bits.
 
         Args:
@@ -75,6 +87,7 @@ class Codec(values.Value):
           seed: what stochastic rounding draws its numbers by: a whole number, another
             one for every rounding.
           salt: another whole number, that tells apart arrays that share a seed.
+          scales: :meth:`scales_of` the array, where they are known.
 
         Raises:
           ValueError: if the array is not one of real floats.
@@ -82,7 +95,8 @@ class Codec(values.Value):
         x = jnp.asarray(x)
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise checks.Misuse(f"only real floats are encoded, not {x.dtype}")
-        codes, scales = _packed(self, x, seed, salt)
+        scales = self.scales_of(x) if scales is None else scales
+        codes = _packed(self, x, scales, seed, salt)
         return Encoded(codes, scales, self, x.shape, x.dtype)
 
     def decode(self, encoded: Encoded) -> jax.Array:
@@ -104,12 +118,24 @@ def codec(make: Callable[P, Format]) -> Callable[P, Codec]:
 
 # Compiled apart, so that a loop that is not jitted compiles them once.
 @partial(jax.jit, static_argnums=0)
-def _packed(codec: Codec, x: jax.Array, seed: Count, salt: Count) -> Any:
-    def pack(x: jax.Array, *seeds: jax.Array) -> Any:
-        flat = jax.lax.stop_gradient(x).astype(jnp.float32)
-        return codec.format.pack(jnp.atleast_1d(flat), *seeds)
+def _measured(codec: Codec, x: jax.Array) -> jax.Array | None:
+    measure = codec.format.measure
+    return None if measure is None else placed(lambda x: measure(_plain(x)), x)
 
-    return placed(pack, x, *(jnp.asarray(s).astype(jnp.uint32) for s in (seed, salt)))
+
+@partial(jax.jit, static_argnums=0)
+def _packed(
+    codec: Codec, x: jax.Array, scales: jax.Array | None, seed: Count, salt: Count
+) -> jax.Array:
+    def pack(x: jax.Array, *rest: Any) -> jax.Array:
+        return codec.format.pack(_plain(x), *rest)
+
+    seeds = (jnp.asarray(s).astype(jnp.uint32) for s in (seed, salt))
+    return placed(pack, x, scales, *seeds)
+
+
+def _plain(x: jax.Array) -> jax.Array:
+    return jnp.atleast_1d(jax.lax.stop_gradient(x).astype(jnp.float32))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

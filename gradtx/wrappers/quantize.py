@@ -20,6 +20,9 @@ from gradtx.leafwise import zero_count
 from gradtx.typing import Count, OptState, Params, Updates
 from gradtx.wrappers.slots import Choice, Where, walk
 
+# By the identity of a decoded array: it, and what it was decoded from.
+Kept = dict[int, tuple[Any, Encoded]]
+
 
 class QuantizedState(NamedTuple):
     """What :func:`quantize_state` remembers."""
@@ -45,7 +48,9 @@ def quantize_state(
     :func:`gradtx.lookahead`.
 
     :func:`gradtx.tree.get` returns arrays, not codes. ``init`` makes the state of
-    ``tx`` before it is encoded; jitted it never holds it.
+    ``tx`` before it is encoded; jitted it never holds it. Where blocks have scales, a
+    jitted step computes the new state twice, for the scales and for the codes, rather
+    than to write it out in between.
 
     Args:
       tx: any transformation.
@@ -76,7 +81,7 @@ def quantize_state(
         seed = zero_count(params)
         # Without the barrier XLA would fold the codes of zeros, one by one.
         still = jax.tree.map(_opaque, state)
-        return QuantizedState(_encoded(choose, still, seed), seed)
+        return QuantizedState(_encoded(choose, still, seed, {}), seed)
 
     def update(
         updates: Updates,
@@ -84,13 +89,38 @@ def quantize_state(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, QuantizedState]:
-        kept: dict[int, tuple[Any, Encoded]] = {}
-        old = _decoded(state.inner_state, kept)
-        updates, new = inner.update(updates, old, params, **extra)
+        def step(updates: Updates, state: QuantizedState) -> tuple[Any, ...]:
+            kept: Kept = {}
+            old = _decoded(state.inner_state, kept)
+            return *inner.update(updates, old, params, **extra), kept
+
+        scales = None
+        if _measured_first(updates, state, extra):
+            _, new, kept = step(updates, state)
+            scales = _scales(choose, new, kept)
+            updates, state, scales = jax.lax.optimization_barrier(
+                (updates, state, scales)
+            )
+        updates, new, kept = step(updates, state)
         seed = numerics.safe_increment(state.roundings)
-        return updates, QuantizedState(_encoded(choose, new, seed, kept), seed)
+        return updates, QuantizedState(_encoded(choose, new, seed, kept, scales), seed)
 
     return GradientTransformation(init, update)
+
+
+def _measured_first(
+    updates: Updates, state: QuantizedState, extra: Mapping[str, Any]
+) -> bool:
+    """Whether a step is written twice: to measure its blocks, and to encode them.
+
+    A compiler would do the step once, write what comes of it in float32, and read that
+    again for the codes. Not where nothing is compiled, nor has blocks, nor where a
+    function of the user's would be called twice.
+    """
+    leaves = jax.tree.leaves((updates, state), is_leaf=is_encoded)
+    blocks = [x for x in leaves if is_encoded(x) and x.codec.format.measure]
+    traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(leaves))
+    return traced and bool(blocks) and not any(map(callable, extra.values()))
 
 
 # --- decoded and encoded -----------------------------------------------------
@@ -100,7 +130,7 @@ def _opaque(x: Any) -> Any:
     return jax.lax.optimization_barrier(x) if isinstance(x, Tracer) else x
 
 
-def _decoded(state: OptState, kept: dict[int, tuple[Any, Encoded]]) -> OptState:
+def _decoded(state: OptState, kept: Kept) -> OptState:
     """Decode, and note what came of what."""
 
     def one(x: Any) -> Any:
@@ -116,26 +146,38 @@ def _decoded(state: OptState, kept: dict[int, tuple[Any, Encoded]]) -> OptState:
 
 
 def _encoded(
-    choose: Choice,
-    state: OptState,
-    seed: Count,
-    kept: Mapping[int, tuple[Any, Encoded]] | None = None,
+    choose: Choice, state: OptState, seed: Count, kept: Kept, scales: Any = None
 ) -> OptState:
     """Encode, but for the arrays that the transformation has left as they were."""
-    leaves, treedef = jax.tree.flatten(state, is_leaf=_is_whole)
-    paths = [path for path, x in walk((), state) if jax.tree.leaves(x)]
     new = []
-    for salt, (path, leaf) in enumerate(zip(paths, leaves, strict=True)):
-        array = _bare(leaf)
-        codec = choose(path, array)
+    slots = _slots(choose, state)
+    scales = scales or [None] * len(slots)
+    for salt, ((leaf, codec), known) in enumerate(zip(slots, scales, strict=True)):
         if codec is None:
             new.append(leaf)
-        elif kept and id(leaf) in kept:
+        elif id(leaf) in kept:
             new.append(kept[id(leaf)][1])
         else:
-            made = codec.encode(array, seed, salt)
+            array = _bare(leaf)
+            made = codec.encode(array, seed, salt, known)
             new.append(jax.tree.map(partial(_held_like, leaf, array), made))
-    return treedef.unflatten(new)
+    return jax.tree.structure(state, is_leaf=_is_whole).unflatten(new)
+
+
+def _scales(choose: Choice, state: OptState, kept: Kept) -> list[jax.Array | None]:
+    """Return the scales with which the arrays of a state are going to be encoded."""
+    return [
+        None if codec is None or id(leaf) in kept else codec.scales_of(_bare(leaf))
+        for leaf, codec in _slots(choose, state)
+    ]
+
+
+def _slots(choose: Choice, state: OptState) -> list[tuple[Any, Codec | None]]:
+    """Return the leaves, and with what each is encoded."""
+    leaves = jax.tree.leaves(state, is_leaf=_is_whole)
+    paths = [path for path, x in walk((), state) if jax.tree.leaves(x)]
+    pairs = zip(paths, leaves, strict=True)
+    return [(leaf, choose(path, _bare(leaf))) for path, leaf in pairs]
 
 
 def _held_like(leaf: Any, array: jax.Array, made: jax.Array) -> Any:

@@ -203,6 +203,24 @@ def test_nothing_full_size_is_written_between(name: str) -> None:
     assert needed.temp_size_in_bytes <= 1.1 * size(state)
 
 
+def test_a_function_of_the_user_is_called_once() -> None:
+    """A jitted step measures its blocks first, but not by calling a function twice."""
+    calls = []
+
+    def height(params: Tree) -> Any:
+        calls.append(1)
+        return problems.bowl(params)
+
+    params = problems.small_tree()
+    for tx, count in ((gradtx.contrib.sophia(0.1), 1), (gradtx.adam(0.1), 0)):
+        tx = gradtx.quantize_state(tx, min_size=0)  # noqa: PLW2901
+        calls.clear()
+        jax.make_jaxpr(partial(tx.update, obj_fn=height))(
+            params, tx.init(params), params
+        )
+        assert len(calls) == count
+
+
 def test_small_and_other_arrays_stay() -> None:
     """Counts, scalars, keys, complex and small arrays are as without the wrapper."""
     params = {
