@@ -2,11 +2,13 @@
 
     python benchmarks/precision.py
     python benchmarks/precision.py --tasks digits --formats float32,int8-state
+    python benchmarks/precision.py --speed
 
 The digits and the text of the comparison, and a larger transformer; each format from
 the same initial weights with the same batches, at least three seeds. Tables go to the
 terminal; tables.md, precision.json and precision.png to the folder of ``--out``. The
-networks compute in float32 from the weights as they are kept.
+networks compute in float32 from the weights as they are kept. With ``--speed`` nothing
+is trained: a step of every format is timed, in turn with float32's.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from options import folder, parser, some_of, whole
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
-from survival import showing
+from survival import showing, speed
 from survival.formats import FORMATS
 from survival.training import STUDIES, Result, Study, train
 
@@ -38,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDE)
+    if options.speed:
+        time_steps(console, options)
+        return
     studies = {name: resized(STUDIES[name](), options) for name in options.tasks}
     titles = {name: described(study) for name, study in studies.items()}
     found: Found = {}
@@ -46,6 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(showing.table(titles[name], results, box.SIMPLE))
         save(options.out, found, titles)
     console.print(f"Written to {options.out}: tables.md, precision.json, precision.png")
+
+
+def time_steps(console: Console, options: argparse.Namespace) -> None:
+    """Time a step of every format, and show and write what it takes."""
+    found = speed.speeds(options.formats, options.size, options.repeats)
+    title = f"one matrix of {options.size:,} parameters: AdamW, one step"
+    console.print(speed.table(title, found, box.SIMPLE))
+    rows = {name: one._asdict() for name, one in found.items()}
+    record = {**machine.facts(), "size": options.size, "rows": rows}
+    (options.out / "speed.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 def resized(study: Study, options: argparse.Namespace) -> Study:
@@ -115,6 +130,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--formats", type=some_of(FORMATS), default=list(FORMATS), metavar="A,B")
     add("--steps", type=whole, help="steps, instead of each task's own")
     add("--seeds", type=whole, help="seeds, at least 2 (default 3)")
+    add("--speed", action="store_true", help="time the steps, and train nothing")
+    add("--size", type=whole, default=2**24, help="parameters to time (16,777,216)")
+    add("--repeats", type=whole, default=11, help="rounds of turns (default 11)")
     add("--out", type=folder, default="results/precision", help="a folder")
     options = reader.parse_args(arguments)
     if options.seeds == 1:

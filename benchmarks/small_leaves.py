@@ -35,6 +35,7 @@ from trees import CASES, FULL, QUICK, Shapes
 
 import gradtx
 
+WIDE = 100  # columns of the tables where the terminal does not say
 RATE = 1e-3
 TREES = {
     "gpt2": lambda: CASES["gpt2"](FULL),
@@ -76,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
     target = targets.load(options.target)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
     for name in options.trees:
         shapes = TREES[name]()
         table = _table(f"{len(shapes):,} leaves ({name}), {target.device}")

@@ -152,9 +152,11 @@ WRAPPERS = (
 # A block's largest number is known when the block has been computed; that it is then
 # encoded in the same pass, from registers, is what the floor asks for.
 FEW_BITS = (
-    Case("adamw8bit", lambda lib: lib.adamw8bit(RATE)),
-    Case("adamw4bit", lambda lib: lib.adamw4bit(RATE)),
-    Case("lion8bit", lambda lib: lib.lion8bit(RATE)),
+    Case("adamw8bit", lambda lib: lib.adamw8bit(RATE), matrix=True),
+    Case("adamw8bit, rows", lambda lib: lib.adamw8bit(RATE, block=None), matrix=True),
+    Case("adamw4bit", lambda lib: lib.adamw4bit(RATE), matrix=True),
+    Case("lion8bit", lambda lib: lib.lion8bit(RATE), matrix=True),
+    Case("lion8bit, rows", lambda lib: lib.lion8bit(RATE, block=None), matrix=True),
     Case(
         "quantize_state(adamw, bfloat16)",
         lambda lib: lib.quantize_state(wrapped(lib), lib.codecs.bfloat16()),
@@ -162,6 +164,13 @@ FEW_BITS = (
     Case(
         "with_compensation(adamw8bit)",
         lambda lib: lib.with_compensation(lib.adamw8bit(RATE)),
+        matrix=True,
+        weights=jnp.bfloat16,
+    ),
+    Case(
+        "with_compensation(adamw8bit), rows",
+        lambda lib: lib.with_compensation(lib.adamw8bit(RATE, block=None)),
+        matrix=True,
         weights=jnp.bfloat16,
     ),
     Case(

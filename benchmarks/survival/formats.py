@@ -1,6 +1,7 @@
 """AdamW in every format of weights and state, and what is expected of each."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -29,8 +30,8 @@ def _in(codec: Any, second: Any = None) -> Callable[[Any], Any]:
     return lambda rate: gradtx.quantize_state(_adamw(rate), chosen, min_size=SMALL)
 
 
-def _int8(rate: Any) -> Any:
-    return gradtx.adamw8bit(rate, weight_decay=DECAY, min_size=SMALL)
+def _int8(rate: Any, block: int | None = 256) -> Any:
+    return gradtx.adamw8bit(rate, weight_decay=DECAY, block=block, min_size=SMALL)
 
 
 def _int4(rate: Any) -> Any:
@@ -42,6 +43,7 @@ FORMATS = {
     "bfloat16-state": Kept(jnp.float32, _in(codecs.bfloat16())),
     "float8-state": Kept(jnp.float32, _in(codecs.float8())),
     "int8-state": Kept(jnp.float32, _int8),
+    "int8-rows-state": Kept(jnp.float32, partial(_int8, block=None)),
     "int4-state": Kept(jnp.float32, _int4),
     "bfloat16-master": Kept(
         jnp.bfloat16, lambda rate: gradtx.with_master_weights(_adamw(rate))

@@ -22,6 +22,7 @@ COLOURS = {
     "bfloat16-state": "#56B4E9",
     "float8-state": "#009E73",
     "int8-state": "#0072B2",
+    "int8-rows-state": "#56627A",
     "int4-state": "#CC79A7",
     "bfloat16-master": "#8A6A00",
     "bfloat16-compensated": "#4C9A2A",

@@ -1,9 +1,11 @@
 """Train one task in one format, all seeds in one compiled program."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from comparison.data import ALPHABET, Split, text
 from comparison.models import TextNetwork
@@ -88,12 +90,12 @@ def train(study: Study, begin: Start, kept: Kept) -> Result:
         def step(carry: Any, rows: jax.Array) -> Any:
             params, state = carry
             batch = Split(*(part[rows] for part in task.data.train))
-            loss, grads = jax.value_and_grad(lambda p: loss_of(task, p, batch))(params)
+            loss, grads = jax.value_and_grad(partial(_loss, task))(params, batch)
             updates, state = tx.update(grads, state, params)
             return (gradtx.apply_updates(params, updates), state), loss
 
         (params, _), losses = jax.lax.scan(step, (params, state), batches)
-        return losses, loss_of(task, params, task.data.validation)
+        return losses, _loss(task, params, task.data.validation)
 
     # One seed after the other: each alone fills the machine.
     program = jax.jit(lambda *each: jax.lax.map(lambda one: advance(*one), each))
@@ -105,3 +107,9 @@ def train(study: Study, begin: Start, kept: Kept) -> Result:
         nbytes(params) / seeds,
         nbytes(state) / seeds,
     )
+
+
+def _loss(task: Task, params: Any, batch: Split) -> jax.Array:
+    """Return the loss, computed in float32 whatever the weights are kept in."""
+    wide = jax.tree.map(lambda p: p.astype(jnp.float32), params)
+    return loss_of(task, wide, batch)

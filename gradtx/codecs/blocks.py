@@ -68,7 +68,7 @@ class Boxes(NamedTuple):
         return self.join(jnp.broadcast_to(apart, self.parted))
 
 
-def boxes(shape: tuple[int, ...], block: int) -> Boxes:
+def boxes(shape: tuple[int, ...], block: int | None) -> Boxes:
     """Cut an array into boxes of ``block`` numbers, or of up to twice as many.
 
     A box extends along the last axis, and where that is short along those before it.
@@ -77,8 +77,10 @@ def boxes(shape: tuple[int, ...], block: int) -> Boxes:
 
     Args:
       shape: the shape of the array.
-      block: the least size of a box.
+      block: the least size of a box; None for boxes that are the rows.
     """
+    if block is None:
+        return Boxes(shape, (*(1 for _ in shape[:-1]), max(shape[-1], 1)))
     sides: list[int] = []
     for n in reversed(shape):
         side = _side(n, block)

@@ -50,7 +50,7 @@ def bfloat16(rounding: str = "stochastic") -> Format:
 
 @codec
 def float8(
-    kind: str = "e4m3", block: int = 256, rounding: str = "stochastic"
+    kind: str = "e4m3", block: int | None = 256, rounding: str = "stochastic"
 ) -> Format:
     """Keep a float of 8 bits for each number and a float32 for each block.
 
@@ -63,7 +63,7 @@ def float8(
 
     Args:
       kind: "e4m3" or "e5m2": the bits of exponent and mantissa.
-      block: the least number of numbers that share a scale, as of
+      block: the least number of numbers that share a scale, or None for rows, as of
         :func:`gradtx.codecs.int8`.
       rounding: "stochastic" or "nearest".
 

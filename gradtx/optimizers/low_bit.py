@@ -17,7 +17,7 @@ def adamw8bit(
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: MaskOrFn | None = None,
     *,
-    block: int = 256,
+    block: int | None = 256,
     min_size: int = 4096,
 ) -> GradientTransformation:
     """AdamW in 2.03 bytes of state for each parameter: :func:`gradtx.adamw`, quantized.
@@ -43,7 +43,7 @@ def adamw4bit(
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: MaskOrFn | None = None,
     *,
-    block: int = 128,
+    block: int | None = 128,
     min_size: int = 4096,
 ) -> GradientTransformation:
     """AdamW in 1.06 bytes of state for each parameter: :func:`gradtx.adamw`, quantized.
@@ -68,7 +68,7 @@ def lion8bit(
     weight_decay: ScalarOrSchedule = 1e-3,
     mask: MaskOrFn | None = None,
     *,
-    block: int = 256,
+    block: int | None = 256,
     min_size: int = 4096,
 ) -> GradientTransformation:
     """Lion in 1.02 bytes of state for each parameter: :func:`gradtx.lion`, quantized.

@@ -33,6 +33,16 @@ def test_a_short_run_writes_its_figures(
     assert "bfloat16-compensated-int8" in capsys.readouterr().out
 
 
+def test_speeds_are_those_of_steps_in_turn(part: Any, tmp_path: Path) -> None:
+    """A step of each format beside float32's, with the bytes that it keeps."""
+    options = "--speed --formats float32,int8-state --size 4096 --repeats 2"
+    part("precision").main([*options.split(), "--out", str(tmp_path)])
+    rows = json.loads((tmp_path / "speed.json").read_text())["rows"]
+    assert rows["float32"]["ratio"] == 1
+    assert rows["int8-state"]["bytes"] == pytest.approx(6.03, abs=0.01)
+    assert rows["int8-state"]["seconds"][1] > 0
+
+
 def test_every_format_keeps_what_its_name_says(part: Any) -> None:
     """Only float32 and states in few bits keep float32 weights; all have colours."""
     formats = part("survival.formats").FORMATS

@@ -276,6 +276,20 @@ def test_shapes(make: Any, shape: tuple[int, ...]) -> None:
     assert encoded.scales.size <= max(2 * x.size / 64, 1)
 
 
+def test_rows() -> None:
+    """Without a block every row has a scale, and so has a vector and a number."""
+    x = np.random.default_rng(0).normal(size=(3, 5, 700)).astype(np.float32)
+    for make in (codecs.int8, codecs.int4, codecs.float8):
+        encoded = make(block=None, rounding="nearest").encode(x)
+        assert encoded.scales.shape == (3, 5, 1)
+        np.testing.assert_array_equal(encoded.scales[..., 0], abs(x).max(-1))
+        error = abs(np.asarray(encoded.decode()) - x)
+        assert (error <= 1.001 * abs(x).max(-1, keepdims=True) / 6).all()
+        for shape in ((0, 2), (2, 0), (4,), ()):
+            small = make(block=None).encode(jnp.ones(shape))
+            np.testing.assert_array_equal(small.decode(), np.ones(shape))
+
+
 def test_bytes() -> None:
     """A block costs four bytes, and the codes one byte each or half of one."""
     x = jnp.ones((64, 512))
