@@ -66,9 +66,11 @@ def rounded(x: jax.Array, dtype: DTypeLike, bits: jax.Array | None = None) -> ja
         return _cut(x, bits)
     info: Any = jnp.finfo(dtype)
     # The distance of neighbours: by the octave, and the same in all below the least.
-    octave = bits_of(bits_of(x, jnp.int32) & 0x7F800000, jnp.float32)
-    step = jnp.maximum(octave, float(info.smallest_normal)) * 2.0**-info.nmant
-    steps = x / step
+    octave = bits_of(x, jnp.int32) & 0x7F800000
+    octave = jnp.maximum(octave, (127 + info.minexp) << 23) - (info.nmant << 23)
+    step = bits_of(octave, jnp.float32)
+    # Its inverse, exactly: XLA would write out what a division gives.
+    steps = x * bits_of((254 << 23) - octave, jnp.float32)
     if bits is None:
         return jnp.round(steps) * step
     low = jnp.floor(steps)
