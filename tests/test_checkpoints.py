@@ -87,11 +87,14 @@ def start(method: Method, library: Any) -> Tree:
     return library.LookaheadParams.init_synced(params) if method.held else params
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def step(tx: Any, grads: Tree, state: Tree, params: Tree) -> Any:
-    """Take one step; return the updates, the state, the parameters."""
-    updates, state = tx.update(grads, state, params)
-    return updates, state, optax.apply_updates(params, updates)
+    """Take one step; return the updates, the state, the parameters.
+
+    Operation by operation, as a compiler may round products within sums or not.
+    """
+    with jax.disable_jit():
+        updates, state = tx.update(grads, state, params)
+        return updates, state, optax.apply_updates(params, updates)
 
 
 def train(tx: Any, params: Tree, state: Tree, steps: range) -> list[Any]:
