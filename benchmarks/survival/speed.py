@@ -1,21 +1,21 @@
 """Time one step in every format, in turn with that of float32."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from jax_side import Program
+from methods import Method
 from rich import box
 from rich.table import Table
 from timing import Spread, in_turn, spread
-from trees import nbytes
+from trees import nbytes, parameters, random_tree
 
 import gradtx
 from survival.formats import FORMATS, Kept
+from survival.showing import REFERENCE
 
 RATE, WIDTH = 1e-3, 1024
-REFERENCE = "float32"
 
 
 class Speed(NamedTuple):
@@ -30,33 +30,16 @@ class Speed(NamedTuple):
     """Per parameter, that the compiled step asks for besides."""
 
 
-class Steps:
-    """The compiled step of one format on one matrix; called, it makes so many."""
-
-    def __init__(self, kept: Kept, size: int) -> None:
-        rows = max(size // WIDTH, 1)
-        numbers = np.random.default_rng(0).standard_normal((rows, WIDTH), np.float32)
-        tx = kept.build(RATE)
-        self.params = {"w": jnp.asarray(numbers, kept.weights)}
-        self.grads = jax.tree.map(lambda p: p / 100, self.params)
-        self.state = jax.jit(tx.init)(self.params)
-        self.held = nbytes((self.params, self.state)) / numbers.size
-
-        def step(grads: Any, params: Any, state: Any) -> tuple[Any, Any]:
-            updates, state = tx.update(grads, state, params)
-            return gradtx.apply_updates(params, updates), state
-
-        jitted = gradtx.jit_step(step, donate_argnums=(1, 2))
-        self._step = jitted.lower(self.grads, self.params, self.state).compile()
-        memory = self._step.memory_analysis()
-        scratch = getattr(memory, "temp_size_in_bytes", np.nan)
-        self.scratch = scratch / numbers.size
-
-    def __call__(self, steps: int) -> None:
-        """Make so many steps with the same gradients."""
-        for _ in range(steps):
-            self.params, self.state = self._step(self.grads, self.params, self.state)
-        jax.block_until_ready((self.params, self.state))
+def _compiled(kept: Kept, size: int) -> tuple[Program, float]:
+    """Return the step of one format on one matrix, and the scratch that it asks for."""
+    shapes = {"w": (max(size // WIDTH, 1), WIDTH)}
+    params, grads = (
+        {k: x.astype(kept.weights) for k, x in random_tree(shapes, i, scale).items()}
+        for i, scale in ((0, 1.0), (1, 0.01))
+    )
+    method = Method(lambda _: kept.build(RATE), floor=np.nan)
+    program = Program(gradtx, method, params, grads)
+    return program, program.stages().temp_bytes / parameters(shapes)
 
 
 def speeds(names: list[str], size: int, repeats: int) -> dict[str, Speed]:
@@ -66,12 +49,13 @@ def speeds(names: list[str], size: int, repeats: int) -> dict[str, Speed]:
     """
     found = {}
     for name in names:
-        pair = {REFERENCE: Steps(FORMATS[REFERENCE], size)}
-        pair[name] = pair.get(name) or Steps(FORMATS[name], size)
-        seconds = in_turn(dict(pair), repeats)
+        pair = {REFERENCE: _compiled(FORMATS[REFERENCE], size)}
+        pair[name] = pair.get(name) or _compiled(FORMATS[name], size)
+        seconds = in_turn({k: program for k, (program, _) in pair.items()}, repeats)
         ratio = float(np.median(seconds[name] / seconds[REFERENCE]))
-        made = pair[name]
-        found[name] = Speed(spread(seconds[name]), ratio, made.held, made.scratch)
+        program, scratch = pair[name]
+        held = nbytes((program.params, program.state)) / program.params["w"].size
+        found[name] = Speed(spread(seconds[name]), ratio, held, scratch)
     return found
 
 

@@ -8,8 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
 
 def test_a_short_run_writes_its_figures(
     part: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]

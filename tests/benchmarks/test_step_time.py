@@ -13,8 +13,6 @@ import pytest
 
 import gradtx
 
-ROOT = Path(__file__).parents[2]
-
 
 def test_a_tiny_run_leaves_its_figures(tmp_path: Path, run: Any) -> None:
     """A run writes tables, a picture, and figures that agree with each other."""

@@ -12,8 +12,6 @@ import pytest
 
 import gradtx
 
-ROOT = Path(__file__).parents[2]
-
 ADDS = """
 HloModule adds, is_scheduled=true
 
