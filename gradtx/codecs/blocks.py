@@ -4,13 +4,15 @@ A block is a box and not a piece of the flattened array, so that an array which 
 spread over devices is encoded where it lies.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gradtx.codecs.dither import bits_of
+from gradtx.codecs.dither import bits_of, noise
+from gradtx.codecs.value import Format
 
 # How many numbers XLA compares at once on a CPU.
 _AT_ONCE = 32
@@ -94,6 +96,52 @@ def _side(n: int, wanted: int) -> int:
     count = max(n // wanted, 1)
     exact = [s for s in range(wanted, 2 * wanted) if n % s == 0]
     return max(exact[0] if exact and count > 1 else -(-n // count), 1)
+
+
+class Entries(NamedTuple):
+    """How numbers are coded one by one, beside the largest in each one's box.
+
+    Args:
+      block: the least size of a box, as :func:`boxes` takes it.
+      size: from numbers to what the scale is the largest of, not below 0.
+      code: from numbers, scales and random bits (None for nearest) to codes.
+      number: from codes and scales to numbers.
+      random: whether rounding is at random.
+    """
+
+    block: int | None
+    size: Callable[[jax.Array], jax.Array]
+    code: Callable[[jax.Array, jax.Array, jax.Array | None], jax.Array]
+    number: Callable[[jax.Array, jax.Array], jax.Array]
+    random: bool
+
+
+def blockwise(
+    entries: Entries, *, unsigned: bool = False, stalls: str | None = None
+) -> Format:
+    """Return the format in which every box of an array has a scale."""
+
+    def measure(x: jax.Array) -> jax.Array:
+        return largest_of(entries.size(x), boxes(x.shape, entries.block))
+
+    def pack(
+        x: jax.Array, scales: jax.Array, seed: jax.Array, salt: jax.Array
+    ) -> jax.Array:
+        largest = boxes(x.shape, entries.block).over(scales)
+        bits = noise(x.shape, seed, salt) if entries.random else None
+        return entries.code(x, largest, bits)
+
+    def unpack(
+        codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
+    ) -> jax.Array:
+        return entries.number(codes, boxes(shape, entries.block).over(scales))
+
+    return Format(pack, unpack, measure, unsigned, stalls, entries)
+
+
+def nonzero(largest: jax.Array) -> jax.Array:
+    """Return the scales as divisors: 1 for a box of zeros."""
+    return jnp.where(largest == 0, 1, largest)
 
 
 def largest_of(sizes: jax.Array, cut: Boxes) -> jax.Array:

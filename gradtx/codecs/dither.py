@@ -15,15 +15,21 @@ from gradtx.typing import DTypeLike
 _GOLDEN = 2654435769  # so that nothing starts at 0, which is its own hash
 
 
-def noise(shape: tuple[int, ...], seed: jax.Array, salt: jax.Array) -> jax.Array:
+def noise(
+    shape: tuple[int, ...],
+    seed: jax.Array,
+    salt: jax.Array,
+    first: jax.Array | int = 0,
+) -> jax.Array:
     """Return uniform uint32 numbers, independent for all places, seeds and salts.
 
     Args:
       shape: the shape.
       seed: a uint32 number, another one at every rounding.
       salt: another, that tells apart arrays that share a seed.
+      first: the place of the first number in the array, of which this is a piece.
     """
-    place, stride = jnp.zeros(shape, jnp.uint32), 1
+    place, stride = jnp.full(shape, first, jnp.uint32), 1
     for axis in reversed(range(len(shape))):
         index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
         place = place + index * jnp.uint32(stride % 2**32)
@@ -38,9 +44,9 @@ def _hashed(x: jax.Array) -> jax.Array:
     return x
 
 
-def thresholds(shape: tuple[int, ...], seed: jax.Array, salt: jax.Array) -> jax.Array:
-    """Return :func:`noise` as float32 numbers in [0, 1)."""
-    return _share(noise(shape, seed, salt))
+def share_of(bits: jax.Array) -> jax.Array:
+    """Return what :func:`noise` gives as float32 numbers in [0, 1)."""
+    return (bits >> 8).astype(jnp.float32) * 2.0**-24
 
 
 def bits_of(x: jax.Array, dtype: DTypeLike) -> jax.Array:
@@ -74,7 +80,7 @@ def rounded(x: jax.Array, dtype: DTypeLike, bits: jax.Array | None = None) -> ja
     if bits is None:
         return jnp.round(steps) * step
     low = jnp.floor(steps)
-    return (low + (steps - low > _share(bits))) * step
+    return (low + (steps - low > share_of(bits))) * step
 
 
 def _cut(x: jax.Array, bits: jax.Array | None) -> jax.Array:
@@ -84,7 +90,3 @@ def _cut(x: jax.Array, bits: jax.Array | None) -> jax.Array:
     raised = whole + (jnp.uint32(0x7FFF) + odd if bits is None else bits >> 16)
     cut = bits_of(raised & jnp.uint32(0xFFFF0000), jnp.float32)
     return jnp.where(jnp.isfinite(x), cut, x)
-
-
-def _share(bits: jax.Array) -> jax.Array:
-    return (bits >> 8).astype(jnp.float32) * 2.0**-24

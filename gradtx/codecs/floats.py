@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.codecs.blocks import boxes, largest_of
+from gradtx.codecs.blocks import Entries, blockwise, nonzero
 from gradtx.codecs.dither import noise, rounded
 from gradtx.codecs.integers import checked
 from gradtx.codecs.value import Format, codec
@@ -80,27 +80,16 @@ def float8(
     info = jnp.finfo(dtype)
     top, least = float(info.max), float(info.smallest_subnormal)
 
-    def measure(x: jax.Array) -> jax.Array:
-        return largest_of(jnp.abs(x), boxes(x.shape, block))
-
-    def pack(
-        x: jax.Array, scales: jax.Array, seed: jax.Array, salt: jax.Array
-    ) -> jax.Array:
-        largest = boxes(x.shape, block).over(scales)
-        y = x / jnp.where(largest == 0, 1, largest) * top
+    def code(x: jax.Array, largest: jax.Array, bits: jax.Array | None) -> jax.Array:
+        y = x / nonzero(largest) * top
         low = jnp.copysign(jnp.maximum(jnp.abs(y), least), x)
         y = jnp.where(x == 0, 0, low)
-        if rounding == "stochastic":
-            y = rounded(y, dtype, noise(x.shape, seed, salt))
-        return y.astype(dtype)
+        return (y if bits is None else rounded(y, dtype, bits)).astype(dtype)
 
-    def unpack(
-        codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
-    ) -> jax.Array:
+    def number(codes: jax.Array, largest: jax.Array) -> jax.Array:
         f = codes.astype(jnp.float32)
         # Not left to the division, so that what is encoded again keeps its scale.
-        share = jnp.where(jnp.abs(f) == top, jnp.sign(f), f / top)
-        return share * boxes(shape, block).over(scales)
+        return jnp.where(jnp.abs(f) == top, jnp.sign(f), f / top) * largest
 
-    stalls = _STALLS if rounding == "nearest" else None
-    return Format(pack, unpack, measure, stalls=stalls)
+    entries = Entries(block, jnp.abs, code, number, rounding == "stochastic")
+    return blockwise(entries, stalls=_STALLS if rounding == "nearest" else None)

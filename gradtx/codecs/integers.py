@@ -1,14 +1,13 @@
 """Whole numbers of 8 and 4 bits, with a scale for every block."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.codecs.blocks import Boxes, boxes, largest_of
-from gradtx.codecs.dither import thresholds
+from gradtx.codecs.blocks import Entries, blockwise, nonzero
+from gradtx.codecs.dither import share_of
 from gradtx.codecs.grids import Grid, grid
 from gradtx.codecs.value import Format, codec
 
@@ -61,24 +60,16 @@ def int8(
     """
     cells = grid(map, 8, signed=signed)
     kind = jnp.int8 if signed else jnp.uint8
-    checked(block, rounding)
+    entries = in_cells(cells, block, rounding, signed=signed)
 
-    def measure(x: jax.Array) -> jax.Array:
-        return maxima(x, boxes(x.shape, block), signed)
+    def code(*given: Any) -> jax.Array:
+        return entries.code(*given).astype(kind)
 
-    def pack(
-        x: jax.Array, scales: jax.Array, seed: jax.Array, salt: jax.Array
-    ) -> jax.Array:
-        largest = boxes(x.shape, block).over(scales)
-        level = _level(rounding, seed, salt)(x.shape)
-        return quantized(x, largest, cells, signed, level).astype(kind)
-
-    def unpack(
-        codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
-    ) -> jax.Array:
-        return restored(codes, boxes(shape, block).over(scales), cells)
-
-    return Format(pack, unpack, measure, not signed, reason(cells, rounding))
+    return blockwise(
+        entries._replace(code=code),
+        unsigned=not signed,
+        stalls=reason(cells, rounding),
+    )
 
 
 @codec
@@ -109,26 +100,20 @@ def int4(
       zero among second moments)
     """
     cells = grid(map or ("dynamic" if signed else "sqrt"), 4, signed=signed)
-    checked(block, rounding)
+    entries = in_cells(cells, block, rounding, signed=signed)
+    single = blockwise(entries, unsigned=not signed, stalls=reason(cells, rounding))
 
-    def measure(x: jax.Array) -> jax.Array:
-        return maxima(x, boxes(x.shape, block), signed)
-
-    def pack(
-        x: jax.Array, scales: jax.Array, seed: jax.Array, salt: jax.Array
-    ) -> jax.Array:
-        largest = boxes(x.shape, block).over(scales)
-        level = _level(rounding, seed, salt)(x.shape)
-        return in_pairs(quantized(x, largest, cells, signed, level))
+    def pack(*given: Any) -> jax.Array:
+        return in_pairs(single.pack(*given))
 
     def unpack(
         codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
     ) -> jax.Array:
         codes = out_of_pairs(codes, shape)
         codes = (codes ^ 8) - 8 if signed else codes
-        return restored(codes, boxes(shape, block).over(scales), cells)
+        return single.unpack(codes, scales, shape)
 
-    return Format(pack, unpack, measure, not signed, reason(cells, rounding))
+    return single._replace(pack=pack, unpack=unpack, entries=None)
 
 
 # --- what they share ---------------------------------------------------------
@@ -159,38 +144,29 @@ def reason(cells: Grid, rounding: str) -> str | None:
     return None
 
 
-def _level(rounding: str, seed: jax.Array, salt: jax.Array) -> Callable[..., Any]:
-    """Return how the thresholds are made for a shape."""
-    if rounding == "nearest":
-        return lambda _: 0.5
-    return lambda shape: thresholds(shape, seed, salt)
+def in_cells(cells: Grid, block: int | None, rounding: str, *, signed: bool) -> Entries:
+    """Return how numbers become those of a grid, in blocks with a scale each."""
+    checked(block, rounding)
 
+    def size(x: jax.Array) -> jax.Array:
+        return jnp.abs(x) if signed else jnp.maximum(x, 0)
 
-def maxima(x: jax.Array, cut: Boxes, signed: bool) -> jax.Array:
-    """Return the largest size in every box."""
-    return largest_of(jnp.abs(x) if signed else jnp.maximum(x, 0), cut)
+    def code(x: jax.Array, largest: jax.Array, bits: jax.Array | None) -> jax.Array:
+        level = 0.5 if bits is None else share_of(bits)
+        sizes = size(x)
+        codes = cells.encode(sizes / nonzero(largest) * cells.top, level)
+        if cells.keeps:  # also where the share is too small for a float32
+            codes = jnp.where(sizes > 0, jnp.maximum(codes, 1), 0)
+        return jnp.where(x < 0, -codes, codes) if signed else codes
 
+    def number(codes: jax.Array, largest: jax.Array) -> jax.Array:
+        k = codes.astype(jnp.int32)
+        size = jnp.abs(k)
+        # Not left to the division, so that what is encoded again keeps its scale.
+        share = jnp.where(size == cells.most, 1, cells.size(size) / cells.top)
+        return jnp.where(k < 0, -share * largest, share * largest)
 
-def quantized(
-    x: jax.Array, largest: jax.Array, cells: Grid, signed: bool, level: Any
-) -> jax.Array:
-    """Return the codes of numbers, beside the largest size in each one's box."""
-    size = jnp.abs(x) if signed else jnp.maximum(x, 0)
-    share = size / jnp.where(largest == 0, 1, largest)
-    codes = cells.encode(share * cells.top, level)
-    if cells.keeps:  # also where the share is too small for a float32
-        codes = jnp.where(size > 0, jnp.maximum(codes, 1), 0)
-    return jnp.where(x < 0, -codes, codes) if signed else codes
-
-
-def restored(codes: jax.Array, largest: jax.Array, cells: Grid) -> jax.Array:
-    """Return the numbers of codes, beside the largest size in each one's box."""
-    k = codes.astype(jnp.int32)
-    number = jnp.abs(k)
-    # Not left to the division, so that what is encoded again keeps its scale.
-    share = jnp.where(number == cells.most, 1, cells.size(number) / cells.top)
-    size = share * largest
-    return jnp.where(k < 0, -size, size)
+    return Entries(block, size, code, number, rounding == "stochastic")
 
 
 # --- two codes in a byte -----------------------------------------------------

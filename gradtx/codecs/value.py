@@ -25,6 +25,8 @@ class Format(NamedTuple):
       unsigned: whether numbers below 0 are lost.
       stalls: why a mean that moves by a thousandth a step would stand still or stop
         early in this format; None where it follows.
+      entries: how one number is coded beside its scale (a
+        :class:`gradtx.codecs.blocks.Entries`); None where numbers share bits.
     """
 
     pack: Callable[..., jax.Array]
@@ -32,6 +34,7 @@ class Format(NamedTuple):
     measure: Callable[[jax.Array], jax.Array] | None = None
     unsigned: bool = False
     stalls: str | None = None
+    entries: Any = None
 
 
 class Codec(values.Value):
