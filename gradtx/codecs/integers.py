@@ -161,10 +161,11 @@ def in_cells(cells: Grid, block: int | None, rounding: str, *, signed: bool) -> 
 
     def number(codes: jax.Array, largest: jax.Array) -> jax.Array:
         k = codes.astype(jnp.int32)
-        size = jnp.abs(k)
+        place = jnp.abs(k)
         # Not left to the division, so that what is encoded again keeps its scale.
-        share = jnp.where(size == cells.most, 1, cells.size(size) / cells.top)
-        return jnp.where(k < 0, -share * largest, share * largest)
+        share = jnp.where(place == cells.most, 1, cells.size(place) / cells.top)
+        sizes = share * largest
+        return jnp.where(k < 0, -sizes, sizes)
 
     return Entries(block, size, code, number, rounding == "stochastic")
 

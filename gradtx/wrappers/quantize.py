@@ -98,8 +98,8 @@ def quantize_state(
         if _measured_first(updates, state, extra):
             _, new, kept = step(updates, state)
             scales = _scales(choose, new, kept)
-            updates, state, scales = jax.lax.optimization_barrier(
-                (updates, state, scales)
+            updates, state, scales = jax.tree.map(
+                jax.lax.optimization_barrier, (updates, state, scales)
             )
         updates, new, kept = step(updates, state)
         seed = numerics.safe_increment(state.roundings)
