@@ -15,11 +15,11 @@ FLOORS = {
     1: "typing checks atoms values",
     2: "numerics tree linalg schedules losses projections codecs assignment "
     "perturbations microbatching sometimes",
-    3: "applied base rules leafwise restrict across compiled stepping",
+    3: "applied base rules leafwise restrict across compiled stepping kernels",
     4: "primitives",
     5: "wrappers",
     6: "optimizers",
-    7: "like sharding inspect kernels testing experimental",
+    7: "like sharding inspect testing experimental",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 DOOR = 8

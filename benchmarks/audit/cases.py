@@ -154,9 +154,13 @@ WRAPPERS = (
 FEW_BITS = (
     Case("adamw8bit", lambda lib: lib.adamw8bit(RATE), matrix=True),
     Case("adamw8bit, rows", lambda lib: lib.adamw8bit(RATE, block=None), matrix=True),
+    Case(
+        "adamw8bit, kernel", lambda lib: lib.adamw8bit(RATE, kernel=True), matrix=True
+    ),
     Case("adamw4bit", lambda lib: lib.adamw4bit(RATE), matrix=True),
     Case("lion8bit", lambda lib: lib.lion8bit(RATE), matrix=True),
     Case("lion8bit, rows", lambda lib: lib.lion8bit(RATE, block=None), matrix=True),
+    Case("lion8bit, kernel", lambda lib: lib.lion8bit(RATE, kernel=True), matrix=True),
     Case(
         "quantize_state(adamw, bfloat16)",
         lambda lib: lib.quantize_state(wrapped(lib), lib.codecs.bfloat16()),

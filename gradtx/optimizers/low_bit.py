@@ -19,6 +19,7 @@ def adamw8bit(
     *,
     block: int | None = 256,
     min_size: int = 4096,
+    kernel: bool | str = False,
 ) -> GradientTransformation:
     """AdamW in 2.03 bytes of state for each parameter: :func:`gradtx.adamw`, quantized.
 
@@ -31,7 +32,7 @@ def adamw8bit(
     """
     tx = adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
     codec = {"mu": int8(block), "nu": int8(block, signed=False)}
-    return quantize_state(tx, codec, min_size=min_size)
+    return quantize_state(tx, codec, min_size=min_size, kernel=kernel)
 
 
 @transformation
@@ -70,6 +71,7 @@ def lion8bit(
     *,
     block: int | None = 256,
     min_size: int = 4096,
+    kernel: bool | str = False,
 ) -> GradientTransformation:
     """Lion in 1.02 bytes of state for each parameter: :func:`gradtx.lion`, quantized.
 
@@ -79,4 +81,4 @@ def lion8bit(
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
     tx = lion(learning_rate, b1, b2, weight_decay=weight_decay, mask=mask)
-    return quantize_state(tx, {"mu": int8(block)}, min_size=min_size)
+    return quantize_state(tx, {"mu": int8(block)}, min_size=min_size, kernel=kernel)

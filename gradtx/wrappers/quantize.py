@@ -1,7 +1,7 @@
 """State in few bits, around any transformation."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +19,11 @@ from gradtx.codecs.layout import put_like
 from gradtx.leafwise import zero_count
 from gradtx.typing import Count, OptState, Params, Updates
 from gradtx.wrappers.slots import Choice, Where, walk
+from gradtx.wrappers.step import moved, remember
+
+Step = Callable[[Updates, OptState, Params | None], tuple[Updates, OptState]]
+
+INTERPRETED = "interpret"
 
 # By the identity of a decoded array: it, and what it was decoded from.
 Kept = dict[int, tuple[Any, Encoded]]
@@ -37,6 +42,7 @@ def quantize_state(
     codec: Codec | Mapping[str, Codec | None] | None = None,
     where: Where | None = None,
     min_size: int = 4096,
+    kernel: bool | str = False,
 ) -> GradientTransformation:
     """Keep the state of any transformation in few bits.
 
@@ -62,6 +68,13 @@ def quantize_state(
       where: ``where(path, leaf)`` says which arrays are encoded, of those that would
         be; all, if None.
       min_size: the least size of an array that is encoded.
+      kernel: True makes every array's step one kernel on an NVIDIA GPU, where it can:
+        entry by entry of that array, with blocks that are equal pieces of the rows, of
+        a power of 2. It moves the parameters too, which
+        :func:`gradtx.apply_updates` then takes from it: add the updates by that, as
+        they are returned, or the kernel's work is done twice. For one device, or
+        within ``shard_map``; not differentiable. ``"interpret"`` imitates the kernel
+        anywhere, slowly, for tests.
 
     Raises:
       ValueError: from ``init``, if a key names nothing in the state, for a codec in
@@ -71,6 +84,10 @@ def quantize_state(
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
     checks.at_least(0, min_size=min_size)
+    if kernel not in (False, True, INTERPRETED):
+        raise checks.Misuse(
+            f"kernel must be True, False or {INTERPRETED!r}, got {kernel!r}"
+        )
     inner = with_extra_args_support(tx)
     choose = Choice(codec, where, min_size)
 
@@ -89,33 +106,85 @@ def quantize_state(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, QuantizedState]:
-        def step(updates: Updates, state: QuantizedState) -> tuple[Any, ...]:
-            kept: Kept = {}
-            old = _decoded(state.inner_state, kept)
-            return *inner.update(updates, old, params, **extra), kept
-
-        scales = None
-        if _measured_first(updates, state, extra):
-            _, new, kept = step(updates, state)
-            scales = _scales(choose, new, kept)
-            updates, state, scales = jax.tree.map(
-                jax.lax.optimization_barrier, (updates, state, scales)
-            )
-        updates, new, kept = step(updates, state)
-        seed = numerics.safe_increment(state.roundings)
-        return updates, QuantizedState(_encoded(choose, new, seed, kept, scales), seed)
+        step = partial(inner.update, **extra)
+        known = _is_compiled(updates, state, extra)
+        if not (kernel and known):
+            return _step(step, choose, updates, state, params, measured=known)
+        updates, state, sums = _step_in_kernels(
+            step, choose, kernel, updates, state, params
+        )
+        remember(params, updates, sums)
+        return updates, state
 
     return GradientTransformation(init, update)
 
 
-def _measured_first(
-    updates: Updates, state: QuantizedState, extra: Mapping[str, Any]
-) -> bool:
-    """Whether a step is written twice: to measure its blocks, and to encode them.
+def _step(
+    step: Step,
+    choose: Choice,
+    updates: Updates,
+    state: QuantizedState,
+    params: Params | None,
+    *,
+    measured: bool,
+) -> tuple[Updates, QuantizedState]:
+    """Decode, step, encode; if ``measured`` once for the scales, and then once more.
 
     A compiler would do the step once, write what comes of it in float32, and read that
-    again for the codes. Not where nothing is compiled, nor has blocks, nor where a
-    function of the user's would be called twice.
+    again for the codes.
+    """
+
+    def decoded_step(updates: Updates, state: QuantizedState) -> tuple[Any, ...]:
+        kept: Kept = {}
+        old = _decoded(state.inner_state, kept)
+        return *step(updates, old, params), kept
+
+    scales = None
+    if measured:
+        _, new, kept = decoded_step(updates, state)
+        scales = _scales(choose, new, kept)
+        updates, state, scales = jax.tree.map(
+            jax.lax.optimization_barrier, (updates, state, scales)
+        )
+    updates, new, kept = decoded_step(updates, state)
+    seed = numerics.safe_increment(state.roundings)
+    return updates, QuantizedState(_encoded(choose, new, seed, kept, scales), seed)
+
+
+def _step_in_kernels(
+    step: Step, choose: Choice, kernel: bool | str, *given: Any
+) -> tuple[Updates, QuantizedState, Params | None]:
+    """Do the same, and move the parameters, in one kernel for every array on a GPU."""
+    from gradtx.wrappers.quantize_kernels import in_kernels  # noqa: PLC0415, is heavy
+
+    def without(*given: Any) -> tuple[Any, ...]:
+        updates, state = _step(step, choose, *given, measured=True)
+        return updates, state, moved(given[2], updates)
+
+    def within(updates: Any, state: Any, params: Any, *, interpret: bool) -> Any:
+        u, new, _ = without(updates, state, params)
+        given = updates, state.inner_state, params
+        seed = new.roundings
+        codecs = partial(_codecs, choose)
+        made, sums = in_kernels(
+            step, codecs, given, new.inner_state, seed, interpret=interpret
+        )
+        return u, QuantizedState(made, seed), sums
+
+    if kernel == INTERPRETED:
+        return within(*given, interpret=True)
+    return jax.lax.platform_dependent(
+        *given, cuda=partial(within, interpret=False), default=without
+    )
+
+
+def _is_compiled(
+    updates: Updates, state: QuantizedState, extra: Mapping[str, Any]
+) -> bool:
+    """Whether a step may be written more than once, for what is then left of it.
+
+    Not where nothing is compiled, nor has blocks, nor where a function of the user's
+    would be called twice.
     """
     leaves = jax.tree.leaves((updates, state), is_leaf=is_encoded)
     blocks = [x for x in leaves if is_encoded(x) and x.codec.format.measure]
@@ -170,6 +239,11 @@ def _scales(choose: Choice, state: OptState, kept: Kept) -> list[jax.Array | Non
         None if codec is None or id(leaf) in kept else codec.scales_of(_bare(leaf))
         for leaf, codec in _slots(choose, state)
     ]
+
+
+def _codecs(choose: Choice, state: OptState) -> list[Codec | None]:
+    """Return with what each leaf of a state is encoded."""
+    return [codec for _, codec in _slots(choose, state)]
 
 
 def _slots(choose: Choice, state: OptState) -> list[tuple[Any, Codec | None]]:

@@ -1,0 +1,178 @@
+"""Kernels: what is made entry by entry is found, and made as without them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradtx
+from gradtx.codecs import bfloat16, float8, int4, int8, is_encoded
+from gradtx.kernels import Program, pieces, written_out
+
+Tree = Any
+SHAPE = (6, 512)
+
+
+def found(f: Any, *args: Any) -> tuple[Program, list[Any]]:
+    """Return a function written out, and the pieces of its results."""
+    program = written_out(f, *args)
+    return program, pieces(program.jaxpr, program.jaxpr.outvars)
+
+
+def test_a_piece_makes_the_same_in_tiles() -> None:
+    """Results of one array are in one piece, whose tiles are those of the whole."""
+
+    def f(x: jax.Array, y: jax.Array, t: jax.Array) -> list[jax.Array]:
+        m = jax.jit(jnp.add)(x, y) * t
+        return [jnp.where(m > 0, m, jnp.sqrt(jnp.abs(y))), m / (1 + t), y.T, t + 1]
+
+    x, y = jax.random.normal(jax.random.key(0), (2, *SHAPE))
+    program, [piece] = found(f, x, y, jnp.float32(2))
+    assert piece.shape == SHAPE
+    assert [v in program.jaxpr.outvars[:2] for v in piece.results] == [True, True]
+    values = {v: program.read(v) for v in piece.scalars}
+    values |= {v: program.read(v)[:2, 128:256] for v in piece.arrays}
+    tiles = dict(zip(piece.results, piece.run(values, (2, 128)), strict=True))
+    whole = f(x, y, jnp.float32(2))
+    for v, expected in zip(program.jaxpr.outvars[:2], whole, strict=False):
+        np.testing.assert_allclose(tiles[v], expected[:2, 128:256], rtol=1e-6)
+
+
+def test_what_is_not_made_entry_by_entry_enters() -> None:
+    """A sum over an array enters as a number, and a product of matrices as an array."""
+
+    def f(x: jax.Array) -> list[jax.Array]:
+        scaled = x / jnp.sum(x)
+        return [scaled + 1, x @ x + 1, jnp.flip(x)]
+
+    x = jnp.arange(1.0, 10).reshape(3, 3)
+    program, both = found(f, x)
+    assert len(both) == 2
+    for piece in both:
+        made = piece.run(program.values, x.shape)
+        expected = [program.read(v) for v in piece.results]
+        np.testing.assert_allclose(made, expected, rtol=1e-6)
+
+
+# --- around a transformation -------------------------------------------------
+
+SIGNED, SQUARES = {"mu": int8()}, {"mu": int8(), "nu": int8(signed=False)}
+WHERE = {  # by name: the transformation, its codecs, and which arrays a kernel makes
+    "adamw": (gradtx.adamw(1e-2), SQUARES, ["w"]),
+    "lion": (gradtx.lion(gradtx.linear_schedule(1e-2, 0.0, 9)), SIGNED, ["w"]),
+    "one in float32": (gradtx.adam(1e-2), SIGNED, ["w"]),
+    "float8": (
+        gradtx.adam(1e-2),
+        {"mu": float8(), "nu": int8(signed=False, map="sqrt")},
+        ["w"],
+    ),
+    "after a norm": (
+        gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.lion(1e-2)),
+        SIGNED,
+        ["w"],
+    ),
+    "nearest": (gradtx.lion(1e-2), {"mu": int8(rounding="nearest")}, ["w"]),
+    "rows": (gradtx.lion(1e-2), {"mu": int8(None)}, ["w", "short"]),
+    "of two lengths": (
+        gradtx.adam(1e-2),
+        {"mu": int8(), "nu": int8(128, signed=False)},
+        [],
+    ),
+    "in halves of bytes": (gradtx.lion(1e-2), {"mu": int4()}, []),
+    "without scales": (gradtx.lion(1e-2), {"mu": bfloat16()}, []),
+}
+
+
+def weights(dtype: Any) -> Tree:
+    """Return arrays with blocks that are pieces of rows, and others."""
+    keys = jax.random.split(jax.random.key(1), 4)
+    shapes = {"w": SHAPE, "odd": (3, 600), "short": (16, 32), "b": (7,)}
+    return {
+        name: jax.random.normal(key, shape).astype(dtype)
+        for key, (name, shape) in zip(keys, shapes.items(), strict=True)
+    }
+
+
+def trained(name: str, dtype: Any, *, kernel: bool | str) -> tuple[Tree, Any]:
+    """Take three steps, and tell for which arrays there was a kernel."""
+    inner, codecs, _ = WHERE[name]
+    tx = gradtx.quantize_state(inner, codecs, min_size=100, kernel=kernel)
+
+    @jax.jit
+    def step(params: Tree, state: Tree) -> Any:
+        updates, state = tx.update(params, state, params)
+        return gradtx.apply_updates(params, updates), state
+
+    params = weights(dtype)
+    state = tx.init(params)
+    text = str(step.trace(params, state).jaxpr)
+    for _ in range(3):
+        params, state = step(params, state)
+    return (params, state), text.count("name=coded_step")
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, jnp.float32) for name in WHERE), ("adamw", jnp.bfloat16)],
+)
+def test_a_kernel_makes_the_same_step(name: str, dtype: Any) -> None:
+    """Codes, scales and weights are those of the step without kernels."""
+    plain, none = trained(name, dtype, kernel=False)
+    made, count = trained(name, dtype, kernel="interpret")
+    assert none == 0
+    assert count == len(WHERE[name][2])
+    assert jax.tree.structure(made) == jax.tree.structure(plain)
+    for x, y in zip(*map(jax.tree.leaves, (made, plain)), strict=True):
+        assert x.dtype == y.dtype
+        apart = np.abs(np.asarray(x, np.float32) - np.asarray(y, np.float32))
+        # One rounding may be another where a compiler joins two operations in one.
+        near = apart <= 1e-6 if x.dtype == jnp.float32 else apart == 0
+        assert near.mean() > 0.999, name
+
+
+def test_only_what_is_asked_for_is_a_kernel() -> None:
+    """On a device for which there is none, `kernel=True` changes nothing."""
+    plain, _ = trained("lion", jnp.float32, kernel=False)
+    made, _ = trained("lion", jnp.float32, kernel=True)
+    jax.tree.map(np.testing.assert_array_equal, made, plain)
+
+
+def test_updates_are_right_whoever_adds_them() -> None:
+    """The updates are those that move the weights to where the kernel moves them."""
+    tx = gradtx.adamw8bit(1e-2, kernel="interpret", min_size=100)
+    params = weights(jnp.float32)
+
+    @jax.jit
+    def both(params: Tree) -> Any:
+        updates, _ = tx.update(params, tx.init(params), params)
+        ours = gradtx.apply_updates(params, updates)
+        return ours, jax.tree.map(jnp.add, params, updates)
+
+    for x, y in zip(*map(jax.tree.leaves, both(params)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-8)
+
+
+def test_a_sweep_is_one_program() -> None:
+    """Mapped over learning rates, every one gets its own step."""
+    params = {"w": weights(jnp.float32)["w"]}
+
+    def moved(rate: jax.Array) -> Tree:
+        tx = gradtx.lion8bit(rate, min_size=100, kernel="interpret")
+        state = tx.init(params)
+        updates, state = tx.update(params, state, params)
+        assert any(map(is_encoded, jax.tree.leaves(state, is_leaf=is_encoded)))
+        return gradtx.apply_updates(params, updates)
+
+    rates = jnp.array([0.1, 0.01])
+    together = jax.jit(jax.vmap(moved))(rates)
+    for i, rate in enumerate(rates):
+        one = jax.jit(moved)(rate)
+        np.testing.assert_allclose(together["w"][i], one["w"], rtol=1e-6)
+
+
+def test_another_word_is_refused() -> None:
+    """`kernel` is yes, no, or an imitation."""
+    with pytest.raises(ValueError, match=r"quantize_state: kernel must be True, False"):
+        gradtx.quantize_state(gradtx.lion(1e-3), kernel="triton").init(jnp.ones(3))
