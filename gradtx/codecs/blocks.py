@@ -104,7 +104,8 @@ class Entries(NamedTuple):
     Args:
       block: the least size of a box, as :func:`boxes` takes it.
       size: from numbers to what the scale is the largest of, not below 0.
-      code: from numbers, scales and random bits (None for nearest) to codes.
+      code: from numbers, the inverses of scales and random bits (None for nearest)
+        to codes.
       number: from codes and scales to numbers.
       random: whether rounding is at random.
     """
@@ -127,9 +128,9 @@ def blockwise(
     def pack(
         x: jax.Array, scales: jax.Array, seed: jax.Array, salt: jax.Array
     ) -> jax.Array:
-        largest = boxes(x.shape, entries.block).over(scales)
+        inverses = boxes(x.shape, entries.block).over(inverse(scales))
         bits = noise(x.shape, seed, salt) if entries.random else None
-        return entries.code(x, largest, bits)
+        return entries.code(x, inverses, bits)
 
     def unpack(
         codes: jax.Array, scales: jax.Array, shape: tuple[int, ...]
@@ -139,9 +140,9 @@ def blockwise(
     return Format(pack, unpack, measure, unsigned, stalls, entries)
 
 
-def nonzero(largest: jax.Array) -> jax.Array:
-    """Return the scales as divisors: 1 for a box of zeros."""
-    return jnp.where(largest == 0, 1, largest)
+def inverse(scales: jax.Array) -> jax.Array:
+    """Return what brings the largest in every box to 1, or by a rounding above."""
+    return (1 + 2.0**-22) / jnp.where(scales == 0, 1, scales)
 
 
 def largest_of(sizes: jax.Array, cut: Boxes) -> jax.Array:

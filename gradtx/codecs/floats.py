@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.codecs.blocks import Entries, blockwise, nonzero
+from gradtx.codecs.blocks import Entries, blockwise
 from gradtx.codecs.dither import noise, rounded
 from gradtx.codecs.integers import checked
 from gradtx.codecs.value import Format, codec
@@ -80,10 +80,10 @@ def float8(
     info = jnp.finfo(dtype)
     top, least = float(info.max), float(info.smallest_subnormal)
 
-    def code(x: jax.Array, largest: jax.Array, bits: jax.Array | None) -> jax.Array:
-        y = x / nonzero(largest) * top
-        low = jnp.copysign(jnp.maximum(jnp.abs(y), least), x)
-        y = jnp.where(x == 0, 0, low)
+    def code(x: jax.Array, inverses: jax.Array, bits: jax.Array | None) -> jax.Array:
+        y = x * inverses * top
+        within = jnp.copysign(jnp.clip(jnp.abs(y), least, top), x)
+        y = jnp.where(x == 0, 0, within)
         return (y if bits is None else rounded(y, dtype, bits)).astype(dtype)
 
     def number(codes: jax.Array, largest: jax.Array) -> jax.Array:

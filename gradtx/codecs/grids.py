@@ -1,6 +1,6 @@
 """Grids: the sizes that a few bits can tell apart, from 0 to ``top``, by number.
 
-The grid says what size a number has, and which is the last number not above a size.
+The grid says what size a number has, and which number a size is rounded to.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.codecs.dither import bits_of
+from gradtx.codecs.dither import bits_of, share_of
 
 MAPS = ("linear", "sqrt", "dynamic")
 
@@ -22,27 +22,16 @@ class Grid(NamedTuple):
       most: the largest number.
       top: its size.
       size: from numbers to their sizes.
-      below: from sizes to the last number that is not above.
+      encode: from sizes, from 0 to ``top``, to the number of a neighbour: at random,
+        right on average, by random bits; the nearest one, if these are None.
       keeps: whether nothing but 0 is rounded to 0.
     """
 
     most: int
     top: float
     size: Callable[[jax.Array], jax.Array]
-    below: Callable[[jax.Array], jax.Array]
+    encode: Callable[[jax.Array, jax.Array | None], jax.Array]
     keeps: bool
-
-    def encode(self, y: jax.Array, threshold: jax.Array | float) -> jax.Array:
-        """Return the numbers of sizes, rounded up where they lie above the threshold.
-
-        Args:
-          y: sizes, from 0 to ``top``.
-          threshold: how far from one size to the next is near to the next; a half for
-            nearest rounding, uniform in [0, 1) for an unbiased one.
-        """
-        low = jnp.minimum(self.below(y), self.most - 1)
-        start, end = self.size(low), self.size(low + 1)
-        return low + (y - start > threshold * (end - start))
 
 
 def grid(name: str, bits: int, *, signed: bool) -> Grid:
@@ -50,14 +39,32 @@ def grid(name: str, bits: int, *, signed: bool) -> Grid:
     if name not in MAPS:
         raise checks.Misuse(f"map must be one of {', '.join(MAPS)}, got {name!r}")
     most = 2 ** (bits - signed) - 1
+    keeps = not signed
     if name == "linear":
-        return Grid(most, float(most), _float, _floor, keeps=not signed)
+        return Grid(most, float(most), _float, _between(most, _float, _floor), keeps)
     if name == "sqrt":
-        return Grid(most, float(most**2), _square, _root, keeps=not signed)
+        encode = _between(most, _square, _root)
+        return Grid(most, float(most**2), _square, encode, keeps)
     # 16 octaves in 8 bits, 4 or 8 of them in 4.
     fraction = {8: 4, 7: 3, 4: 1, 3: 1}[bits - signed]
     # The first of few steps is too large for all that is below it to go there.
     return _dynamic(most, fraction, keeps=not signed or bits == 8)  # noqa: PLR2004
+
+
+def _between(
+    most: int,
+    size: Callable[[jax.Array], jax.Array],
+    below: Callable[[jax.Array], jax.Array],
+) -> Callable[[jax.Array, jax.Array | None], jax.Array]:
+    """Return how sizes are encoded where ``below`` gives the number not above."""
+
+    def encode(y: jax.Array, bits: jax.Array | None) -> jax.Array:
+        low = jnp.minimum(below(y), most - 1)
+        start, end = size(low), size(low + 1)
+        threshold = 0.5 if bits is None else share_of(bits)
+        return low + (y - start > threshold * (end - start))
+
+    return encode
 
 
 def _float(k: jax.Array) -> jax.Array:
@@ -89,10 +96,17 @@ def _dynamic(most: int, fraction: int, *, keeps: bool) -> Grid:
         large = bits_of((k + lowest) << shift, jnp.float32)
         return jnp.where(k < ones, _float(k), large)
 
-    def below(y: jax.Array) -> jax.Array:
-        large = (bits_of(y, jnp.int32) >> shift) - lowest
-        return jnp.where(y < ones, _floor(y), large)
+    def encode(y: jax.Array, bits: jax.Array | None) -> jax.Array:
+        # What is added below the last bit that stays carries into it as it should,
+        # also from one octave to the next. The sizes below the first octave, as far
+        # apart as in it, are rounded in it.
+        low = y < ones
+        inside = bits_of(jnp.where(low, y + ones, y), jnp.int32)
+        half = (1 << (shift - 1)) - 1
+        added = half if bits is None else (bits >> (32 - shift)).astype(jnp.int32)
+        k = ((inside + added) >> shift) - jnp.where(low, lowest + ones, lowest)
+        return jnp.minimum(k, most)
 
     octaves = (most >> fraction) - 1
     top = float((ones + (most & (ones - 1))) << octaves)
-    return Grid(most, top, size, below, keeps)
+    return Grid(most, top, size, encode, keeps)

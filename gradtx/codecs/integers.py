@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.codecs.blocks import Entries, blockwise, nonzero
-from gradtx.codecs.dither import share_of
+from gradtx.codecs.blocks import Entries, blockwise
 from gradtx.codecs.grids import Grid, grid
 from gradtx.codecs.value import Format, codec
 
@@ -151,21 +150,20 @@ def in_cells(cells: Grid, block: int | None, rounding: str, *, signed: bool) -> 
     def size(x: jax.Array) -> jax.Array:
         return jnp.abs(x) if signed else jnp.maximum(x, 0)
 
-    def code(x: jax.Array, largest: jax.Array, bits: jax.Array | None) -> jax.Array:
-        level = 0.5 if bits is None else share_of(bits)
+    def code(x: jax.Array, inverses: jax.Array, bits: jax.Array | None) -> jax.Array:
         sizes = size(x)
-        codes = cells.encode(sizes / nonzero(largest) * cells.top, level)
+        codes = cells.encode(sizes * inverses * cells.top, bits)
         if cells.keeps:  # also where the share is too small for a float32
             codes = jnp.where(sizes > 0, jnp.maximum(codes, 1), 0)
         return jnp.where(x < 0, -codes, codes) if signed else codes
 
     def number(codes: jax.Array, largest: jax.Array) -> jax.Array:
         k = codes.astype(jnp.int32)
-        place = jnp.abs(k)
+        place = jnp.abs(k) if signed else k
         # Not left to the division, so that what is encoded again keeps its scale.
         share = jnp.where(place == cells.most, 1, cells.size(place) / cells.top)
         sizes = share * largest
-        return jnp.where(k < 0, -sizes, sizes)
+        return jnp.where(k < 0, -sizes, sizes) if signed else sizes
 
     return Entries(block, size, code, number, rounding == "stochastic")
 

@@ -11,7 +11,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from gradtx.codecs import Codec, Encoded
-from gradtx.codecs.blocks import Entries, boxes
+from gradtx.codecs.blocks import Entries, boxes, inverse
 from gradtx.codecs.dither import bits_of, noise
 from gradtx.kernels.entrywise import Piece, Values, Var
 from gradtx.typing import Count
@@ -169,7 +169,7 @@ def _kernel(piece: Piece, coding: Coding, tile: tuple[int, int], *refs: Any) -> 
         plain = x.astype(jnp.float32)
         scales = _largest(entries.size(plain))
         bits = noise(tile, seed, jnp.uint32(salt), first) if entries.random else None
-        next(ahead)[...] = entries.code(plain, scales[:, None], bits)
+        next(ahead)[...] = entries.code(plain, inverse(scales)[:, None], bits)
         next(ahead)[...] = scales
 
 
