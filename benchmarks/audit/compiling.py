@@ -66,7 +66,8 @@ def figures(case: Case, library: ModuleType, target: Target, size: int) -> Figur
     clock = [time.perf_counter()]
     traced = jax.jit(step, donate_argnums=(1, 2)).trace(*arguments)
     clock.append(time.perf_counter())
-    lowered = traced.lower()
+    with target.present():
+        lowered = traced.lower()
     clock.append(time.perf_counter())
     compiled = lowered.compile(target.options or None)
     clock.append(time.perf_counter())

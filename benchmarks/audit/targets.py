@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import jax
@@ -52,6 +53,10 @@ class Target(NamedTuple):
     """Where the arguments are said to lie."""
     options: dict[str, Any]
     """Handed to the compiler."""
+
+    def present(self) -> AbstractContextManager[Any]:
+        """Lower as if the device were there, which kernels written for it ask about."""
+        return jax.default_device(next(iter(self.sharding.device_set)))
 
 
 def cpu() -> Target:

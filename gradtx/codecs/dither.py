@@ -19,6 +19,8 @@ def noise(
     shape: tuple[int, ...],
     seed: jax.Array,
     salt: jax.Array,
+    *,
+    within: tuple[int, ...] | None = None,
     first: jax.Array | int = 0,
 ) -> jax.Array:
     """Return uniform uint32 numbers, independent for all places, seeds and salts.
@@ -27,13 +29,15 @@ def noise(
       shape: the shape.
       seed: a uint32 number, another one at every rounding.
       salt: another, that tells apart arrays that share a seed.
-      first: the place of the first number in the array, of which this is a piece.
+      within: the shape of the array of which this is a piece; all of it, if None.
+      first: the place in it of the first number.
     """
     place, stride = jnp.full(shape, first, jnp.uint32), 1
+    whole = within or shape
     for axis in reversed(range(len(shape))):
-        index = jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+        index = jax.lax.broadcasted_iota(jnp.int32, shape, axis).astype(jnp.uint32)
         place = place + index * jnp.uint32(stride % 2**32)
-        stride *= shape[axis]
+        stride *= whole[axis]
     return _hashed(place + _hashed(seed ^ _hashed(salt + jnp.uint32(_GOLDEN))))
 
 

@@ -1,26 +1,19 @@
 """One kernel for a step whose state is in few bits: all is read once, written once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from math import prod
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 
 from gradtx.codecs import Codec, Encoded
 from gradtx.codecs.blocks import Entries, boxes, inverse
 from gradtx.codecs.dither import bits_of, noise
 from gradtx.kernels.entrywise import Piece, Values, Var
+from gradtx.kernels.tiling import TILINGS, Tiling
 from gradtx.typing import Count
-
-TILE = 2048  # numbers that are made at once, where so many whole rows are
-LONGEST = 8192  # numbers in a row, which is never cut
-MANY = 2**31  # numbers of an array are too many
-WARP = 32  # threads
-EACH = 8  # numbers for a thread, so that codes of a byte are read by the eight
 
 
 class Coding(NamedTuple):
@@ -42,7 +35,12 @@ class Coding(NamedTuple):
 
 
 def run_coded(
-    piece: Piece, coding: Coding, values: Values, *, interpret: bool = False
+    piece: Piece,
+    coding: Coding,
+    values: Values,
+    device: str,
+    *,
+    interpret: bool = False,
 ) -> dict[Var, Any] | None:
     """Make the results of a piece, in few bits those that shall be, in one kernel.
 
@@ -53,35 +51,32 @@ def run_coded(
       piece: what is to be made.
       coding: what of it is in few bits.
       values: the values of what enters, but for what is decoded.
+      device: ``"cuda"`` or ``"tpu"``.
       interpret: whether the kernel is only imitated, on whatever device.
 
     Returns:
       An array or a :class:`gradtx.codecs.Encoded` for each result; None where it cannot
-      be done: the blocks must be pieces of rows, of one length that is a power of 2,
-      and what enters floats, and numbers of 32 bits.
+      be done: the blocks must be pieces of rows, all of one length that fits the
+      device, and what enters floats, and numbers of 32 bits.
     """
-    row = _row(piece, coding)
-    if row is None or not _fits(piece):
+    block = _block(piece, coding)
+    tiling = block and TILINGS[device](piece.shape, block)
+    if not tiling or not _can_be_loaded(piece):
         return None
-    rows = prod(piece.shape) // row
-    # As many whole rows as there are in every tile of one size.
-    tile = (min(rows & -rows, max(TILE // row, 1)), row)
-    inputs, places = _inputs(piece, coding, values, (rows, row))
-    outputs, replaced = _outputs(piece, coding, (rows, row))
+    inputs, places = _inputs(piece, coding, values, tiling)
+    outputs, replaced = _outputs(piece, coding, tiling)
     made = pl.pallas_call(
-        partial(_kernel, piece, coding, tile),
-        grid=(rows // tile[0],),
-        in_specs=[_spec(x, tile) for x in inputs],
-        out_specs=[_spec(x, tile) for x in outputs],
+        partial(_kernel, piece, coding, tiling),
+        grid=(pl.cdiv(tiling.rows, tiling.height),),
+        in_specs=[tiling.spec(x.shape) for x in inputs],
+        out_specs=[tiling.spec(x.shape) for x in outputs],
         out_shape=outputs,
         input_output_aliases={
             places[of]: i for i, of in enumerate(replaced) if of in places
         },
         name="coded_step",
         interpret=interpret,
-        compiler_params=triton.CompilerParams(
-            num_warps=max(1, min(prod(tile) // (WARP * EACH), 8))
-        ),
+        **tiling.options,
     )(*inputs)
     arrays = iter(made)
     return {v: _result(v, coding, arrays) for v in piece.results}
@@ -94,7 +89,7 @@ _CODES, _SCALES = "codes", "scales"
 
 
 def _inputs(
-    piece: Piece, coding: Coding, values: Values, flat: tuple[int, int]
+    piece: Piece, coding: Coding, values: Values, tiling: Tiling
 ) -> tuple[list[jax.Array], dict[Any, int]]:
     """Return what the kernel is given, and where in it the arrays are."""
     seed = jnp.asarray(coding.seed).astype(jnp.uint32)
@@ -103,24 +98,24 @@ def _inputs(
     for v in piece.arrays:
         old = coding.old.get(v)
         places[v, _CODES] = len(inputs)
-        inputs.append((values[v] if old is None else old.codes).reshape(flat))
+        inputs.append((values[v] if old is None else old.codes).reshape(tiling.matrix))
         if old is not None:
             places[v, _SCALES] = len(inputs)
-            inputs.append(old.scales.reshape(flat[0]))
+            inputs.append(old.scales.reshape(tiling.scales))
     return inputs, places
 
 
 def _outputs(
-    piece: Piece, coding: Coding, flat: tuple[int, int]
+    piece: Piece, coding: Coding, tiling: Tiling
 ) -> tuple[list[jax.ShapeDtypeStruct], list[Any]]:
     """Return what the kernel makes, and of each array what it replaces."""
     outputs, replaced = [], []
     for v in piece.results:
         old, (codec, _) = coding.replaced.get(v), coding.new.get(v, (None, 0))
-        outputs.append(jax.ShapeDtypeStruct(flat, _kind(v, codec)))
+        outputs.append(jax.ShapeDtypeStruct(tiling.matrix, _kind(v, codec)))
         replaced.append((old, _CODES))
         if codec is not None:
-            outputs.append(jax.ShapeDtypeStruct(flat[:1], jnp.float32))
+            outputs.append(jax.ShapeDtypeStruct(tiling.scales, jnp.float32))
             replaced.append((old, _SCALES))
     return outputs, replaced
 
@@ -130,14 +125,6 @@ def _kind(result: Var, codec: Codec | None) -> Any:
         return result.aval.dtype
     one = jax.ShapeDtypeStruct((1,), result.aval.dtype)
     return jax.eval_shape(codec.encode, one).codes.dtype
-
-
-def _spec(x: Any, tile: tuple[int, int]) -> pl.BlockSpec:
-    if x.shape == (1,):
-        return pl.BlockSpec((1,), lambda _: (0,))
-    if x.ndim == 1:
-        return pl.BlockSpec(tile[:1], lambda i: (i,))
-    return pl.BlockSpec(tile, lambda i: (i, 0))
 
 
 def _result(result: Var, coding: Coding, arrays: Iterator[jax.Array]) -> Any:
@@ -153,43 +140,74 @@ def _result(result: Var, coding: Coding, arrays: Iterator[jax.Array]) -> Any:
 # --- the kernel --------------------------------------------------------------
 
 
-def _kernel(piece: Piece, coding: Coding, tile: tuple[int, int], *refs: Any) -> None:
-    """Make one tile of all results."""
-    ahead = iter(refs)
-    seed, *scalars = [next(ahead)[0] for _ in range(1 + len(piece.scalars))]
-    values = dict(zip(piece.scalars, scalars, strict=True))
-    values |= {v: _loaded(coding.old.get(v), ahead) for v in piece.arrays}
-    first = pl.program_id(0).astype(jnp.uint32) * jnp.uint32(prod(tile))
-    for v, x in zip(piece.results, piece.run(values, tile), strict=True):
-        if v not in coding.new:
-            next(ahead)[...] = x
-            continue
-        codec, salt = coding.new[v]
-        entries: Entries = codec.format.entries
-        plain = x.astype(jnp.float32)
-        scales = _largest(entries.size(plain))
-        bits = noise(tile, seed, jnp.uint32(salt), first) if entries.random else None
-        next(ahead)[...] = entries.code(plain, inverse(scales)[:, None], bits)
-        next(ahead)[...] = scales
+def _kernel(piece: Piece, coding: Coding, tiling: Tiling, *refs: Any) -> None:
+    """Make one tile of all results, one block of its rows after the other."""
+    numbers, arrays = refs[: 1 + len(piece.scalars)], refs[1 + len(piece.scalars) :]
+    seed, *scalars = (ref[0] for ref in numbers)
+    known = dict(zip(piece.scalars, scalars, strict=True))
+    above = pl.program_id(0) * (tiling.height * tiling.width)
+    for i in range(tiling.width // tiling.block):
+        tile = _Tile(tiling, i, iter(arrays))
+        values = known | {v: _loaded(coding.old.get(v), tile) for v in piece.arrays}
+        shape = tiling.height, tiling.block
+        first = (above + i * tiling.block).astype(jnp.uint32)
+        random = partial(noise, shape, seed, within=tiling.matrix, first=first)
+        for v, x in zip(piece.results, piece.run(values, shape), strict=True):
+            _store(x, coding.new.get(v), tile, random)
 
 
-def _loaded(old: Encoded | None, refs: Iterator[Any]) -> jax.Array:
-    array = next(refs)[...]
+class _Tile(NamedTuple):
+    """The blocks at one place in the rows of a tile, array by array."""
+
+    tiling: Tiling
+    place: int
+    refs: Iterator[Any]
+
+    def numbers(self) -> tuple[Any, Any]:
+        """Return the next array, and where in it the blocks are."""
+        width = self.tiling.block
+        return next(self.refs), (slice(None), pl.ds(self.place * width, width))
+
+    def scales(self) -> tuple[Any, Any]:
+        """Return the next array of scales, and where in it those of the blocks are."""
+        return next(self.refs), (slice(None), pl.ds(self.place, 1))
+
+
+def _loaded(old: Encoded | None, tile: _Tile) -> jax.Array:
+    ref, here = tile.numbers()
     if old is None:
-        return array
-    scales = next(refs)[...][:, None]
-    return old.codec.format.entries.number(array, scales).astype(old.dtype)
+        return ref[here]
+    scales, there = tile.scales()
+    entries: Entries = old.codec.format.entries
+    return entries.number(ref[here], scales[there]).astype(old.dtype)
 
 
-def _largest(sizes: jax.Array) -> jax.Array:
-    """Return the largest of every row: NaN where there is one, as their bits say."""
-    return bits_of(jnp.max(bits_of(sizes, jnp.int32), axis=1), jnp.float32)
+def _store(
+    x: jax.Array,
+    new: tuple[Codec, int] | None,
+    tile: _Tile,
+    random: Callable[..., jax.Array],
+) -> None:
+    ref, here = tile.numbers()
+    if new is None:
+        ref[here] = x
+        return
+    codec, salt = new
+    entries: Entries = codec.format.entries
+    plain = x.astype(jnp.float32)
+    # As whole numbers, as `blocks.largest_of` compares them: NaN where there is one.
+    sizes = bits_of(entries.size(plain), jnp.int32)
+    largest = bits_of(jnp.max(sizes, axis=1, keepdims=True), jnp.float32)
+    bits = random(jnp.uint32(salt)) if entries.random else None
+    ref[here] = entries.code(plain, inverse(largest), bits)
+    scales, there = tile.scales()
+    scales[there] = largest
 
 
 # --- what can be done --------------------------------------------------------
 
 
-def _row(piece: Piece, coding: Coding) -> int | None:
+def _block(piece: Piece, coding: Coding) -> int | None:
     """Return the length of the blocks; None if they are not all alike, or not rows."""
     codecs = [x.codec for v, x in coding.old.items() if v in piece.arrays]
     codecs += [codec for v, (codec, _) in coding.new.items() if v in piece.results]
@@ -201,14 +219,13 @@ def _length(codec: Codec, shape: tuple[int, ...]) -> int | None:
     if codec.format.entries is None:
         return None
     *before, last = boxes(shape, codec.format.entries.block).sides
-    fits = shape[-1] % last == 0 and last & (last - 1) == 0 and last <= LONGEST
-    return last if fits and all(side == 1 for side in before) else None
+    fits = shape[-1] % last == 0 and all(side == 1 for side in before)
+    return last if fits else None
 
 
-def _fits(piece: Piece) -> bool:
-    """Whether a kernel can load what enters, and count the places in 31 bits."""
+def _can_be_loaded(piece: Piece) -> bool:
     words = (
         v.aval.dtype in (jnp.float32, jnp.int32, jnp.uint32) for v in piece.scalars
     )
     floats = (jnp.issubdtype(v.aval.dtype, jnp.floating) for v in piece.arrays)
-    return all(words) and all(floats) and prod(piece.shape) < MANY
+    return all(words) and all(floats)

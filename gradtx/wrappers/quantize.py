@@ -23,7 +23,8 @@ from gradtx.wrappers.step import moved, remember
 
 Step = Callable[[Updates, OptState, Params | None], tuple[Updates, OptState]]
 
-INTERPRETED = "interpret"
+# Those for which there are kernels.
+DEVICES = ("cuda", "tpu")
 
 # By the identity of a decoded array: it, and what it was decoded from.
 Kept = dict[int, tuple[Any, Encoded]]
@@ -68,13 +69,13 @@ def quantize_state(
       where: ``where(path, leaf)`` says which arrays are encoded, of those that would
         be; all, if None.
       min_size: the least size of an array that is encoded.
-      kernel: True makes every array's step one kernel on an NVIDIA GPU, where it can:
-        entry by entry of that array, with blocks that are equal pieces of the rows, of
-        a power of 2. It moves the parameters too, which
+      kernel: True makes every array's step one kernel on a GPU of NVIDIA's and on a
+        TPU, where it can: what is made entry by entry, with blocks that are equal
+        pieces of the rows. It moves the parameters too, which
         :func:`gradtx.apply_updates` then takes from it: add the updates by that, as
-        they are returned, or the kernel's work is done twice. For one device, or
-        within ``shard_map``; not differentiable. ``"interpret"`` imitates the kernel
-        anywhere, slowly, for tests.
+        they are returned, or the work is done twice. For one device, or within
+        ``shard_map``; not differentiable. ``"cuda"`` and ``"tpu"`` imitate the kernel
+        of such a device anywhere, slowly, for tests.
 
     Raises:
       ValueError: from ``init``, if a key names nothing in the state, for a codec in
@@ -84,9 +85,9 @@ def quantize_state(
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
     checks.at_least(0, min_size=min_size)
-    if kernel not in (False, True, INTERPRETED):
+    if kernel not in (False, True, *DEVICES):
         raise checks.Misuse(
-            f"kernel must be True, False or {INTERPRETED!r}, got {kernel!r}"
+            f"kernel must be True, False or one of {', '.join(DEVICES)}, got {kernel!r}"
         )
     inner = with_extra_args_support(tx)
     choose = Choice(codec, where, min_size)
@@ -154,28 +155,27 @@ def _step(
 def _step_in_kernels(
     step: Step, choose: Choice, kernel: bool | str, *given: Any
 ) -> tuple[Updates, QuantizedState, Params | None]:
-    """Do the same, and move the parameters, in one kernel for every array on a GPU."""
-    from gradtx.wrappers.quantize_kernels import in_kernels  # noqa: PLC0415, is heavy
+    """Do the same, and move the parameters, in one kernel for every array."""
+    from gradtx.kernels import run_coded  # noqa: PLC0415, as it takes a while
+    from gradtx.wrappers.quantize_kernels import in_kernels  # noqa: PLC0415
 
     def without(*given: Any) -> tuple[Any, ...]:
         updates, state = _step(step, choose, *given, measured=True)
         return updates, state, moved(given[2], updates)
 
-    def within(updates: Any, state: Any, params: Any, *, interpret: bool) -> Any:
+    def within(updates: Any, state: Any, params: Any, *, run: Any) -> tuple[Any, ...]:
         u, new, _ = without(updates, state, params)
         given = updates, state.inner_state, params
-        seed = new.roundings
         codecs = partial(_codecs, choose)
         made, sums = in_kernels(
-            step, codecs, given, new.inner_state, seed, interpret=interpret
+            step, codecs, given, new.inner_state, new.roundings, run
         )
-        return u, QuantizedState(made, seed), sums
+        return u, new._replace(inner_state=made), sums
 
-    if kernel == INTERPRETED:
-        return within(*given, interpret=True)
-    return jax.lax.platform_dependent(
-        *given, cuda=partial(within, interpret=False), default=without
-    )
+    if isinstance(kernel, str):
+        return within(*given, run=partial(run_coded, device=kernel, interpret=True))
+    on = {x: partial(within, run=partial(run_coded, device=x)) for x in DEVICES}
+    return jax.lax.platform_dependent(*given, **on, default=without)
 
 
 def _is_compiled(
