@@ -49,10 +49,10 @@ def _devices(names: Any, sizes: dict[str, int]) -> int:
 
 def put_like(x: Any, made: jax.Array) -> jax.Array:
     """Put an array on the devices of another, spread over them as that one is."""
+    if isinstance(made, Tracer):
+        return made
     sharding = getattr(x, "sharding", None)
     if not isinstance(sharding, NamedSharding) or sharding.num_devices == 1:
-        return made
-    if isinstance(made, Tracer):
         return made
     spec = spec_like(sharding, made.shape)
     return jax.device_put(made, NamedSharding(sharding.mesh, spec))

@@ -1,6 +1,6 @@
 """Steps as kernels of our own, where a compiler would read or write an array twice."""
 
-from gradtx.kernels.coded import Coding as Coding, run_coded as run_coded
+from gradtx.kernels.coded import Coding as Coding, Kernels as Kernels
 from gradtx.kernels.entrywise import (
     Piece as Piece,
     Program as Program,

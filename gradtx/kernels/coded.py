@@ -34,52 +34,67 @@ class Coding(NamedTuple):
     seed: Count
 
 
-def run_coded(
-    piece: Piece,
-    coding: Coding,
-    values: Values,
-    device: str,
-    *,
-    interpret: bool = False,
-) -> dict[Var, Any] | None:
-    """Make the results of a piece, in few bits those that shall be, in one kernel.
-
-    Every array is read once and written once: its blocks are decoded, computed with and
-    encoded without leaving the processor.
+class Kernels:
+    """The kernels of one device; pieces that are alike have one in common.
 
     Args:
-      piece: what is to be made.
-      coding: what of it is in few bits.
-      values: the values of what enters, but for what is decoded.
       device: ``"cuda"`` or ``"tpu"``.
-      interpret: whether the kernel is only imitated, on whatever device.
-
-    Returns:
-      An array or a :class:`gradtx.codecs.Encoded` for each result; None where it cannot
-      be done: the blocks must be pieces of rows, all of one length that fits the
-      device, and what enters floats, and numbers of 32 bits.
+      interpret: whether kernels are only imitated, on whatever device.
     """
-    block = _block(piece, coding)
-    tiling = block and TILINGS[device](piece.shape, block)
-    if not tiling or not _can_be_loaded(piece):
-        return None
-    inputs, places = _inputs(piece, coding, values, tiling)
-    outputs, replaced = _outputs(piece, coding, tiling)
-    made = pl.pallas_call(
-        partial(_kernel, piece, coding, tiling),
-        grid=(pl.cdiv(tiling.rows, tiling.height),),
-        in_specs=[tiling.spec(x.shape) for x in inputs],
-        out_specs=[tiling.spec(x.shape) for x in outputs],
-        out_shape=outputs,
-        input_output_aliases={
-            places[of]: i for i, of in enumerate(replaced) if of in places
-        },
-        name="coded_step",
-        interpret=interpret,
-        **tiling.options,
-    )(*inputs)
-    arrays = iter(made)
-    return {v: _result(v, coding, arrays) for v in piece.results}
+
+    def __init__(self, device: str, *, interpret: bool = False) -> None:
+        self._tiling = TILINGS[device]
+        self._interpret = interpret
+        self._calls: dict[Any, Callable[..., Any]] = {}
+
+    def run(
+        self, piece: Piece, coding: Coding, values: Values
+    ) -> dict[Var, Any] | None:
+        """Make the results of a piece, in few bits those that shall be, in one kernel.
+
+        Every array is read once and written once: its blocks are decoded, computed with
+        and encoded without leaving the processor.
+
+        Args:
+          piece: what is to be made.
+          coding: what of it is in few bits.
+          values: the values of what enters, but for what is decoded.
+
+        Returns:
+          An array or a :class:`gradtx.codecs.Encoded` for each result; None where it
+          cannot be done: the blocks must be pieces of rows, all of one length that fits
+          the device, and what enters floats, and numbers of 32 bits.
+        """
+        block = _block(piece, coding)
+        tiling = block and self._tiling(piece.shape, block)
+        if not tiling or not _can_be_loaded(piece):
+            return None
+        inputs, places = _inputs(piece, coding, values, tiling)
+        outputs, replaced = _outputs(piece, coding, tiling)
+        shared = {places[of]: i for i, of in enumerate(replaced) if of in places}
+        alike = piece.signature, _codecs(piece, coding), tuple(shared.items())
+        if alike not in self._calls:
+            call = pl.pallas_call(
+                partial(_kernel, piece, coding, tiling),
+                grid=(pl.cdiv(tiling.rows, tiling.height),),
+                in_specs=[tiling.spec(x.shape) for x in inputs],
+                out_specs=[tiling.spec(x.shape) for x in outputs],
+                out_shape=outputs,
+                input_output_aliases=shared,
+                name="coded_step",
+                interpret=self._interpret,
+                **tiling.options,
+            )
+            self._calls[alike] = jax.jit(call)
+        arrays = iter(self._calls[alike](*inputs))
+        return {v: _result(v, coding, arrays) for v in piece.results}
+
+
+def _codecs(piece: Piece, coding: Coding) -> tuple[Codec | None, ...]:
+    """Return the codec of every array that enters, and of every result."""
+    old = [x and x.codec for x in map(coding.old.get, piece.arrays)]
+    new = [x and x[0] for x in map(coding.new.get, piece.results)]
+    return (*old, *new)
 
 
 # --- what goes in and out ----------------------------------------------------
@@ -92,8 +107,10 @@ def _inputs(
     piece: Piece, coding: Coding, values: Values, tiling: Tiling
 ) -> tuple[list[jax.Array], dict[Any, int]]:
     """Return what the kernel is given, and where in it the arrays are."""
+    salts = [jnp.uint32(salt) for _, salt in _new(piece, coding)]
+    numbers = [values[v] for v in piece.scalars]
     seed = jnp.asarray(coding.seed).astype(jnp.uint32)
-    inputs = [jnp.reshape(x, 1) for x in (seed, *(values[v] for v in piece.scalars))]
+    inputs = [jnp.reshape(x, 1) for x in (*numbers, seed, *salts)]
     places: dict[Any, int] = {}
     for v in piece.arrays:
         old = coding.old.get(v)
@@ -103,6 +120,11 @@ def _inputs(
             places[v, _SCALES] = len(inputs)
             inputs.append(old.scales.reshape(tiling.scales))
     return inputs, places
+
+
+def _new(piece: Piece, coding: Coding) -> list[tuple[Codec, int]]:
+    """Return with what the results are encoded that are."""
+    return [coding.new[v] for v in piece.results if v in coding.new]
 
 
 def _outputs(
@@ -142,18 +164,27 @@ def _result(result: Var, coding: Coding, arrays: Iterator[jax.Array]) -> Any:
 
 def _kernel(piece: Piece, coding: Coding, tiling: Tiling, *refs: Any) -> None:
     """Make one tile of all results, one block of its rows after the other."""
-    numbers, arrays = refs[: 1 + len(piece.scalars)], refs[1 + len(piece.scalars) :]
-    seed, *scalars = (ref[0] for ref in numbers)
-    known = dict(zip(piece.scalars, scalars, strict=True))
+    ahead = iter(refs)
+    known = {v: next(ahead)[0] for v in piece.scalars}
+    seed = next(ahead)[0]
+    salts = [next(ahead)[0] for _ in _new(piece, coding)]
+    arrays = list(ahead)
     above = pl.program_id(0) * (tiling.height * tiling.width)
     for i in range(tiling.width // tiling.block):
         tile = _Tile(tiling, i, iter(arrays))
         values = known | {v: _loaded(coding.old.get(v), tile) for v in piece.arrays}
         shape = tiling.height, tiling.block
         first = (above + i * tiling.block).astype(jnp.uint32)
-        random = partial(noise, shape, seed, within=tiling.matrix, first=first)
+        random = (
+            partial(noise, shape, seed, salt, within=tiling.matrix, first=first)
+            for salt in salts
+        )
         for v, x in zip(piece.results, piece.run(values, shape), strict=True):
-            _store(x, coding.new.get(v), tile, random)
+            if v in coding.new:
+                _store_codes(x, coding.new[v][0], tile, next(random))
+            else:
+                ref, here = tile.numbers()
+                ref[here] = x
 
 
 class _Tile(NamedTuple):
@@ -182,23 +213,16 @@ def _loaded(old: Encoded | None, tile: _Tile) -> jax.Array:
     return entries.number(ref[here], scales[there]).astype(old.dtype)
 
 
-def _store(
-    x: jax.Array,
-    new: tuple[Codec, int] | None,
-    tile: _Tile,
-    random: Callable[..., jax.Array],
+def _store_codes(
+    x: jax.Array, codec: Codec, tile: _Tile, random: Callable[[], jax.Array]
 ) -> None:
-    ref, here = tile.numbers()
-    if new is None:
-        ref[here] = x
-        return
-    codec, salt = new
     entries: Entries = codec.format.entries
     plain = x.astype(jnp.float32)
     # As whole numbers, as `blocks.largest_of` compares them: NaN where there is one.
     sizes = bits_of(entries.size(plain), jnp.int32)
     largest = bits_of(jnp.max(sizes, axis=1, keepdims=True), jnp.float32)
-    bits = random(jnp.uint32(salt)) if entries.random else None
+    bits = random() if entries.random else None
+    ref, here = tile.numbers()
     ref[here] = entries.code(plain, inverse(largest), bits)
     scales, there = tile.scales()
     scales[there] = largest

@@ -58,6 +58,24 @@ class Piece(NamedTuple):
         """The shape of all arrays."""
         return self.results[0].aval.shape
 
+    @property
+    def signature(self) -> Any:
+        """What two pieces have in common that do the same to other arrays."""
+        made = [e.outvars[0] for e in self.equations]
+        places = {v: i for i, v in enumerate([*self.scalars, *self.arrays, *made])}
+
+        def told(v: Var) -> Any:
+            return places[v] if _is_var(v) else repr(v.val)
+
+        return (
+            tuple(str(v.aval) for v in places),
+            tuple(
+                (e.primitive.name, repr(e.params), *map(told, e.invars))
+                for e in self.equations
+            ),
+            tuple(map(told, self.results)),
+        )
+
     def run(self, values: Values, tile: tuple[int, ...]) -> list[jax.Array]:
         """Return the results for a tile, from tiles of the arrays and the scalars."""
         values = dict(values)

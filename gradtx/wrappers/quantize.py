@@ -156,25 +156,27 @@ def _step_in_kernels(
     step: Step, choose: Choice, kernel: bool | str, *given: Any
 ) -> tuple[Updates, QuantizedState, Params | None]:
     """Do the same, and move the parameters, in one kernel for every array."""
-    from gradtx.kernels import run_coded  # noqa: PLC0415, as it takes a while
+    from gradtx.kernels import Kernels  # noqa: PLC0415, as it takes a while
     from gradtx.wrappers.quantize_kernels import in_kernels  # noqa: PLC0415
 
     def without(*given: Any) -> tuple[Any, ...]:
         updates, state = _step(step, choose, *given, measured=True)
         return updates, state, moved(given[2], updates)
 
-    def within(updates: Any, state: Any, params: Any, *, run: Any) -> tuple[Any, ...]:
+    def within(
+        updates: Any, state: Any, params: Any, *, kernels: Kernels
+    ) -> tuple[Any, ...]:
         u, new, _ = without(updates, state, params)
         given = updates, state.inner_state, params
         codecs = partial(_codecs, choose)
         made, sums = in_kernels(
-            step, codecs, given, new.inner_state, new.roundings, run
+            step, codecs, given, new.inner_state, new.roundings, kernels
         )
         return u, new._replace(inner_state=made), sums
 
     if isinstance(kernel, str):
-        return within(*given, run=partial(run_coded, device=kernel, interpret=True))
-    on = {x: partial(within, run=partial(run_coded, device=x)) for x in DEVICES}
+        return within(*given, kernels=Kernels(kernel, interpret=True))
+    on = {x: partial(within, kernels=Kernels(x)) for x in DEVICES}
     return jax.lax.platform_dependent(*given, **on, default=without)
 
 

@@ -8,7 +8,7 @@ import jax
 from jax.extend.core import Literal
 
 from gradtx.codecs import Codec, is_encoded
-from gradtx.kernels import Coding, Program, Var, pieces, written_out
+from gradtx.kernels import Coding, Kernels, Program, Var, pieces, written_out
 from gradtx.typing import Count, OptState, Params, Updates
 from gradtx.wrappers.step import moved
 
@@ -21,7 +21,7 @@ def in_kernels(
     given: tuple[Updates, OptState, Params | None],
     new: OptState,
     seed: Count,
-    kernel: Callable[..., Any],
+    kernels: Kernels,
 ) -> tuple[OptState, Params | None]:
     """Return the new state and the parameters moved, made by kernels where it is done.
 
@@ -34,7 +34,7 @@ def in_kernels(
       given: what the step is given, with the state in few bits.
       new: the new state in few bits, as it is made without kernels.
       seed: what numbers are rounded by.
-      kernel: :func:`gradtx.kernels.run_coded` for a device.
+      kernels: those of a device.
     """
     leaves, treedef = jax.tree.flatten(given, is_leaf=is_encoded)
     formats: list[Codec | None] = []
@@ -48,7 +48,7 @@ def in_kernels(
 
     program = written_out(flat, *(x.decode() if is_encoded(x) else x for x in leaves))
     before = len(jax.tree.leaves(given[0]))
-    made = _made(program, leaves, formats, before, seed, kernel)
+    made = _made(program, leaves, formats, before, seed, kernels)
     results = program.jaxpr.outvars
     old, structure = jax.tree.flatten(new, is_leaf=is_encoded)
     state = [made.get(v, x) for v, x in zip(results, old, strict=False)]
@@ -62,7 +62,7 @@ def _made(
     formats: list[Codec | None],
     before: int,
     seed: Count,
-    kernel: Callable[..., Any],
+    kernels: Kernels,
 ) -> dict[Any, Any]:
     """Return by variable what kernels make of a program.
 
@@ -72,7 +72,7 @@ def _made(
       formats: of the leaves of the new state, and None for the parameters.
       before: how many gradients come before the state among the leaves.
       seed: what numbers are rounded by.
-      kernel: :func:`gradtx.kernels.run_coded` for a device.
+      kernels: those of a device.
     """
     inputs: list[Var] = list(program.jaxpr.invars)
     results: list[Var] = list(program.jaxpr.outvars)
@@ -89,5 +89,5 @@ def _made(
     made: dict[Any, Any] = {}
     for piece in pieces(program.jaxpr, once.values()):
         if not coding.new.keys().isdisjoint(piece.results):
-            made |= kernel(piece, coding, program.values) or {}
+            made |= kernels.run(piece, coding, program.values) or {}
     return made

@@ -136,6 +136,23 @@ def test_a_kernel_makes_the_same_step(device: str, name: str, dtype: Any) -> Non
         assert near.mean() > 0.999, name
 
 
+def test_arrays_alike_have_one_kernel() -> None:
+    """For arrays of one shape the kernel is made once, and each is rounded apart."""
+    tx = gradtx.lion8bit(1e-2, min_size=100, kernel="cuda")
+    w = weights(jnp.float32)["w"]
+    params = {"a": w, "b": w}
+
+    @jax.jit
+    def step(params: Tree) -> Any:
+        return tx.update(params, tx.init(params), params)
+
+    assert str(step.trace(params).jaxpr).count("name=coded_step") == 1
+    _, state = step(params)
+    a, b = jax.tree.leaves(state, is_leaf=is_encoded)[1:3]
+    np.testing.assert_array_equal(a.scales, b.scales)
+    assert 0.1 < np.mean(np.asarray(a.codes != b.codes)) < 0.5
+
+
 def test_only_what_is_asked_for_is_a_kernel() -> None:
     """On a device for which there is none, `kernel=True` changes nothing."""
     plain, _ = trained("lion", jnp.float32, kernel=False)
