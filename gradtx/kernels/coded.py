@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
+from jax.sharding import AxisType
 
 from gradtx.codecs import Codec, Encoded
 from gradtx.codecs.blocks import Entries, boxes, inverse
@@ -63,7 +64,8 @@ class Kernels:
         Returns:
           An array or a :class:`gradtx.codecs.Encoded` for each result; None where it
           cannot be done: the blocks must be pieces of rows, all of one length that fits
-          the device, and what enters floats, and numbers of 32 bits.
+          the device, and what enters floats, not said to be spread over devices, and
+          numbers of 32 bits.
         """
         block = _block(piece, coding)
         tiling = block and self._tiling(piece.shape, block)
@@ -71,7 +73,11 @@ class Kernels:
             return None
         inputs, places = _inputs(piece, coding, values, tiling)
         outputs, replaced = _outputs(piece, coding, tiling)
-        shared = {places[of]: i for i, of in enumerate(replaced) if of in places}
+        shared = {
+            places[of]: i
+            for i, of in enumerate(replaced)
+            if of in places and inputs[places[of]].dtype == outputs[i].dtype
+        }
         alike = piece.signature, _codecs(piece, coding), tuple(shared.items())
         if alike not in self._calls:
             call = pl.pallas_call(
@@ -248,8 +254,10 @@ def _length(codec: Codec, shape: tuple[int, ...]) -> int | None:
 
 
 def _can_be_loaded(piece: Piece) -> bool:
-    words = (
-        v.aval.dtype in (jnp.float32, jnp.int32, jnp.uint32) for v in piece.scalars
+    """Whether a kernel takes what enters, and takes it from one device."""
+    words = jnp.float32, jnp.int32, jnp.uint32
+    return all(v.aval.dtype in words for v in piece.scalars) and all(
+        jnp.issubdtype(v.aval.dtype, jnp.floating)
+        and AxisType.Explicit not in v.aval.sharding.mesh.axis_types
+        for v in piece.arrays
     )
-    floats = (jnp.issubdtype(v.aval.dtype, jnp.floating) for v in piece.arrays)
-    return all(words) and all(floats)

@@ -74,8 +74,8 @@ def quantize_state(
         pieces of the rows. It moves the parameters too, which
         :func:`gradtx.apply_updates` then takes from it: add the updates by that, as
         they are returned, or the work is done twice. For one device, or within
-        ``shard_map``; not differentiable. ``"cuda"`` and ``"tpu"`` imitate the kernel
-        of such a device anywhere, slowly, for tests.
+        ``shard_map(..., check_vma=False)``; not differentiable. ``"cuda"`` and
+        ``"tpu"`` imitate the kernel of such a device anywhere, slowly, for tests.
 
     Raises:
       ValueError: from ``init``, if a key names nothing in the state, for a codec in

@@ -1,11 +1,13 @@
 """Kernels: what is made entry by entry is found, and made as without them."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, PartitionSpec
 
 import gradtx
 from gradtx.codecs import bfloat16, float8, int4, int8, is_encoded
@@ -191,6 +193,38 @@ def test_a_sweep_is_one_program() -> None:
     for i, rate in enumerate(rates):
         one = jax.jit(moved)(rate)
         np.testing.assert_allclose(together["w"][i], one["w"], rtol=1e-6)
+
+
+def test_a_shard_has_its_own_kernel() -> None:
+    """In `shard_map` every device makes its rows; arrays said to be spread are left."""
+    w = jax.random.normal(jax.random.key(2), (16, 512))
+    spec = PartitionSpec("rows")
+
+    def moved(kernel: bool | str, w: jax.Array) -> jax.Array:
+        tx = gradtx.lion8bit(1e-2, min_size=100, kernel=kernel)
+        updates, _ = tx.update(w, tx.init(w), w)
+        return gradtx.apply_updates(w, updates)
+
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
+    plain, made = (
+        jax.jit(
+            jax.shard_map(
+                partial(moved, kernel),
+                mesh=mesh,
+                in_specs=spec,
+                out_specs=spec,
+                check_vma=False,
+            )
+        )(w)
+        for kernel in (False, "cuda")
+    )
+    np.testing.assert_allclose(made, plain, rtol=1e-6)
+    explicit = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(explicit):
+        step = jax.jit(partial(moved, "cuda"))
+        there = jax.device_put(w, spec)
+        assert "coded_step" not in str(step.trace(there).jaxpr)
+        assert step(there).sharding.spec == PartitionSpec("rows", None)
 
 
 def test_another_word_is_refused() -> None:
