@@ -83,12 +83,12 @@ def scaled_squares(
     return jax.lax.platform_dependent(
         arrays,
         cpu=partial(_squares_twice, measure),
-        default=partial(_squares_in_three_units, measure),
+        default=partial(squares_in_three_units, measure),
     )
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _squares_in_three_units(
+def squares_in_three_units(
     measure: Callable[[jax.Array], jax.Array], arrays: list[jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
     """Sum the squares in a large and in a small unit besides, all in one reading.
@@ -110,12 +110,12 @@ def _squares_in_three_units(
     return unit.astype(plain.dtype), rest
 
 
-@_squares_in_three_units.defjvp
+@squares_in_three_units.defjvp
 def _slope_of_squares(
     measure: Callable[[jax.Array], jax.Array], primals: Any, tangents: Any
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
     # Of the sums that were not chosen some overflow, and 0 · ∞ would come from them.
-    unit, rest = _squares_in_three_units(measure, *primals)
+    unit, rest = squares_in_three_units(measure, *primals)
 
     def chosen(arrays: list[jax.Array]) -> jax.Array:
         parts = [jnp.sum(jnp.square(measure(x) / unit)) for x in arrays]
