@@ -99,10 +99,16 @@ def _iterated(
     x = _divided(x, preconditioning, eps)
     if dtype is not None:
         x = x.astype(jnp.complex64 if jnp.iscomplexobj(x) else dtype)
-    # Two at a time, the result of one is not copied to where the other starts from.
     table = table.astype(numerics.real(x.dtype))
-    x, _ = jax.lax.scan(_step, x, table, unroll=2)
+    # Two at a time, the result of one is not copied to where the other starts from;
+    # elsewhere that takes longer to compile than it saves.
+    two = partial(_rounds, together=2)
+    x = jax.lax.platform_dependent(x, table, cuda=two, default=_rounds)
     return x.astype(matrix.dtype)
+
+
+def _rounds(x: jax.Array, table: jax.Array, together: int = 1) -> jax.Array:
+    return jax.lax.scan(_step, x, table, unroll=together)[0]
 
 
 def _step(x: jax.Array, triple: jax.Array) -> tuple[jax.Array, None]:
