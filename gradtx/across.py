@@ -14,6 +14,7 @@ from gradtx.leafwise import (
     matching_slots,
     widened,
 )
+from gradtx.tree.sums import sums
 from gradtx.typing import Params, PyTree, Updates
 
 
@@ -51,14 +52,25 @@ def _wide(x: Any) -> jax.Array:
 
 def inner(x: jax.Array, y: jax.Array) -> jax.Array:
     """Return Re⟨x, y⟩ of two arrays."""
+    return jnp.sum(multiplied(x, y))
+
+
+def multiplied(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return the parts of Re⟨x, y⟩, one for every entry."""
     if jnp.iscomplexobj(x) and jnp.iscomplexobj(y):
-        return jnp.sum(x.real * y.real + x.imag * y.imag)
-    return jnp.sum(x.real * y.real)
+        return x.real * y.real + x.imag * y.imag
+    return x.real * y.real
 
 
 def add_up(parts: Iterable[jax.Array]) -> jax.Array:
     """Return the sum of one number from every leaf, and 0 where there is no leaf."""
     return sum(parts, start=jnp.zeros((), jnp.float32))
+
+
+def add_up_together(rows: Iterable[tuple[jax.Array, ...]], many: int) -> Any:
+    """Return so many sums over all leaves, of the arrays in the row of each leaf."""
+    columns = list(zip(*map(sums, rows), strict=True)) or [()] * many
+    return [add_up(column) for column in columns]
 
 
 def shared(params: Params, value: Any) -> jax.Array:

@@ -43,9 +43,10 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
             raise TypeError(f"{structure} came where {treedef} was kept")
         return [found[i] for i in places]
 
-    # What it uses from around it is passed on openly, as derivatives need it.
+    # What it uses from around it is passed on openly, as derivatives need it. And it is
+    # one operation, as its parts, made anew, would forget how they lie over devices.
     start = [jnp.asarray(leaves[i]) for i in places]
-    traced = jax.make_jaxpr(moving)(start)
+    traced = jax.make_jaxpr(jax.jit(moving))(start)
 
     def plain(carried: list[Any], around: list[Any]) -> list[Any]:
         return jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, around))(*carried)

@@ -136,13 +136,10 @@ def in_stacks(
 ) -> list[Any]:
     """Apply a function of a batch of matrices to all leaves, once for each shape.
 
-    Matrices with more rows than columns are transposed and join those of that shape,
-    which the function must not mind.
-
     Args:
       leaves: paths and arrays; those that are None stay None.
       numbers: the dimension numbers of every leaf.
-      function: from an array of shape (b, m, n), m ≤ n, to another.
+      function: from an array of shape (b, m, n) to another.
 
     Raises:
       ValueError: if a leaf is no matrix; the path is named.
@@ -157,15 +154,14 @@ def in_stacks(
                 f"no dimension numbers for the leaf at {checks.path_name(path)}"
             )
         matrices, back = as_matrices(x, which, path)
-        tall = matrices.shape[-2] > matrices.shape[-1]
-        matrices = matrices.mT if tall else matrices
         key = matrices.shape[1:], matrices.dtype
-        groups.setdefault(key, []).append((i, matrices, tall, back))
+        groups.setdefault(key, []).append((i, matrices, back))
     for group in groups.values():
-        whole = function(jnp.concatenate([matrices for _, matrices, *_ in group]))
+        stack = jnp.concatenate([matrices for _, matrices, _ in group])
+        # Else what reads the stack more than once is made anew of all leaves each time.
+        whole = function(jax.lax.optimization_barrier(stack))
         begin = 0
-        for i, matrices, tall, back in group:
-            part = whole[begin : begin + len(matrices)]
-            done[i] = back(part.mT if tall else part)
+        for i, matrices, back in group:
+            done[i] = back(whole[begin : begin + len(matrices)])
             begin += len(matrices)
     return done

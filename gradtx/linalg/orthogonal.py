@@ -1,5 +1,6 @@
 """The nearest matrix with orthonormal rows or columns, by matrix products alone."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks, numerics
+from gradtx.tree.norms import modulus, squares_in_three_units
 from gradtx.typing import DTypeLike, Scalar
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # steep at 0: singular values end in [0.7, 1.2]
@@ -25,7 +27,7 @@ def newton_schulz(
     """Bring the singular values of matrices near 1, and leave their vectors alone.
 
         X ← X / (‖X‖ + ε)
-        X ← a X + (b A + c A²) X        with A = X Xᴴ,  at every step
+        X ← (a I + b A + c A²) X        with A = X Xᴴ,  at every step
 
     For X = U S Vᴴ the result is close to U Vᴴ. How close, the coefficients tell: those
     of Muon bring every singular value near 1 in five steps and let it end in
@@ -33,8 +35,8 @@ def newton_schulz(
 
     Args:
       matrix: an array of shape (..., m, n): one matrix, or a batch of them, which goes
-        through one loop. It is transposed where m > n, which changes nothing but the
-        work.
+        through one loop. Where m > n, A = Xᴴ X stands on the right of X, which changes
+        nothing but the work.
       steps: how often to iterate, where ``coeffs`` is one triple.
       coeffs: (a, b, c), or a sequence of such triples, one for each step.
       preconditioning: what X is divided by at first: its Frobenius norm ("frobenius"),
@@ -94,34 +96,56 @@ def _iterated(
     matrix: jax.Array, table: jax.Array, eps: Scalar, preconditioning: str, dtype: Any
 ) -> jax.Array:
     x = matrix.astype(numerics.wide(matrix.dtype))
-    tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if tall else x
     x = _divided(x, preconditioning, eps)
     if dtype is not None:
         x = x.astype(jnp.complex64 if jnp.iscomplexobj(x) else dtype)
-    x, _ = jax.lax.scan(_step, x, table.astype(numerics.real(x.dtype)))
-    return (x.mT if tall else x).astype(matrix.dtype)
+    table = table.astype(numerics.real(x.dtype))
+    # Two at a time, the result of one is not copied to where the other starts from;
+    # elsewhere that takes longer to compile than it saves.
+    two = partial(_rounds, together=2)
+    x = jax.lax.platform_dependent(x, table, cuda=two, default=_rounds)
+    return x.astype(matrix.dtype)
+
+
+def _rounds(x: jax.Array, table: jax.Array, together: int = 1) -> jax.Array:
+    return jax.lax.scan(_step, x, table, unroll=together)[0]
 
 
 def _step(x: jax.Array, triple: jax.Array) -> tuple[jax.Array, None]:
     a, b, c = triple
-    gram = x @ x.mT.conj()
-    return a * x + (b * gram + c * (gram @ gram)) @ x, None
+    gram = _gram(x)
+    one = jnp.broadcast_to(jnp.eye(gram.shape[-1], dtype=gram.dtype), gram.shape)
+    # With a on its diagonal, X is read once less than with a X added afterwards.
+    factor = a * one + b * gram + c * (gram @ gram)
+    return x @ factor if _is_tall(x) else factor @ x, None
+
+
+def _gram(x: jax.Array) -> jax.Array:
+    """Return X Xᴴ, or Xᴴ X where that is smaller."""
+    return x.mT.conj() @ x if _is_tall(x) else x @ x.mT.conj()
+
+
+def _is_tall(x: jax.Array) -> bool:
+    return x.shape[-2] > x.shape[-1]
 
 
 def _divided(x: jax.Array, preconditioning: str, eps: Scalar) -> jax.Array:
     """Return x with singular values of at most 1, or nearly."""
+    if preconditioning == "frobenius":
+        unit, norm = _frobenius(x)
+        return x / unit / jnp.where(norm == 0, 1, norm + eps / unit)
     # Relative to the largest entry, as squares may overflow or vanish.
     top = _largest(x)
     x = x / top
-    if preconditioning in ("frobenius", "spectral"):
-        norm = _frobenius(x) if preconditioning == "frobenius" else _spectral(x)
+    if preconditioning == "spectral":
+        norm = _spectral(x)
         return x / jnp.where(norm == 0, 1, norm + eps / top)
-    gram = x @ x.mT.conj()
+    gram = _gram(x)
     if preconditioning == "schatten":
-        square = _frobenius(gram)
+        unit, norm = _frobenius(gram)
+        square = unit * norm
     else:
-        square = jnp.sum(_modulus(gram), axis=-1, keepdims=True)
+        square = jnp.sum(modulus(gram), axis=-2 if _is_tall(x) else -1, keepdims=True)
     return numerics.ratio(x, numerics.sqrt(square).astype(x.dtype))
 
 
@@ -131,19 +155,16 @@ def _largest(x: jax.Array) -> jax.Array:
     return jnp.where((top > 0) & (top < jnp.inf), top, 1)
 
 
-def _modulus(x: jax.Array) -> jax.Array:
-    if not jnp.iscomplexobj(x):
-        return jnp.abs(x)
-    return numerics.sqrt(numerics.abs_sq(x))
-
-
-def _frobenius(x: jax.Array) -> jax.Array:
-    square = numerics.abs_sq(x)
-    return numerics.sqrt(jnp.sum(square, axis=(-2, -1), keepdims=True))
+def _frobenius(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return two factors of the norm of every matrix, so that neither overflows."""
+    matrices = x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+    unit, square = jax.vmap(partial(squares_in_three_units, modulus))([matrices])
+    shape = (*x.shape[:-2], 1, 1)
+    return unit.reshape(shape), numerics.sqrt(square).reshape(shape)
 
 
 def _spectral(x: jax.Array) -> jax.Array:
     if x.size == 0:
-        return _frobenius(x)
+        return jnp.zeros((*x.shape[:-2], 1, 1), numerics.real(x.dtype))
     largest = jnp.linalg.svd(x, compute_uv=False)[..., 0]
     return largest[..., None, None]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.across import add_up, gather, inner, shared
+from gradtx.across import add_up_together, gather, multiplied, shared
 from gradtx.base import GradientTransformation, transformation
 from gradtx.leafwise import leafwise, squares, wide_zeros
 from gradtx.numerics import (
@@ -18,7 +18,7 @@ from gradtx.numerics import (
     sqrt,
     value_at,
 )
-from gradtx.tree import norms
+from gradtx.tree.norms import modulus
 from gradtx.typing import (
     Count,
     DTypeLike,
@@ -106,9 +106,8 @@ def dadapt_adamw(
             rate = rate * adam_bias(b1, b2, safe_increment(state.count), d.dtype)
         decay = rate * value_at(weight_decay, state.count)
         u, new = step.update(updates, state, params, rate=rate, decay=decay)
-        along = rate * _agreement(updates, state, eps)
-        r = mix(state.numerator_weighted, along, b3)
-        length = norms.norm([s for *_, s in gather(updates, grad_sum=new.grad_sum)], 1)
+        along, length = _sums(updates, state, new.grad_sum, eps)
+        r = mix(state.numerator_weighted, rate * along, b3)
         far = ratio(r, (1 - b3) * length)
         return u, new._replace(
             estim_lr=jnp.maximum(d, far).astype(d.dtype),
@@ -145,10 +144,16 @@ def _step(b1: Scalar, b2: Scalar, eps: Scalar) -> GradientTransformation:
     )
 
 
-def _agreement(updates: Updates, state: DAdaptAdamWState, eps: Scalar) -> jax.Array:
-    """Return ⟨g, s / (√v + ε)⟩ over all leaves."""
-    leaves = gather(updates, grad_sum=state.grad_sum, exp_avg_sq=state.exp_avg_sq)
-    return add_up(inner(g, ratio(s, sqrt(v) + eps)) for g, _, s, v in leaves)
+def _sums(
+    updates: Updates, state: DAdaptAdamWState, new: Updates, eps: Scalar
+) -> list[jax.Array]:
+    """Return ⟨g, s / (√v + ε)⟩ of the old s, and ‖s‖₁ of the new, over all leaves."""
+    slots = {"grad_sum": state.grad_sum, "exp_avg_sq": state.exp_avg_sq, "new": new}
+    rows = [
+        (multiplied(g, ratio(s, sqrt(v) + eps)), modulus(after))
+        for g, _, s, v, after in gather(updates, **slots)
+    ]
+    return add_up_together(rows, 2)
 
 
 def adam_bias(b1: Scalar, b2: Scalar, t: Count, dtype: DTypeLike) -> jax.Array:

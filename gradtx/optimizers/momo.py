@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.across import add_up, gather, inner, shared
+from gradtx.across import add_up_together, gather, multiplied, shared
 from gradtx.base import GradientTransformation, transformation
 from gradtx.leafwise import leafwise, zeros
 from gradtx.numerics import mix, ratio, value_at
@@ -15,7 +15,6 @@ from gradtx.typing import (
     Count,
     OptState,
     Params,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
     Updates,
@@ -90,10 +89,12 @@ def momo(
         loss = given_loss(value, state.barf)
         keep = jnp.where(state.count == 0, 0, beta)
         _mean, new = average.update(updates, state, params, keep=keep)
-        model = averaged_model(updates, params, new, loss, keep)
+        leaves = gather(updates, params, exp_avg=new.exp_avg)
+        rows = [(multiplied(g, p), multiplied(m, p)) for g, p, m in leaves]
+        model = averaged_model(new, loss, keep, *add_up_together(rows, 2))
         rate = value_at(learning_rate, state.count)
         rho = 1 + rate * value_at(weight_decay, state.count)
-        length = norms.norm([m for *_, m in gather(updates, exp_avg=new.exp_avg)])
+        length = norms.norm([m for *_, m in leaves])
         height = rho * (model.barf - model.gamma) + model.product
         low = reset_bound(state.lb, height, rho, 1, lower_bound, adapt_lower_bound)
         # Divided by ‖m‖ one at a time, as its square may overflow.
@@ -165,16 +166,11 @@ def given_loss(value: Any, like: jax.Array) -> jax.Array:
 
 
 def averaged_model(
-    updates: Updates, params: PyTree, new: Any, loss: jax.Array, keep: Scalar
+    new: Any, loss: jax.Array, keep: Scalar, steep: jax.Array, product: jax.Array
 ) -> Model:
-    """Return the means that belong to the new m, which ``new.exp_avg`` is."""
-    leaves = gather(updates, params, exp_avg=new.exp_avg)
-    products = add_up(inner(g, p) for g, p, _ in leaves)
-    return Model(
-        barf=mix(new.barf, loss, keep),
-        gamma=mix(new.gamma, products, keep),
-        product=add_up(inner(m, p) for _, p, m in leaves),
-    )
+    """Return the model with the new loss, with ⟨g, p⟩ and with ⟨m, p⟩ of the new m."""
+    barf, gamma = mix(new.barf, loss, keep), mix(new.gamma, steep, keep)
+    return Model(barf, gamma, product)
 
 
 def reset_bound(

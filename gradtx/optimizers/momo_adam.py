@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.across import add_up, gather, inner
+from gradtx.across import add_up_together, gather, multiplied
 from gradtx.base import GradientTransformation, transformation
 from gradtx.leafwise import leafwise, squares, zeros
 from gradtx.numerics import (
@@ -103,14 +103,14 @@ def momo_adam(
         checks.params_given(params)
         loss = given_loss(value, state.barf)
         _mean, new = average.update(updates, state, params)
-        model = averaged_model(updates, params, new, loss, b1)
+        *products, square = _sums(updates, params, new, b2, eps)
+        model = averaged_model(new, loss, b1, *products)
         rate = value_at(learning_rate, state.count)
         rho = 1 + rate * value_at(weight_decay, state.count)
         unbias = one_minus_power(b1, new.count, model.barf.dtype)
         height = rho * (model.barf - model.gamma) + model.product
         low = reset_bound(state.lb, height, rho, unbias, lower_bound, adapt_lower_bound)
         gap = jnp.maximum(height - rho * unbias * low, 0)
-        square = _square(updates, new, b2, eps)
         tau = jnp.minimum(rate / unbias, ratio(gap, square))
         numbers = {"tau": tau, "rho": rho, "step": new.count}
         moments = _Moments(new.exp_avg, new.exp_avg_sq)
@@ -158,9 +158,17 @@ def _preconditioned(
     return ratio(m, eps + sqrt(debias(v, b2, t)))
 
 
-def _square(updates: Updates, new: Any, b2: Scalar, eps: Scalar) -> jax.Array:
-    """Return ⟨m, m / D⟩ over all leaves."""
-    leaves = gather(updates, exp_avg=new.exp_avg, exp_avg_sq=new.exp_avg_sq)
-    return add_up(
-        inner(m, _preconditioned(m, v, b2, new.count, eps)) for _, _, m, v in leaves
-    )
+def _sums(
+    updates: Updates, params: Params | None, new: Any, b2: Scalar, eps: Scalar
+) -> list[jax.Array]:
+    """Return ⟨g, p⟩, ⟨m, p⟩ and ⟨m, m / D⟩ over all leaves."""
+    slots = {"exp_avg": new.exp_avg, "exp_avg_sq": new.exp_avg_sq}
+    rows = [
+        (
+            multiplied(g, p),
+            multiplied(m, p),
+            multiplied(m, _preconditioned(m, v, b2, new.count, eps)),
+        )
+        for g, p, m, v in gather(updates, params, **slots)
+    ]
+    return add_up_together(rows, 3)

@@ -27,6 +27,7 @@ from gradtx.primitives.shape import (
     numbers_of_leaves,
     scale_by_shape,
 )
+from gradtx.tree.packing import side_by_side
 from gradtx.typing import (
     Count,
     DTypeLike,
@@ -78,7 +79,7 @@ def scale_by_muon(
     (The author's program leaves out the two divisors, which soon are 1.) With
     ``adaptive`` u is multiplied by Re⟨m̂, u⟩ of its matrix.
 
-    Matrices of one shape, and those of the transposed shape, go through one loop.
+    Matrices of one shape go through one loop.
 
     Args:
       ns_coeffs: the coefficients of the iteration: a triple, or a triple for each step.
@@ -121,7 +122,8 @@ def scale_by_muon(
         leaves, treedef = flatten_updates(updates)
         # The mean goes on in float32, and only the result is rounded.
         wide = None if params is None else _wide(params)
-        mean, state = average.update(_wide(updates), state, wide)
+        grads = treedef.unflatten(side_by_side([g for _, g in leaves], state.count))
+        mean, state = average.update(_wide(grads), state, wide)
         table = coefficients(state.ns_coeffs, ns_steps)
 
         def orthogonal(x: jax.Array) -> jax.Array:
@@ -136,7 +138,7 @@ def scale_by_muon(
 
         numbers = numbers_of_leaves(weight_dimension_numbers, updates)
         means, _ = flatten_updates(mean)
-        new = axes.in_stacks(means, numbers, orthogonal)
+        new = side_by_side(axes.in_stacks(means, numbers, orthogonal), state.count)
         settled = [
             None if u is None else u.astype(jnp.result_type(g if p is None else p))
             for u, (_, g), p in zip(

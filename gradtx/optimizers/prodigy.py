@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import checks
-from gradtx.across import add_up, gather, inner, shared
+from gradtx.across import add_up_together, gather, multiplied, shared
 from gradtx.base import EmptyState, GradientTransformation, transformation
 from gradtx.leafwise import leafwise, squares, wide_zeros
 from gradtx.numerics import abs_sq, mix, ratio, safe_increment, sqrt, value_at
 from gradtx.optimizers.dadapt_adamw import adam_bias
 from gradtx.restrict import MaskedState, restrict
-from gradtx.tree import norms
+from gradtx.tree.norms import modulus
 from gradtx.typing import (
     Count,
     MaskOrFn,
@@ -108,9 +108,9 @@ def prodigy(
         weight = d / estim_lr0 * (d if safeguard_warmup else rate)
         u, new = step.update(updates, state, params, d=d, rate=rate, weight=weight)
         u = shrink(u, params, rate * value_at(weight_decay, state.count))
-        fallen = d / estim_lr0 * rate * _descent(updates, params, state.params0)
-        r = b3 * state.numerator_weighted + fallen
-        far = estim_lr_coef * ratio(r, _length(updates, new.grad_sum))
+        fallen, length = _sums(updates, params, state.params0, new.grad_sum)
+        r = b3 * state.numerator_weighted + d / estim_lr0 * rate * fallen
+        far = estim_lr_coef * ratio(r, length)
         return u, new._replace(
             estim_lr=jnp.maximum(d, far).astype(d.dtype),
             numerator_weighted=r.astype(d.dtype),
@@ -150,15 +150,13 @@ def _step(b1: Scalar, b2: Scalar, b3: Scalar, eps: Scalar) -> GradientTransforma
     )
 
 
-def _descent(updates: Updates, params: Params | None, start: Params) -> jax.Array:
-    """Return ⟨g, p₀ - p⟩ over all leaves."""
-    leaves = gather(updates, params, params0=start)
-    return add_up(inner(g, p0 - p) for g, p, p0 in leaves)
-
-
-def _length(updates: Updates, sums: Updates) -> jax.Array:
-    """Return ‖s‖₁ over all leaves."""
-    return norms.norm([s for *_, s in gather(updates, grad_sum=sums)], 1)
+def _sums(
+    updates: Updates, params: Params | None, start: Params, new: Updates
+) -> list[jax.Array]:
+    """Return ⟨g, p₀ - p⟩ and ‖s‖₁ over all leaves."""
+    leaves = gather(updates, params, params0=start, grad_sum=new)
+    rows = [(multiplied(g, p0 - p), modulus(s)) for g, p, p0, s in leaves]
+    return add_up_together(rows, 2)
 
 
 def _shrinking(mask: MaskOrFn | None) -> Callable[..., Updates]:

@@ -16,6 +16,7 @@ from gradtx.base import (
 )
 from gradtx.leafwise import beside, leafwise, squares, zeros
 from gradtx.numerics import debias, either, mix, ratio, shortened
+from gradtx.sometimes import run_when
 from gradtx.tree.random import random_like
 from gradtx.typing import (
     Count,
@@ -191,14 +192,14 @@ def scale_by_sophia(
     ) -> tuple[Updates, OptState]:
         checks.params_given(params)
 
-        def refreshed() -> tuple[PyTree, OptState]:
-            inner = state.hessian_fn_state
+        def refreshed(kept: tuple[PyTree, OptState]) -> tuple[PyTree, OptState]:
+            h, inner = kept
             new, inner = estimator.update(updates, inner, params, **extra)
-            _g, h = follow.update(updates, _Curvature(state.nu, new))
-            return h.nu, inner
+            _g, curvature = follow.update(updates, _Curvature(h, new))
+            return curvature.nu, inner
 
         due = state.count % update_interval == 0
-        h, inner = either(due, refreshed, lambda: (state.nu, state.hessian_fn_state))
+        h, inner = run_when(due, refreshed, (state.nu, state.hessian_fn_state))
         used = state._replace(nu=h) if curvature_first else state
         u, new = step.update(updates, used, params)
         if verbose and print_win_rate_every_n_steps and clip_threshold is not None:

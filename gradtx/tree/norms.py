@@ -1,6 +1,6 @@
 """Norms of a whole tree, summed in float32 or wider, right at 0 and at overflow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from jax.core import Tracer
 from gradtx import checks, numerics
 from gradtx.sometimes import run_when
 from gradtx.tree.packing import end_to_end
+from gradtx.tree.sums import sums
 from gradtx.typing import PyTree
 
 
@@ -83,12 +84,12 @@ def scaled_squares(
     return jax.lax.platform_dependent(
         arrays,
         cpu=partial(_squares_twice, measure),
-        default=partial(_squares_in_three_units, measure),
+        default=partial(squares_in_three_units, measure),
     )
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _squares_in_three_units(
+def squares_in_three_units(
     measure: Callable[[jax.Array], jax.Array], arrays: list[jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
     """Sum the squares in a large and in a small unit besides, all in one reading.
@@ -96,52 +97,47 @@ def _squares_in_three_units(
     Where arithmetic is cheaper than memory, and several sums make one kernel. As
     nothing is read again, nothing that is computed on the way needs to be stored.
     """
-    plain = _sum_of_squares(measure, arrays, 0)
-    info = jnp.finfo(plain.dtype)
+    measured = jax.eval_shape(lambda: [measure(x) for x in arrays])
+    info = jnp.finfo(jnp.result_type(jnp.float32, *measured))
     large, small = info.maxexp * 5 // 8, -info.maxexp * 11 // 16
+    found = [_squares(x, measure, (0, large, small)) for x in arrays]
+    columns = list(zip(*found, strict=True)) or [()] * 3
+    plain, in_large, in_small = map(_total, columns)
     # The comparisons are false for NaN, which stays.
     over, under = plain > info.max, plain <= info.tiny / info.eps
     unit = jnp.where(over, 2.0**large, jnp.where(under, 2.0**small, 1))
-    rest = jnp.where(
-        over,
-        _sum_of_squares(measure, arrays, large),
-        jnp.where(under, _sum_of_squares(measure, arrays, small), plain),
-    )
+    rest = jnp.where(over, in_large, jnp.where(under, in_small, plain))
     return unit.astype(plain.dtype), rest
 
 
-@_squares_in_three_units.defjvp
+@squares_in_three_units.defjvp
 def _slope_of_squares(
     measure: Callable[[jax.Array], jax.Array], primals: Any, tangents: Any
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
     # Of the sums that were not chosen some overflow, and 0 · ∞ would come from them.
-    unit, rest = _squares_in_three_units(measure, *primals)
+    unit, rest = squares_in_three_units(measure, *primals)
 
     def chosen(arrays: list[jax.Array]) -> jax.Array:
-        parts = [jnp.sum(jnp.square(measure(x) / unit)) for x in arrays]
-        return sum(parts, start=jnp.float32(0))
+        return _total(jnp.sum(jnp.square(measure(x) / unit)) for x in arrays)
 
     slope = jax.jvp(chosen, primals, tangents)[1]
     return (unit, rest), (jnp.zeros_like(unit), slope.astype(rest.dtype))
 
 
-def _sum_of_squares(
-    measure: Callable[[jax.Array], jax.Array], arrays: list[jax.Array], exponent: int
-) -> jax.Array:
-    parts = [_squares(x, measure, exponent) for x in arrays]
+def _total(parts: Iterable[jax.Array]) -> jax.Array:
     return sum(parts, start=jnp.float32(0))
 
 
 @partial(jax.jit, static_argnums=(1, 2))
 def _squares(
-    x: jax.Array, measure: Callable[[jax.Array], jax.Array], exponent: int
-) -> jax.Array:
-    """Return Σ|x / 2ⁿ|² of one array, traced once for each shape."""
+    x: jax.Array, measure: Callable[[jax.Array], jax.Array], units: tuple[int, ...]
+) -> tuple[jax.Array, ...]:
+    """Return Σ|x / 2ⁿ|² of one array for every n, traced once for each shape."""
     y = measure(x)
-    if exponent:
-        # Without the bound XLA may square y and 2⁻ⁿ apart, and either overflows.
-        y = jnp.minimum(y * 2.0**-exponent, jnp.finfo(y.dtype).max)
-    return jnp.sum(jnp.square(y))
+    # Without the bound XLA may square y and 2⁻ⁿ apart, and either overflows.
+    most = jnp.finfo(y.dtype).max
+    scaled = [jnp.minimum(y * 2.0**-n, most) if n else y for n in units]
+    return sums(tuple(jnp.square(y) for y in scaled))
 
 
 def _squares_twice(
@@ -153,7 +149,7 @@ def _squares_twice(
     """
     # Unbounded, as no bound is needed where squares do not overflow, and as the arrays
     # with one would be stored before they are summed.
-    total = _sum_of_squares(modulus, arrays, 0)
+    total = _total(_squares(x, modulus, (0,))[0] for x in arrays)
     info = jnp.finfo(total.dtype)
     fine = (total > info.tiny / info.eps) & (total <= info.max)
 

@@ -17,7 +17,7 @@ from gradtx.base import (
 )
 from gradtx.leafwise import flatten_updates, matching_params
 from gradtx.tree.masks import MaskedNode
-from gradtx.tree.packing import SMALL, is_spread
+from gradtx.tree.packing import SMALL, is_spread, seen_by_all
 from gradtx.typing import OptState, Params, PyTree, Updates
 
 # What XLA puts into one kernel has at most 96 inputs and outputs together.
@@ -186,7 +186,7 @@ def _kind(x: Any, like: Any, below: int | None) -> str | None:
 
 def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
     ends = list(accumulate(map(math.prod, shapes)))
-    flags = [_seen_by_all(vector[:2]) for _ in shapes[::TOGETHER]]
+    flags = [seen_by_all(vector[:2]) for _ in shapes[::TOGETHER]]
     return [
         jnp.where(
             flags[i // TOGETHER][0],
@@ -195,22 +195,6 @@ def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Arr
         )
         for i, (end, shape) in enumerate(zip(ends, shapes, strict=True))
     ]
-
-
-def _seen_by_all(x: jax.Array) -> jax.Array:
-    """Return flags that are True, for XLA to put those who read them into one kernel.
-
-    Pieces of one array that do not overlap share nothing that is read, by its reckoning
-    for GPUs, so each would get a kernel of its own.
-    """
-
-    def opaque(x: jax.Array) -> jax.Array:
-        known = jnp.isnan(x)
-        return jax.lax.optimization_barrier(known | jnp.logical_not(known))
-
-    return jax.lax.platform_dependent(
-        x, cuda=opaque, default=lambda x: jnp.ones(x.shape, bool)
-    )
 
 
 def _is_packed(x: Any) -> bool:

@@ -122,7 +122,7 @@ def test_gradients_at_zero():
 # --- the two ways to sum squares ----------------------------------------------
 
 
-WAYS = (norms._squares_twice, norms._squares_in_three_units)  # noqa: SLF001
+WAYS = (norms._squares_twice, norms.squares_in_three_units)  # noqa: SLF001
 
 
 @pytest.mark.parametrize("way", WAYS)
