@@ -181,7 +181,8 @@ def modulus(x: jax.Array) -> jax.Array:
     if jnp.iscomplexobj(x):
         zero = x == 0
         return jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, x)))
-    return jnp.abs(x.astype(numerics.wide(x.dtype)))
+    whole = not jnp.issubdtype(x.dtype, jnp.inexact)
+    return jnp.abs(x.astype(jnp.float32 if whole else numerics.wide(x.dtype)))
 
 
 def _largest(moduli: list[jax.Array]) -> jax.Array:
