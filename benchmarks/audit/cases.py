@@ -55,15 +55,14 @@ WITH_MOMENTS = Way(again=12, why="m, v and p, after the update's norm")
 WITH_DISTANCE = Way(again=8, why="g and p, after the distance")
 WITH_PARAMS = Way(again=8, why="g and p, after their norms")
 PRODUCTS = Way(bound=False, why="matrix products or histories rule")
-NO_SLOW = Way("exploring", "lesser loop", -8, "the slow weights stand still")
-SYNCHRONISING = Way("synchronising", "greater loop")
+NO_SLOW = Way("exploring", "least", -8, "the slow weights stand still")
 
 WAYS: dict[str, tuple[Way, ...]] = {
     "chain": (GRADIENT,),
     "accumulate": (ADDING, STEPPING),
     "apply_if_finite": (Way("", "most", 4, "g, after looking whether it is finite"),),
-    "lookahead, adam": (NO_SLOW, SYNCHRONISING),
-    "lookahead, reset": (NO_SLOW, SYNCHRONISING),
+    "lookahead, adam": (NO_SLOW, Way("synchronising", "most")),
+    "lookahead, reset": (NO_SLOW, Way("synchronising", "most")),
     "adafactor": (Way(again=12, why="g twice and p, after their mean squares"),),
     "adafactor, momentum": (Way(again=12, why="g, v and p, after their mean squares"),),
     "distance over gradients": (WITH_DISTANCE,),

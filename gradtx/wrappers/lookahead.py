@@ -17,7 +17,7 @@ from gradtx.leafwise import leafwise, make_slot, zero_count
 from gradtx.sometimes import run_when
 from gradtx.typing import Count, OptState, Params, Scalar, Updates
 from gradtx.wrappers.average import holds_both, merge
-from gradtx.wrappers.step import remember, typed_like, zeros_for
+from gradtx.wrappers.step import remember
 
 
 class LookaheadState(NamedTuple):
@@ -107,11 +107,18 @@ def lookahead(
         **extra: Any,
     ) -> tuple[Updates, LookaheadState | LookaheadSlowState]:
         checks.params_given(params)
+        both = holds_both(params)
+        theta, phi = params if both else (params, _slow_params(state))
+        u, fast_state = fast.update(updates, state.fast_state, theta, **extra)
         steps = state.steps_since_sync + 1
         due = steps >= sync_period
-        if holds_both(params):
-            theta, phi = params
-            u, fast_state = fast.update(updates, state.fast_state, theta, **extra)
+
+        def synchronise(now: Any) -> Any:
+            u, held, fast_state = now
+            u, held = follow.update(u, held, theta, due=due)
+            return u, held, fast.init(held.slow) if reset_state else fast_state
+
+        if both:
             held = _Held(phi, jax.tree.map(jnp.zeros_like, phi))
             u, (_, change) = move_both.update(u, held, theta, due=due)
             if reset_state:
@@ -119,28 +126,11 @@ def lookahead(
                 fast_state = run_when(due, lambda _: fast.init(slow), fast_state)
             u = type(params)(u, change)
             return u, LookaheadState(fast_state, jnp.where(due, 0, steps))
-
-        def explore(now: Any) -> Any:
-            before, theta, old = now
-            u, fast_state = fast.update(updates, old, theta, **extra)
-            u = typed_like(before, u)
-            return u, apply_updates(theta, u), typed_like(old, fast_state)
-
-        def synchronise(now: Any) -> Any:
-            *before, phi = now
-            u, theta, fast_state = explore(before)
-            held = LookaheadParams(theta, phi)
-            u, held = follow.update(u, held, before[1], due=due)
-            fast_state = fast.init(held.slow) if reset_state else fast_state
-            return u, held.fast, fast_state, held.slow
-
-        # One or the other is done, in one go: the weights are read and written once.
-        now = zeros_for(updates, params), params, state.fast_state
-        now = run_when(~due, explore, now)
-        now = run_when(due, synchronise, (*now, _slow_params(state)))
-        u, theta, fast_state, phi = now
-        remember(params, u, theta)
-        return u, LookaheadSlowState(fast_state, jnp.where(due, 0, steps), phi)
+        held = LookaheadParams(apply_updates(theta, u), phi)
+        u, held, fast_state = run_when(due, synchronise, (u, held, fast_state))
+        remember(theta, u, held.fast)
+        steps = jnp.where(due, 0, steps)
+        return u, LookaheadSlowState(fast_state, steps, held.slow)
 
     return GradientTransformation(init, update)
 
@@ -161,9 +151,8 @@ def _following(alpha: Scalar) -> GradientTransformation:
         _: jax.Array, theta: jax.Array, phi: jax.Array, *, p: jax.Array, due: jax.Array
     ) -> tuple[jax.Array, ...]:
         phi = theta - (1 - alpha) * (theta - phi)
-        # `due` holds here, which XLA does not know: so the two have a place each. And
-        # as the one is not made of the θ before, that θ is nowhere written.
-        return phi - p, jnp.where(due, phi, p), phi
+        # `due` holds here, which XLA does not know: so the two have a place each.
+        return phi - p, jnp.where(due, phi, theta), phi
 
     return leafwise(rule, LookaheadParams, fast=jnp.copy, slow=jnp.copy)
 
