@@ -9,8 +9,6 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from gradtx.codecs import encoded_like, is_encoded
-
 T = TypeVar("T")
 
 
@@ -40,41 +38,21 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
     def moving(carried: list[Any]) -> list[Any]:
         given = dict(zip(places, carried, strict=True))
         whole = [given.get(i, x) for i, x in enumerate(leaves)]
-        made = run(treedef.unflatten(whole))
-        found, structure = jax.tree.flatten(made)
+        found, structure = jax.tree.flatten(run(treedef.unflatten(whole)))
         if structure != treedef:
-            raise _OtherwiseEncodedError(made)
+            raise TypeError(f"{structure} came where {treedef} was kept")
         return [found[i] for i in places]
 
     # What it uses from around it is passed on openly, as derivatives need it. And it is
     # one operation, as its parts, made anew, would forget how they lie over devices.
     start = [jnp.asarray(leaves[i]) for i in places]
-    try:
-        traced = jax.make_jaxpr(jax.jit(moving))(start)
-    except _OtherwiseEncodedError as error:
-        found, wanted = (
-            jax.tree.structure(tree, is_leaf=is_encoded) for tree in (error.made, kept)
-        )
-        if found != wanted:
-            raise TypeError(f"{found} came where {wanted} was kept") from None
-        return run_when(condition, run, encoded_like(error.made, kept))
+    traced = jax.make_jaxpr(jax.jit(moving))(start)
 
     def plain(carried: list[Any], around: list[Any]) -> list[Any]:
         return jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, around))(*carried)
 
     ends = dict(zip(places, _loop(plain, condition, start, traced.consts), strict=True))
     return treedef.unflatten([ends.get(i, x) for i, x in enumerate(leaves)])
-
-
-class _OtherwiseEncodedError(Exception):
-    """What is made is in few bits where what is kept is not, or of another structure.
-
-    The former, where one ``quantize_state`` is within another.
-    """
-
-    def __init__(self, made: Any) -> None:
-        super().__init__()
-        self.made = made
 
 
 def _is_float0(x: Any) -> bool:
