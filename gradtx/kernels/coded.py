@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,8 @@ from gradtx.codecs.dither import bits_of, noise
 from gradtx.kernels.entrywise import Piece, Values, Var
 from gradtx.kernels.tiling import TILINGS, Tiling
 from gradtx.typing import Count
+
+MANY = 2**31  # numbers of an array are too many to count their places in 31 bits
 
 
 class Coding(NamedTuple):
@@ -239,8 +242,7 @@ def _store_codes(
 
 def _block(piece: Piece, coding: Coding) -> int | None:
     """Return the length of the blocks; None if they are not all alike, or not rows."""
-    codecs = [x.codec for v, x in coding.old.items() if v in piece.arrays]
-    codecs += [codec for v, (codec, _) in coding.new.items() if v in piece.results]
+    codecs = filter(None, _codecs(piece, coding))
     lengths = {_length(codec, piece.shape) for codec in codecs}
     return lengths.pop() if len(lengths) == 1 else None
 
@@ -256,6 +258,8 @@ def _length(codec: Codec, shape: tuple[int, ...]) -> int | None:
 def _can_be_loaded(piece: Piece) -> bool:
     """Whether a kernel takes what enters, and takes it from one device."""
     words = jnp.float32, jnp.int32, jnp.uint32
+    if prod(piece.shape) >= MANY:
+        return False
     return all(v.aval.dtype in words for v in piece.scalars) and all(
         jnp.issubdtype(v.aval.dtype, jnp.floating)
         and AxisType.Explicit not in v.aval.sharding.mesh.axis_types

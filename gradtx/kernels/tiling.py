@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu, triton
 
-MANY = 2**31  # numbers of an array are too many to count their places in 31 bits
-
 
 class Tiling(NamedTuple):
     """Arrays as matrices whose rows are made of whole blocks, in tiles of whole rows.
@@ -57,7 +55,7 @@ _EACH = 8  # numbers for a thread, so that codes of a byte are read by the eight
 def on_gpu(shape: tuple[int, ...], block: int) -> Tiling | None:
     """Cut an array for a GPU: a block is a row, and their numbers powers of 2."""
     rows = prod(shape) // block
-    if block & (block - 1) or block > _GPU_LONGEST or prod(shape) >= MANY:
+    if block & (block - 1) or block > _GPU_LONGEST:
         return None
     height = min(rows & -rows, max(_GPU_TILE // block, 1))
     warps = max(1, min(height * block // (_WARP * _EACH), 8))
@@ -81,7 +79,7 @@ def on_tpu(shape: tuple[int, ...], block: int) -> Tiling | None:
     rows, width = prod(shape[:-1]), shape[-1]
     whole = width == block or block % _LANES == 0
     small = width <= _TPU_WIDEST and block <= _TPU_LONGEST
-    if not whole or not small or width // block > _BLOCKS or prod(shape) >= MANY:
+    if not whole or not small or width // block > _BLOCKS:
         return None
     tiles = max(_TPU_TILE // width // _TPU_HEIGHT, 1)
     height = min(rows, tiles * _TPU_HEIGHT)

@@ -51,13 +51,13 @@ def side_by_side(arrays: Sequence[Any], count: jax.Array) -> list[Any]:
       arrays: those that are None stay None.
       count: a whole number that every device knows, such as the step's.
     """
+    done = list(arrays)
+    if not isinstance(count, Tracer):  # nothing is compiled together
+        return done
     groups = defaultdict(list)
     for i, x in enumerate(arrays):
         if x is not None:
             groups[x.shape, x.dtype].append(i)
-    done = list(arrays)
-    if not isinstance(count, Tracer):  # nothing is compiled together
-        return done
     for members in groups.values():
         for begin in range(0, len(members), DOZEN):
             some = members[begin : begin + DOZEN]

@@ -166,7 +166,7 @@ def _step_in_kernels(
     def within(
         updates: Any, state: Any, params: Any, *, kernels: Kernels
     ) -> tuple[Any, ...]:
-        u, new, _ = without(updates, state, params)
+        u, new = _step(step, choose, updates, state, params, measured=True)
         given = updates, state.inner_state, params
         codecs = partial(_codecs, choose)
         made, sums = in_kernels(

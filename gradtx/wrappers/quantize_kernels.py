@@ -10,9 +10,8 @@ from jax.extend.core import Literal
 from gradtx.codecs import Codec, is_encoded
 from gradtx.kernels import Coding, Kernels, Program, Var, pieces, written_out
 from gradtx.typing import Count, OptState, Params, Updates
+from gradtx.wrappers.quantize import Step
 from gradtx.wrappers.step import moved
-
-Step = Callable[[Updates, OptState, Params | None], tuple[Updates, OptState]]
 
 
 def in_kernels(
