@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.experimental.shard_alike import shard_alike
 
 from gradtx import checks, numerics
 from gradtx.base import GradientTransformation
@@ -138,8 +137,7 @@ def totals(p: jax.Array, *, axis: Any = None) -> jax.Array:
     dtype = numerics.wide(numerics.real(p.dtype))
     sums = jnp.sum(p.real.astype(dtype), axis=axis)
     slot = jnp.zeros_like(sums)
-    traced = isinstance(p, Tracer) and sums.ndim
-    return shard_alike(sums, slot)[1] if traced else slot
+    return sharded_like(sums, slot) if isinstance(p, Tracer) else slot
 
 
 def make_slot(make: Slot, params: Params) -> PyTree:
@@ -163,11 +161,25 @@ def _placed_like(p: jax.Array, slot: jax.Array) -> jax.Array:
     """
     alike = slot.shape == p.shape and p.ndim
     if isinstance(p, Tracer):
-        return shard_alike(p, slot)[1] if alike else slot
+        return sharded_like(p, slot) if alike else slot
     mesh = _mesh_of(p)
     if mesh is None or isinstance(slot, Tracer) or slot.sharding.num_devices > 1:
         return slot
     return jax.device_put(slot, p.sharding if alike else mesh)
+
+
+def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
+    """Return ``made``, an array of the shape of ``x``, sharded as ``x`` is.
+
+    Under ``jit`` on an automatic mesh the compiler chooses the sharding of each array
+    from what it is computed from. Zeros depend on nothing and would come out whole on
+    every device. So each entry is made to depend on that of ``x`` by a condition that
+    never holds, but that no compiler simplifies: no absolute value, NaN included, is
+    below -1. This costs one read of ``x``.
+    """
+    if not made.ndim or not jnp.issubdtype(x.dtype, jnp.inexact):
+        return made
+    return jnp.where(jnp.abs(x) < -1, jnp.zeros_like(made), made)
 
 
 def zero_count(params: Params) -> Count:

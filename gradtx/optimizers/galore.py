@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.experimental.shard_alike import shard_alike
 
 from gradtx import checks
 from gradtx.base import (
@@ -20,6 +19,7 @@ from gradtx.leafwise import (
     make_slot,
     matching_params,
     widened,
+    sharded_like,
     zero_count,
 )
 from gradtx.linalg import axes
@@ -179,8 +179,7 @@ def scale_by_galore(
 
 def _placed_as(old: jax.Array, new: jax.Array) -> jax.Array:
     """Keep new state where the old lies, not where its computation happens to end."""
-    traced = isinstance(new, Tracer) and jnp.ndim(new)
-    return shard_alike(old, new)[1] if traced else new
+    return sharded_like(old, new) if isinstance(new, Tracer) else new
 
 
 def _numbers(given: Any, tree: PyTree) -> list[Any]:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.experimental.shard_alike import shard_alike
 from jax.lax import dynamic_index_in_dim, dynamic_update_index_in_dim
 
 from gradtx import checks
@@ -19,6 +18,7 @@ from gradtx.leafwise import (
     matching_params,
     matching_slots,
     widened,
+    sharded_like,
     zero_count,
     zeros,
 )
@@ -135,8 +135,8 @@ def _arrays(leaves: list[Any]) -> list[Any]:
 def _pile(size: int, p: jax.Array) -> jax.Array:
     """Make room for a few arrays like the parameter, laid out over devices as it is."""
     made = jnp.broadcast_to(jnp.zeros_like(p), (size, *p.shape))
-    if isinstance(p, Tracer) and p.ndim:
-        return shard_alike(jnp.broadcast_to(p, made.shape), made)[1]
+    if isinstance(p, Tracer):
+        return sharded_like(jnp.broadcast_to(p, made.shape), made)
     return made
 
 
