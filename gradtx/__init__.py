@@ -18,15 +18,40 @@ from gradtx import (
     tree_utils as tree_utils,
 )
 
+# Arithmetic at its edges
+from gradtx.common.numerics import (
+    safe_increment as safe_increment,
+    safe_int32_increment as safe_int32_increment,
+    safe_norm as safe_norm,
+    safe_root_mean_squares as safe_root_mean_squares,
+    scale_gradient as scale_gradient,
+)
+
+# The words of the signatures
+from gradtx.common.types import (
+    ArrayTree as ArrayTree,
+    MaskOrFn as MaskOrFn,
+    OptState as OptState,
+    Params as Params,
+    Scalar as Scalar,
+    ScalarOrSchedule as ScalarOrSchedule,
+    Schedule as Schedule,
+    Updates as Updates,
+)
+from gradtx.core import MaskedState as MaskedState, masked as masked
+from gradtx.core.apply_updates import apply_updates as apply_updates
+
+# From a rule for one array to a transformation
+from gradtx.core.leafwise import leafwise as leafwise
+
 # The pair and what is made of it
-from gradtx.base import (
+from gradtx.core.transformation import (
     EmptyState as EmptyState,
     GradientTransformation as GradientTransformation,
     GradientTransformationExtraArgs as GradientTransformationExtraArgs,
     TransformInitFn as TransformInitFn,
     TransformUpdateExtraArgsFn as TransformUpdateExtraArgsFn,
     TransformUpdateFn as TransformUpdateFn,
-    apply_updates as apply_updates,
     identity as identity,
     init_empty_state as init_empty_state,
     stateless as stateless,
@@ -35,16 +60,20 @@ from gradtx.base import (
     with_extra_args_support as with_extra_args_support,
 )
 
-# From a rule for one array to a transformation
-from gradtx.leafwise import (
-    leafwise as leafwise,
-)
-
 # Iterations on matrices
 from gradtx.linalg import (
     matrix_inverse_pth_root as matrix_inverse_pth_root,
     nnls as nnls,
     power_iteration as power_iteration,
+)
+from gradtx.linesearch import (
+    BacktrackingLinesearchInfo as BacktrackingLinesearchInfo,
+    ScaleByBacktrackingLinesearchState as ScaleByBacktrackingLinesearchState,
+    ScaleByZoomLinesearchState as ScaleByZoomLinesearchState,
+    ZoomLinesearchInfo as ZoomLinesearchInfo,
+    scale_by_backtracking_linesearch as scale_by_backtracking_linesearch,
+    scale_by_zoom_linesearch as scale_by_zoom_linesearch,
+    value_and_grad_from_state as value_and_grad_from_state,
 )
 
 # Losses: (prediction, target) to a number per example
@@ -70,18 +99,12 @@ from gradtx.losses import (
     squared_error as squared_error,
 )
 
+# A training step, compiled
+from gradtx.lowering.jit_step import jit_step as jit_step
+
 # Batches in small pieces
 from gradtx.microbatching import (
     microbatch as microbatch,
-)
-
-# Arithmetic at its edges
-from gradtx.numerics import (
-    safe_increment as safe_increment,
-    safe_int32_increment as safe_int32_increment,
-    safe_norm as safe_norm,
-    safe_root_mean_squares as safe_root_mean_squares,
-    scale_gradient as scale_gradient,
 )
 
 # Optimizers: learning rate in, descent out
@@ -219,20 +242,16 @@ from gradtx.primitives import (
     AddDecayedWeightsState as AddDecayedWeightsState,
     AddNoiseState as AddNoiseState,
     ApplyEvery as ApplyEvery,
-    BacktrackingLinesearchInfo as BacktrackingLinesearchInfo,
     ClipByGlobalNormState as ClipByGlobalNormState,
     ClipState as ClipState,
     EmaState as EmaState,
     NonNegativeParamsState as NonNegativeParamsState,
-    ScaleByBacktrackingLinesearchState as ScaleByBacktrackingLinesearchState,
     ScaleByDistanceOverGradientsState as ScaleByDistanceOverGradientsState,
     ScaleByScheduleState as ScaleByScheduleState,
     ScaleByTrustRatioState as ScaleByTrustRatioState,
-    ScaleByZoomLinesearchState as ScaleByZoomLinesearchState,
     ScaleState as ScaleState,
     TraceState as TraceState,
     ZeroNansState as ZeroNansState,
-    ZoomLinesearchInfo as ZoomLinesearchInfo,
     adaptive_grad_clip as adaptive_grad_clip,
     add_decayed_weights as add_decayed_weights,
     add_noise as add_noise,
@@ -247,7 +266,6 @@ from gradtx.primitives import (
     per_example_global_norm_clip as per_example_global_norm_clip,
     per_example_layer_norm_clip as per_example_layer_norm_clip,
     scale as scale,
-    scale_by_backtracking_linesearch as scale_by_backtracking_linesearch,
     scale_by_distance_over_gradients as scale_by_distance_over_gradients,
     scale_by_learning_rate as scale_by_learning_rate,
     scale_by_param_block_norm as scale_by_param_block_norm,
@@ -256,13 +274,15 @@ from gradtx.primitives import (
     scale_by_shape as scale_by_shape,
     scale_by_sign as scale_by_sign,
     scale_by_trust_ratio as scale_by_trust_ratio,
-    scale_by_zoom_linesearch as scale_by_zoom_linesearch,
     set_to_zero as set_to_zero,
     trace as trace,
     unitwise_clip as unitwise_clip,
     unitwise_norm as unitwise_norm,
-    value_and_grad_from_state as value_and_grad_from_state,
     zero_nans as zero_nans,
+)
+from gradtx.quantization import (
+    QuantizedState as QuantizedState,
+    quantize_state as quantize_state,
 )
 
 # Schedules: step in, number out
@@ -286,11 +306,6 @@ from gradtx.schedules import (
     warmup_constant_schedule as warmup_constant_schedule,
     warmup_cosine_decay_schedule as warmup_cosine_decay_schedule,
     warmup_exponential_decay_schedule as warmup_exponential_decay_schedule,
-)
-
-# A training step, compiled
-from gradtx.stepping import (
-    jit_step as jit_step,
 )
 
 # Where a leaf is masked out
@@ -322,18 +337,6 @@ from gradtx.tree_utils import (
     tree_map_params as tree_map_params,
 )
 
-# The words of the signatures
-from gradtx.typing import (
-    ArrayTree as ArrayTree,
-    MaskOrFn as MaskOrFn,
-    OptState as OptState,
-    Params as Params,
-    Scalar as Scalar,
-    ScalarOrSchedule as ScalarOrSchedule,
-    Schedule as Schedule,
-    Updates as Updates,
-)
-
 # Wrappers: transformations in, transformation out
 from gradtx.wrappers import (
     ApplyIfFiniteState as ApplyIfFiniteState,
@@ -346,7 +349,6 @@ from gradtx.wrappers import (
     LookaheadParams as LookaheadParams,
     LookaheadSlowState as LookaheadSlowState,
     LookaheadState as LookaheadState,
-    MaskedState as MaskedState,
     MasterWeightsState as MasterWeightsState,
     MechanicState as MechanicState,
     MonitorState as MonitorState,
@@ -357,7 +359,6 @@ from gradtx.wrappers import (
     PackedLeaves as PackedLeaves,
     PackSmallLeavesState as PackSmallLeavesState,
     PartitionState as PartitionState,
-    QuantizedState as QuantizedState,
     ReduceLROnPlateauState as ReduceLROnPlateauState,
     SAMState as SAMState,
     ScheduleFreeState as ScheduleFreeState,
@@ -378,7 +379,6 @@ from gradtx.wrappers import (
     inject_hyperparams as inject_hyperparams,
     inject_stateful_hyperparams as inject_stateful_hyperparams,
     lookahead as lookahead,
-    masked as masked,
     measure_with_ema as measure_with_ema,
     mechanize as mechanize,
     monitor as monitor,
@@ -387,7 +387,6 @@ from gradtx.wrappers import (
     normalize as normalize,
     pack_small_leaves as pack_small_leaves,
     partition as partition,
-    quantize_state as quantize_state,
     reduce_on_plateau as reduce_on_plateau,
     sam as sam,
     schedule_free as schedule_free,

@@ -38,6 +38,10 @@ from gradtx.optimizers.galore import (
     galore as galore,
     scale_by_galore as scale_by_galore,
 )
+from gradtx.optimizers.hutchinson import (
+    HutchinsonState as HutchinsonState,
+    hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian,
+)
 from gradtx.optimizers.madgrad import (
     MadgradState as MadgradState,
     madgrad as madgrad,
@@ -65,9 +69,7 @@ from gradtx.optimizers.simplified_ademamix import (
     simplified_ademamix as simplified_ademamix,
 )
 from gradtx.optimizers.sophia import (
-    HutchinsonState as HutchinsonState,
     SophiaState as SophiaState,
-    hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian,
     scale_by_sophia as scale_by_sophia,
     sophia as sophia,
 )

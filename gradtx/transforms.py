@@ -1,5 +1,6 @@
 """Another address of what optax keeps under ``optax.transforms``."""
 
+from gradtx.core import MaskedState as MaskedState, masked as masked
 from gradtx.primitives import (
     AddNoiseState as AddNoiseState,
     EmaState as EmaState,
@@ -29,7 +30,6 @@ from gradtx.wrappers import (
     ConditionallyMaskState as ConditionallyMaskState,
     ConditionallyTransformState as ConditionallyTransformState,
     ConditionFn as ConditionFn,
-    MaskedState as MaskedState,
     MonitorState as MonitorState,
     MultiSteps as MultiSteps,
     MultiStepsState as MultiStepsState,
@@ -42,7 +42,6 @@ from gradtx.wrappers import (
     conditionally_transform as conditionally_transform,
     flatten as flatten,
     freeze as freeze,
-    masked as masked,
     measure_with_ema as measure_with_ema,
     monitor as monitor,
     named_chain as named_chain,

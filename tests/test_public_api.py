@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import pytest
 
 import gradtx
-from gradtx.atoms import may_be_number
+from gradtx.common.arguments import may_be_number
 
 PACKAGE = Path(gradtx.__file__).parent
 TESTS = Path(__file__).parent

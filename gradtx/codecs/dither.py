@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.typing import DTypeLike
+from gradtx.common.types import DTypeLike
 
 _GOLDEN = 2654435769  # so that nothing starts at 0, which is its own hash
 

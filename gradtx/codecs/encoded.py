@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from gradtx.typing import PyTree
+from gradtx.common.types import PyTree
 
 _FIELDS = ("codes", "scales")
 _TOLD: list[Any] = []

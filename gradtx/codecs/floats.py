@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
 from gradtx.codecs.blocks import Entries, blockwise
 from gradtx.codecs.dither import noise, rounded
 from gradtx.codecs.integers import checked
 from gradtx.codecs.value import Format, codec
+from gradtx.common import checks
 
 _KINDS = {"e4m3": jnp.float8_e4m3fn, "e5m2": jnp.float8_e5m2}
 _STALLS = (

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
 from gradtx.codecs.dither import bits_of, share_of
+from gradtx.common import checks
 
 MAPS = ("linear", "sqrt", "dynamic")
 

@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
 from gradtx.codecs.blocks import Entries, blockwise
 from gradtx.codecs.grids import Grid, grid
 from gradtx.codecs.value import Format, codec
+from gradtx.common import checks
 
 _ROUNDINGS = ("stochastic", "nearest")
 

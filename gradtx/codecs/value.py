@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, ParamSpec, Self
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, values
 from gradtx.codecs.encoded import Encoded
 from gradtx.codecs.layout import placed
-from gradtx.typing import Count
+from gradtx.common import checks, spec
+from gradtx.common.types import Count
 
 P = ParamSpec("P")
 
@@ -37,7 +37,7 @@ class Format(NamedTuple):
     entries: Any = None
 
 
-class Codec(values.Value):
+class Codec(spec.Value):
     """A pair of pure functions: from an array to fewer bits, and back.
 
         encoded = codec.encode(x, seed)
@@ -47,11 +47,11 @@ class Codec(values.Value):
     gradient goes through what is encoded.
     """
 
-    def __init__(self, recipe: values.Recipe) -> None:
+    def __init__(self, recipe: spec.Recipe) -> None:
         self.recipe = recipe
 
     @classmethod
-    def from_recipe(cls, recipe: values.Recipe) -> Self:
+    def from_recipe(cls, recipe: spec.Recipe) -> Self:
         """Make the codec that ``recipe`` describes, when it is first used."""
         return cls(recipe)
 
@@ -111,12 +111,12 @@ class Codec(values.Value):
         return read(encoded.codes, encoded.scales)
 
 
-values.register(Codec)
+spec.register(Codec)
 
 
 def codec(make: Callable[P, Format]) -> Callable[P, Codec]:
     """Make a factory's codecs values; use it as a decorator on what makes a Format."""
-    return values.remembered(make, Codec)
+    return spec.remembered(make, Codec)
 
 
 # Compiled apart, so that a loop that is not jitted compiles them once.

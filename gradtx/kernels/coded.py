@@ -13,9 +13,9 @@ from jax.sharding import AxisType
 from gradtx.codecs import Codec, Encoded
 from gradtx.codecs.blocks import Entries, boxes, inverse
 from gradtx.codecs.dither import bits_of, noise
+from gradtx.common.types import Count
 from gradtx.kernels.entrywise import Piece, Values, Var
 from gradtx.kernels.tiling import TILINGS, Tiling
-from gradtx.typing import Count
 
 MANY = 2**31  # numbers of an array are too many to count their places in 31 bits
 

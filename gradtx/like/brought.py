@@ -7,8 +7,8 @@ from typing import Any, ParamSpec
 import jax
 import numpy as np
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
+from gradtx.common import checks
+from gradtx.core.transformation import GradientTransformation, transformation
 
 P = ParamSpec("P")
 

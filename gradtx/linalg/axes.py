@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import PyTree
 from gradtx.tree import masks
 from gradtx.tree.params import is_placeholder
-from gradtx.typing import PyTree
 
 Axes = int | Sequence[int]
 Back = Callable[[jax.Array], jax.Array]

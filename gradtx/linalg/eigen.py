@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax.lax import Precision
 
-from gradtx import checks, numerics
+from gradtx.common import checks, numerics
+from gradtx.common.types import PyTree, Scalar
 from gradtx.tree.norms import norm
 from gradtx.tree.reduction import vdot
-from gradtx.typing import PyTree, Scalar
 
 _HIGHEST = Precision.HIGHEST
 

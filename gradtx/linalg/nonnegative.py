@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.typing import Scalar
+from gradtx.common import checks, numerics
+from gradtx.common.types import Scalar
 
 
 def nnls(

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
+from gradtx.common import checks, numerics
+from gradtx.common.types import DTypeLike, Scalar
 from gradtx.tree.norms import modulus, squares_in_three_units
-from gradtx.typing import DTypeLike, Scalar
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # steep at 0: singular values end in [0.7, 1.2]
 PRECONDITIONINGS = ("frobenius", "spectral", "aol", "schatten")

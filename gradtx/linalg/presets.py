@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gradtx import checks
+from gradtx.common import checks
 from gradtx.linalg.orthogonal import QUINTIC
 
 PRESETS: dict[str, Any] = {

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax.lax import Precision
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.numerics import wide
+from gradtx.common.types import Scalar
 from gradtx.linalg.eigen import power_iteration
-from gradtx.numerics import wide
-from gradtx.typing import Scalar
 
 _HIGHEST = Precision.HIGHEST
 _SMALLEST = 1e-16  # what stands for the largest eigenvalue of a matrix of zeros

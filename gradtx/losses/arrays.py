@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from gradtx import numerics
+from gradtx.common import numerics
 
 Axis = int | Sequence[int] | None
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import Scalar
 from gradtx.losses import arrays
-from gradtx.typing import Scalar
 
 _SURE = 1e30
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from gradtx import checks, numerics
+from gradtx.common import checks, numerics
+from gradtx.common.types import Scalar
 from gradtx.losses import arrays
-from gradtx.typing import Scalar
 
 
 def squared_error(

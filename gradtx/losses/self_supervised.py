@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import Scalar
 from gradtx.losses import arrays
 from gradtx.losses.regression import cosine_similarity
-from gradtx.typing import Scalar
 
 
 def ntxent(

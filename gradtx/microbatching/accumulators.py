@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.typing import PyTree
+from gradtx.common import checks, numerics
+from gradtx.common.types import PyTree
 
 # The shape and the type of one result.
 Kind = jax.ShapeDtypeStruct

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import PyTree
 from gradtx.microbatching.accumulators import AccumulationType
 from gradtx.microbatching.batches import named
 from gradtx.microbatching.microbatch import check_size
 from gradtx.microbatching.vmap import micro_vmap
-from gradtx.typing import PyTree
 
 
 class Aux(NamedTuple):

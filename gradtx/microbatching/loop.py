@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import PyTree
 from gradtx.microbatching import batches
 from gradtx.microbatching.accumulators import Accumulator, for_results
-from gradtx.typing import PyTree
 
 # The positional and the named ones.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]

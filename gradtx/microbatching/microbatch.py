@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import PyTree
 from gradtx.microbatching.accumulators import AccumulationType
 from gradtx.microbatching.batches import named
 from gradtx.microbatching.loop import accumulated
-from gradtx.typing import PyTree
 
 
 def microbatch(

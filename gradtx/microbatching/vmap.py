@@ -6,12 +6,12 @@ from typing import Any
 
 import jax
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import PyTree
 from gradtx.microbatching.accumulators import AccumulationType, PerExample, for_results
 from gradtx.microbatching.batches import named
 from gradtx.microbatching.loop import accumulated
 from gradtx.microbatching.microbatch import check_size
-from gradtx.typing import PyTree
 
 
 def micro_vmap(

@@ -82,6 +82,10 @@ from gradtx.optimizers.galore import (
     galore as galore,
     scale_by_galore as scale_by_galore,
 )
+from gradtx.optimizers.hutchinson import (
+    HutchinsonState as HutchinsonState,
+    hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian,
+)
 from gradtx.optimizers.lamb import lamb as lamb
 from gradtx.optimizers.lars import lars as lars
 from gradtx.optimizers.lbfgs import (
@@ -167,9 +171,7 @@ from gradtx.optimizers.sm3 import (
     sm3 as sm3,
 )
 from gradtx.optimizers.sophia import (
-    HutchinsonState as HutchinsonState,
     SophiaState as SophiaState,
-    hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian,
     scale_by_sophia as scale_by_sophia,
     sophia as sophia,
 )

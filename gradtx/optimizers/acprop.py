@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import abs_sq, debias, mix, ratio, sqrt
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, debias, mix, ratio, sqrt
+from gradtx.common.types import Count, MaskOrFn, Scalar, ScalarOrSchedule
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adabelief import ScaleByBeliefState
-from gradtx.typing import Count, MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.wrappers.descend import descend
 
 

@@ -5,12 +5,9 @@ from typing import NamedTuple
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import debias, mix, mix_squares, ratio, sqrt
-from gradtx.optimizers.adam import nesterov_mean
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import debias, mix, mix_squares, ratio, sqrt
+from gradtx.common.types import (
     Count,
     DTypeLike,
     MaskOrFn,
@@ -19,6 +16,10 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.optimizers.adam import nesterov_mean
 from gradtx.wrappers.descend import descend
 
 

@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares
-from gradtx.numerics import abs_sq, mix, ratio, sqrt
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, mix, ratio, sqrt
+from gradtx.common.types import MaskOrFn, Params, Scalar, ScalarOrSchedule
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 
 

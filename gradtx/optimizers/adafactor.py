@@ -7,16 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, totals, zeros
-from gradtx.numerics import abs_sq, largest_square, mix, ratio, real, sqrt, wide
-from gradtx.primitives.clip import clip_by_block_rms
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.momentum import EmaState
-from gradtx.primitives.scale import scale, scale_by_learning_rate
-from gradtx.primitives.trust_ratio import scale_by_param_block_rms
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, largest_square, mix, ratio, real, sqrt, wide
+from gradtx.common.types import (
     Count,
     DTypeLike,
     MaskOrFn,
@@ -24,6 +17,14 @@ from gradtx.typing import (
     Scalar,
     ScalarOrSchedule,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, totals, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.primitives.clip import clip_by_block_rms
+from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.momentum import EmaState
+from gradtx.primitives.scale import scale, scale_by_learning_rate
+from gradtx.primitives.trust_ratio import scale_by_param_block_rms
 from gradtx.wrappers.chain import chain
 
 

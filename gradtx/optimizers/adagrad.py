@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares
-from gradtx.numerics import add_squares, inverse_sqrt
-from gradtx.typing import Params, Scalar, ScalarOrSchedule
+from gradtx.common import checks
+from gradtx.common.numerics import add_squares, inverse_sqrt
+from gradtx.common.types import Params, Scalar, ScalarOrSchedule
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.wrappers.descend import descend
 
 

@@ -5,11 +5,9 @@ from typing import NamedTuple
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import debias, mix, mix_squares, ratio, sqrt
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import debias, mix, mix_squares, ratio, sqrt
+from gradtx.common.types import (
     Count,
     DTypeLike,
     MaskOrFn,
@@ -18,6 +16,9 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.wrappers.descend import descend
 
 

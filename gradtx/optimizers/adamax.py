@@ -3,13 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import debias, mix, ratio
+from gradtx.common import checks
+from gradtx.common.numerics import debias, mix, ratio
+from gradtx.common.types import Count, MaskOrFn, Scalar, ScalarOrSchedule
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import ScaleByAdamState
 from gradtx.tree.norms import modulus
-from gradtx.typing import Count, MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.wrappers.descend import descend
 
 

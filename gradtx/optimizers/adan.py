@@ -5,15 +5,23 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import abs_sq, debias, mix, put_over, ratio, sqrt
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, debias, mix, put_over, ratio, sqrt
+from gradtx.common.types import (
+    Count,
+    MaskOrFn,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+)
+from gradtx.core.leafwise import leafwise
+from gradtx.core.masking import restrict
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.primitives.scheduled import scheduled
-from gradtx.restrict import restrict
-from gradtx.typing import Count, MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.wrappers.chain import chain
 
 

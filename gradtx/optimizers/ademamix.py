@@ -5,10 +5,8 @@ from typing import NamedTuple
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, wide_zeros, zero_count, zeros
-from gradtx.numerics import (
+from gradtx.common import checks
+from gradtx.common.numerics import (
     abs_sq,
     debias,
     mix,
@@ -17,7 +15,7 @@ from gradtx.numerics import (
     sqrt,
     value_at,
 )
-from gradtx.typing import (
+from gradtx.common.types import (
     Count,
     DTypeLike,
     MaskOrFn,
@@ -27,6 +25,10 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, wide_zeros, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.descend import descend
 
 

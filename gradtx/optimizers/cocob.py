@@ -6,13 +6,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, wide_zeros
-from gradtx.numerics import ratio
+from gradtx.common import checks
+from gradtx.common.numerics import ratio
+from gradtx.common.types import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.typing import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.wrappers.chain import chain
 
 

@@ -5,11 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.across import add_up_together, gather, multiplied, shared
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, wide_zeros
-from gradtx.numerics import (
+from gradtx.common import checks
+from gradtx.common.numerics import (
     abs_sq,
     mix,
     one_minus_power,
@@ -18,8 +15,7 @@ from gradtx.numerics import (
     sqrt,
     value_at,
 )
-from gradtx.tree.norms import modulus
-from gradtx.typing import (
+from gradtx.common.types import (
     Count,
     DTypeLike,
     OptState,
@@ -28,6 +24,11 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.reductions import add_up_together, gather, multiplied, shared
+from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.tree.norms import modulus
 
 
 class DAdaptAdamWState(NamedTuple):

@@ -5,15 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.across import gather, shared
-from gradtx.base import GradientTransformation, identity, transformation
-from gradtx.leafwise import beside, leafwise
-from gradtx.numerics import abs_sq, largest_square, ratio, sqrt
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.tree import norms
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, largest_square, ratio, sqrt
+from gradtx.common.types import (
     MaskOrFn,
     OptState,
     Params,
@@ -21,6 +15,13 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.reductions import gather, shared
+from gradtx.core.transformation import GradientTransformation, identity, transformation
+from gradtx.lowering.sharding import beside
+from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.tree import norms
 from gradtx.wrappers.chain import chain
 
 

@@ -5,14 +5,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, identity, transformation
-from gradtx.leafwise import beside, widened
+from gradtx.common import checks
+from gradtx.common.types import OptState, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import widened
+from gradtx.core.transformation import GradientTransformation, identity, transformation
+from gradtx.lowering.sharding import beside
 from gradtx.primitives.momentum import trace
 from gradtx.primitives.noise import random_key
 from gradtx.primitives.per_example import per_example_global_norm_clip
 from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.typing import OptState, Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.wrappers.chain import chain
 
 

@@ -2,12 +2,12 @@
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.numerics import sqrt
+from gradtx.common import checks
+from gradtx.common.numerics import sqrt
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.scheduled import scheduled
 from gradtx.primitives.trust_ratio import scale_by_trust_ratio
-from gradtx.typing import Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 
 

@@ -7,27 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from gradtx import checks
-from gradtx.base import (
-    GradientTransformation,
-    transformation,
-    with_extra_args_support,
-)
-from gradtx.compiled import compiled
-from gradtx.leafwise import (
-    flatten_updates,
-    make_slot,
-    matching_params,
-    widened,
-    sharded_like,
-    zero_count,
-)
-from gradtx.linalg import axes
-from gradtx.numerics import safe_increment
-from gradtx.optimizers.adam import scale_by_adam
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import safe_increment
+from gradtx.common.types import (
     Count,
     Fixed,
     MaskOrFn,
@@ -38,6 +20,19 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import flatten_updates, matching_params, widened
+from gradtx.core.slots import make_slot
+from gradtx.core.transformation import (
+    GradientTransformation,
+    transformation,
+    with_extra_args_support,
+)
+from gradtx.linalg import axes
+from gradtx.lowering.eager import compiled
+from gradtx.lowering.sharding import sharded_like, zero_count
+from gradtx.optimizers.adam import scale_by_adam
+from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
 
 SIDES = ("longer", "shorter")

@@ -1,11 +1,11 @@
 """LAMB: Adam's direction, as long in every layer as the layer's weights."""
 
-from gradtx.base import GradientTransformation, transformation
+from gradtx.common.types import MaskOrFn, Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.primitives.trust_ratio import scale_by_trust_ratio
-from gradtx.typing import MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 
 

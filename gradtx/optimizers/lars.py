@@ -5,16 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import EmptyState, GradientTransformation, transformation
-from gradtx.leafwise import leafwise, zero_count
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.momentum import trace
-from gradtx.primitives.scale import ScaleByScheduleState, scale_by_learning_rate
-from gradtx.primitives.trust_ratio import scale_by_trust_ratio, trusted
-from gradtx.restrict import restrict
-from gradtx.tree import masks, norms
-from gradtx.typing import (
+from gradtx.common import checks, numerics
+from gradtx.common.types import (
     MaskOrFn,
     OptState,
     Params,
@@ -23,6 +15,19 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.masking import restrict
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
+from gradtx.lowering.sharding import zero_count
+from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.momentum import trace
+from gradtx.primitives.scale import ScaleByScheduleState, scale_by_learning_rate
+from gradtx.primitives.trust_ratio import scale_by_trust_ratio, trusted
+from gradtx.tree import masks, norms
 from gradtx.wrappers.chain import chain
 
 

@@ -8,25 +8,9 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.lax import dynamic_index_in_dim, dynamic_update_index_in_dim
 
-from gradtx import checks
-from gradtx.across import add_up, inner, shared
-from gradtx.base import GradientTransformation, identity, transformation
-from gradtx.compiled import compiled
-from gradtx.leafwise import (
-    flatten_updates,
-    make_slot,
-    matching_params,
-    matching_slots,
-    widened,
-    sharded_like,
-    zero_count,
-    zeros,
-)
-from gradtx.numerics import ratio, safe_increment
-from gradtx.primitives.scale import scale, scale_by_learning_rate
-from gradtx.primitives.zoom import scale_by_zoom_linesearch
-from gradtx.tree.norms import norm
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import ratio, safe_increment
+from gradtx.common.types import (
     Count,
     OptState,
     Params,
@@ -34,6 +18,20 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import (
+    flatten_updates,
+    matching_params,
+    matching_slots,
+    widened,
+)
+from gradtx.core.reductions import add_up, inner, shared
+from gradtx.core.slots import make_slot, zeros
+from gradtx.core.transformation import GradientTransformation, identity, transformation
+from gradtx.linesearch.zoom import scale_by_zoom_linesearch
+from gradtx.lowering.eager import compiled
+from gradtx.lowering.sharding import sharded_like, zero_count
+from gradtx.primitives.scale import scale, scale_by_learning_rate
+from gradtx.tree.norms import norm
 from gradtx.wrappers.chain import chain
 
 Arrays = list[jax.Array]

@@ -7,11 +7,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, zeros
-from gradtx.numerics import mix, sign
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import mix, sign
+from gradtx.common.types import (
     Count,
     DTypeLike,
     MaskOrFn,
@@ -19,6 +17,9 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.wrappers.descend import descend
 
 

@@ -1,11 +1,11 @@
 """AdamW and Lion with their means in 8 bits or 4."""
 
-from gradtx.base import GradientTransformation, transformation
 from gradtx.codecs import int4, int8
+from gradtx.common.types import MaskOrFn, Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.lion import lion
-from gradtx.typing import MaskOrFn, Scalar, ScalarOrSchedule
-from gradtx.wrappers.quantize import quantize_state
+from gradtx.quantization.state import quantize_state
 
 
 @transformation

@@ -5,12 +5,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, wide_zeros
-from gradtx.numerics import abs_sq, largest_square, ratio, value_at
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, largest_square, ratio, value_at
+from gradtx.common.types import Count, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.decay import add_decayed_weights
-from gradtx.typing import Count, Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.wrappers.chain import chain
 
 

@@ -5,13 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.across import add_up_together, gather, multiplied, shared
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, zeros
-from gradtx.numerics import mix, ratio, value_at
-from gradtx.tree import norms
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import mix, ratio, value_at
+from gradtx.common.types import (
     Count,
     OptState,
     Params,
@@ -19,6 +15,11 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.reductions import add_up_together, gather, multiplied, shared
+from gradtx.core.slots import zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.tree import norms
 
 
 class MomoState(NamedTuple):

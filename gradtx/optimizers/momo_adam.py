@@ -5,11 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.across import add_up_together, gather, multiplied
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import (
+from gradtx.common import checks
+from gradtx.common.numerics import (
     abs_sq,
     debias,
     mix,
@@ -18,8 +15,7 @@ from gradtx.numerics import (
     sqrt,
     value_at,
 )
-from gradtx.optimizers.momo import averaged_model, first_model, given_loss, reset_bound
-from gradtx.typing import (
+from gradtx.common.types import (
     Count,
     OptState,
     Params,
@@ -27,6 +23,11 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.reductions import add_up_together, gather, multiplied
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.optimizers.momo import averaged_model, first_model, given_loss, reset_bound
 
 
 class MomoAdamState(NamedTuple):

@@ -6,29 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import (
-    beside,
-    flatten_updates,
-    leafwise,
-    matching_params,
-    widened,
-    zeros,
-)
-from gradtx.linalg import axes, newton_schulz, presets
-from gradtx.linalg.orthogonal import QUINTIC, coefficients, known_preconditioning
-from gradtx.numerics import debias, mix
-from gradtx.optimizers.adam import adamw, nesterov_mean
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.primitives.shape import (
-    MuonDimensionNumbers,
-    numbers_of_leaves,
-    scale_by_shape,
-)
-from gradtx.tree.packing import side_by_side
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import debias, mix
+from gradtx.common.types import (
     Count,
     DTypeLike,
     Fixed,
@@ -39,6 +19,21 @@ from gradtx.typing import (
     Scalar,
     ScalarOrSchedule,
     Updates,
+)
+from gradtx.core.leafwise import flatten_updates, leafwise, matching_params, widened
+from gradtx.core.slots import zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.linalg import axes, newton_schulz, presets
+from gradtx.linalg.orthogonal import QUINTIC, coefficients, known_preconditioning
+from gradtx.lowering.fusion import side_by_side
+from gradtx.lowering.sharding import beside
+from gradtx.optimizers.adam import adamw, nesterov_mean
+from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.shape import (
+    MuonDimensionNumbers,
+    numbers_of_leaves,
+    scale_by_shape,
 )
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.partition import partition

@@ -2,9 +2,9 @@
 
 import jax
 
-from gradtx.base import GradientTransformation, transformation
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.noise import add_noise
-from gradtx.typing import Scalar, ScalarOrSchedule
 from gradtx.wrappers.descend import descend
 
 

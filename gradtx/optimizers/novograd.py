@@ -6,12 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, totals, zeros
-from gradtx.numerics import abs_sq, mix, ratio, sqrt
-from gradtx.tree import norms
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, mix, ratio, sqrt
+from gradtx.common.types import (
     Count,
     DTypeLike,
     Params,
@@ -19,6 +16,10 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import totals, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.tree import norms
 from gradtx.wrappers.descend import descend
 
 

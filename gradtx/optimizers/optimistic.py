@@ -6,12 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, zero_count, zeros
-from gradtx.optimizers.adam import scale_by_adam
-from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.typing import (
+from gradtx.common import checks, numerics
+from gradtx.common.types import (
     Count,
     DTypeLike,
     OptState,
@@ -20,6 +16,12 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.lowering.sharding import zero_count
+from gradtx.optimizers.adam import scale_by_adam
+from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 

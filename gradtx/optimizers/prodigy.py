@@ -6,15 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.across import add_up_together, gather, multiplied, shared
-from gradtx.base import EmptyState, GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, wide_zeros
-from gradtx.numerics import abs_sq, mix, ratio, safe_increment, sqrt, value_at
-from gradtx.optimizers.dadapt_adamw import adam_bias
-from gradtx.restrict import MaskedState, restrict
-from gradtx.tree.norms import modulus
-from gradtx.typing import (
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, mix, ratio, safe_increment, sqrt, value_at
+from gradtx.common.types import (
     Count,
     MaskOrFn,
     OptState,
@@ -23,6 +17,17 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise
+from gradtx.core.masking import MaskedState, restrict
+from gradtx.core.reductions import add_up_together, gather, multiplied, shared
+from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
+from gradtx.optimizers.dadapt_adamw import adam_bias
+from gradtx.tree.norms import modulus
 
 
 class ProdigyState(NamedTuple):

@@ -3,12 +3,21 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import abs_sq, debias, mix, one_minus_power, ratio, real, sqrt
+from gradtx.common import checks
+from gradtx.common.numerics import (
+    abs_sq,
+    debias,
+    mix,
+    one_minus_power,
+    ratio,
+    real,
+    sqrt,
+)
+from gradtx.common.types import Count, DTypeLike, Scalar, ScalarOrSchedule
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import ScaleByAdamState, nesterov_mean
-from gradtx.typing import Count, DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.wrappers.descend import descend
 
 

@@ -6,10 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, identity, transformation
-from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import (
+from gradtx.common import checks
+from gradtx.common.numerics import (
     debias,
     inverse_sqrt,
     mix,
@@ -19,9 +17,12 @@ from gradtx.numerics import (
     square,
     wide,
 )
+from gradtx.common.types import Count, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.primitives.momentum import trace
 from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.typing import Count, Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.wrappers.chain import chain
 
 

@@ -5,11 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, wide_zeros
+from gradtx.common import checks, numerics
+from gradtx.common.types import Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.scale import scale
-from gradtx.typing import Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.wrappers.chain import chain
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.numerics import value_at
+from gradtx.common import checks
+from gradtx.common.numerics import value_at
+from gradtx.common.types import Count, DTypeLike, Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.rmsprop import scale_by_rms
 from gradtx.optimizers.sgd import sgd
 from gradtx.primitives.decay import add_decayed_weights
-from gradtx.typing import Count, DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 from gradtx.wrappers.schedule_free import schedule_free

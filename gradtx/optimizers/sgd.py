@@ -1,9 +1,9 @@
 """Stochastic gradient descent, plain, with momentum, and with Nesterov's."""
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, identity, transformation
+from gradtx.common import checks
+from gradtx.common.types import DTypeLike, Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.primitives.momentum import trace
-from gradtx.typing import DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.wrappers.descend import descend
 
 

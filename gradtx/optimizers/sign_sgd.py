@@ -1,10 +1,10 @@
 """SignSGD and Signum: one bit of every gradient."""
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
+from gradtx.common import checks
+from gradtx.common.types import DTypeLike, Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.momentum import ema
 from gradtx.primitives.scale import scale_by_learning_rate, scale_by_sign
-from gradtx.typing import DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 

@@ -4,11 +4,19 @@ from typing import NamedTuple
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, wide_zeros
-from gradtx.numerics import abs_sq, debias, mix, ratio, sqrt, value_at
-from gradtx.typing import Count, MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, debias, mix, ratio, sqrt, value_at
+from gradtx.common.types import (
+    Count,
+    MaskOrFn,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+)
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.wrappers.descend import descend
 
 

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, totals, zeros
-from gradtx.numerics import abs_sq, largest_square, mix, ratio, sqrt
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, largest_square, mix, ratio, sqrt
+from gradtx.common.types import PyTree, Scalar, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import totals, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.typing import PyTree, Scalar, ScalarOrSchedule, Updates
 from gradtx.wrappers.chain import chain
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
+from gradtx.common import checks, numerics
+from gradtx.common.types import PyTree, Scalar
 from gradtx.perturbations.noise import Gumbel, Noise
-from gradtx.typing import PyTree, Scalar
 
 
 def make_perturbed_fun(

@@ -6,11 +6,6 @@ from gradtx.primitives.adaptive_clip import (
     unitwise_clip as unitwise_clip,
     unitwise_norm as unitwise_norm,
 )
-from gradtx.primitives.backtracking import (
-    BacktrackingLinesearchInfo as BacktrackingLinesearchInfo,
-    ScaleByBacktrackingLinesearchState as ScaleByBacktrackingLinesearchState,
-    scale_by_backtracking_linesearch as scale_by_backtracking_linesearch,
-)
 from gradtx.primitives.clip import (
     ClipByGlobalNormState as ClipByGlobalNormState,
     ClipState as ClipState,
@@ -34,9 +29,6 @@ from gradtx.primitives.every import ApplyEvery as ApplyEvery, apply_every as app
 from gradtx.primitives.guard import (
     ZeroNansState as ZeroNansState,
     zero_nans as zero_nans,
-)
-from gradtx.primitives.line import (
-    value_and_grad_from_state as value_and_grad_from_state,
 )
 from gradtx.primitives.momentum import (
     EmaState as EmaState,
@@ -73,9 +65,4 @@ from gradtx.primitives.trust_ratio import (
     scale_by_param_block_norm as scale_by_param_block_norm,
     scale_by_param_block_rms as scale_by_param_block_rms,
     scale_by_trust_ratio as scale_by_trust_ratio,
-)
-from gradtx.primitives.zoom import (
-    ScaleByZoomLinesearchState as ScaleByZoomLinesearchState,
-    ZoomLinesearchInfo as ZoomLinesearchInfo,
-    scale_by_zoom_linesearch as scale_by_zoom_linesearch,
 )

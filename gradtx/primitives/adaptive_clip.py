@@ -3,11 +3,15 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import EmptyState, GradientTransformation, transformation
-from gradtx.leafwise import leafwise
+from gradtx.common import checks, numerics
+from gradtx.common.types import Scalar
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
 from gradtx.tree.norms import modulus
-from gradtx.typing import Scalar
 
 AdaptiveGradClipState = EmptyState
 Axis = int | tuple[int, ...] | None

@@ -5,11 +5,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import EmptyState, GradientTransformation, transformation
-from gradtx.leafwise import leafwise
+from gradtx.common import checks, numerics
+from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
 from gradtx.tree import norms
-from gradtx.typing import OptState, Params, Scalar, Updates
 
 ClipState = EmptyState
 ClipByGlobalNormState = EmptyState

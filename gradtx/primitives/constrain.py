@@ -3,9 +3,13 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import EmptyState, GradientTransformation, transformation
-from gradtx.leafwise import leafwise
+from gradtx.common import checks
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
 
 NonNegativeParamsState = EmptyState
 

@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from gradtx import checks, numerics
-from gradtx.base import EmptyState, GradientTransformation, transformation
-from gradtx.leafwise import leafwise, zero_count
-from gradtx.primitives.scale import ScaleByScheduleState
-from gradtx.restrict import restrict
-from gradtx.typing import (
-    MaskOrFn,
-    OptState,
-    Params,
-    ScalarOrSchedule,
-    Updates,
+from gradtx.common import checks, numerics
+from gradtx.common.types import MaskOrFn, OptState, Params, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.masking import restrict
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
 )
+from gradtx.lowering.sharding import zero_count
+from gradtx.primitives.scale import ScaleByScheduleState
 
 AddDecayedWeightsState = EmptyState
 

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, totals
-from gradtx.numerics import abs_sq, largest_square, ratio, sqrt, wide
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, largest_square, ratio, sqrt, wide
+from gradtx.common.types import DTypeLike, Params, Scalar
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import totals
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.tree import norms
-from gradtx.typing import DTypeLike, Params, Scalar
 
 
 class ScaleByDistanceOverGradientsState(NamedTuple):

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, wide_zeros
-from gradtx.typing import Count, OptState, Params, Scalar, Updates
+from gradtx.common import checks
+from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import wide_zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 
 
 class ApplyEvery(NamedTuple):

@@ -5,9 +5,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.base import EmptyState, GradientTransformation, transformation
-from gradtx.leafwise import leafwise, zero_count
-from gradtx.typing import OptState, Params, PyTree, Updates
+from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
+from gradtx.lowering.sharding import zero_count
 
 
 class ZeroNansState(NamedTuple):

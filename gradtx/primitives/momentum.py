@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import jax
 
-from gradtx import checks, numerics
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, zeros
-from gradtx.typing import Count, DTypeLike, Params, Scalar
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, DTypeLike, Params, Scalar
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 
 
 class TraceState(NamedTuple):

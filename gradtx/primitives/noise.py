@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import beside, leafwise, zero_count
-from gradtx.typing import Count, OptState, Params, PyTree, Scalar, Updates
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, OptState, Params, PyTree, Scalar, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.lowering.sharding import beside, zero_count
 
 
 class AddNoiseState(NamedTuple):

@@ -5,12 +5,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import EmptyState, GradientTransformation, transformation
-from gradtx.leafwise import leafwise
-from gradtx.numerics import ratio
+from gradtx.common import checks
+from gradtx.common.numerics import ratio
+from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
 from gradtx.tree import norms
-from gradtx.typing import OptState, Params, Scalar, Updates
 
 
 @transformation

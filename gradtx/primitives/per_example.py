@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
+from gradtx.common import checks, numerics
+from gradtx.common.types import PyTree, Scalar
 from gradtx.tree import norms
-from gradtx.typing import PyTree, Scalar
 
 
 def per_example_global_norm_clip(

@@ -5,16 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import (
-    EmptyState,
-    GradientTransformation,
-    identity,
-    init_empty_state,
-    transformation,
-)
-from gradtx.leafwise import leafwise, matching_params, zero_count
-from gradtx.typing import (
+from gradtx.common import checks, numerics
+from gradtx.common.types import (
     Count,
     OptState,
     Params,
@@ -23,6 +15,15 @@ from gradtx.typing import (
     Schedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise, matching_params
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    identity,
+    init_empty_state,
+    transformation,
+)
+from gradtx.lowering.sharding import zero_count
 
 ScaleState = EmptyState
 

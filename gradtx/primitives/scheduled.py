@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from gradtx import numerics
-from gradtx.base import EmptyState, GradientTransformation
-from gradtx.leafwise import leafwise, zero_count
+from gradtx.common import numerics
+from gradtx.common.types import OptState, Params, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import EmptyState, GradientTransformation
+from gradtx.lowering.sharding import zero_count
 from gradtx.primitives.scale import ScaleByScheduleState
-from gradtx.typing import OptState, Params, ScalarOrSchedule, Updates
 
 
 def scheduled(

@@ -6,11 +6,15 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, init_empty_state, transformation
-from gradtx.leafwise import flatten_updates, widened
+from gradtx.common import checks
+from gradtx.common.types import Fixed, OptState, Params, PyTree, Scalar, Updates
+from gradtx.core.leafwise import flatten_updates, widened
+from gradtx.core.transformation import (
+    GradientTransformation,
+    init_empty_state,
+    transformation,
+)
 from gradtx.linalg import axes
-from gradtx.typing import Fixed, OptState, Params, PyTree, Scalar, Updates
 
 
 class MuonDimensionNumbers(NamedTuple):

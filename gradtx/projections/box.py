@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.typing import PyTree, Scalar
+from gradtx.common import checks
+from gradtx.common.types import PyTree, Scalar
 
 
 def projection_non_negative(tree: PyTree) -> PyTree:

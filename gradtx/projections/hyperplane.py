@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from gradtx.common.types import PyTree, Scalar
 from gradtx.projections import leaves
-from gradtx.typing import PyTree, Scalar
 
 
 def projection_vector(x: PyTree, a: PyTree) -> PyTree:

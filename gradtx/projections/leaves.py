@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx import checks, numerics
-from gradtx.typing import PyTree
+from gradtx.common import checks, numerics
+from gradtx.common.types import PyTree
 
 
 def floats(tree: PyTree) -> PyTree:

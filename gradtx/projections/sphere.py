@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
+from gradtx.common import checks, numerics
+from gradtx.common.types import PyTree, Scalar
 from gradtx.projections import leaves
-from gradtx.typing import PyTree, Scalar
 
 
 def projection_l2_sphere(tree: PyTree, scale: Scalar = 1) -> PyTree:

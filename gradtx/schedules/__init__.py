@@ -3,6 +3,7 @@
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
+from gradtx.common.types import Schedule as Schedule
 from gradtx.schedules.cosine import cosine_decay_schedule as cosine_decay_schedule
 from gradtx.schedules.exponential import exponential_decay as exponential_decay
 from gradtx.schedules.join import join_schedules as join_schedules
@@ -34,7 +35,6 @@ from gradtx.schedules.warmup import (
     warmup_cosine_decay_schedule as warmup_cosine_decay_schedule,
     warmup_exponential_decay_schedule as warmup_exponential_decay_schedule,
 )
-from gradtx.typing import Schedule as Schedule
 
 # Wrappers that are at home two floors up, since they hold transformations, and that
 # optax has here too: looked for there only when somebody asks.

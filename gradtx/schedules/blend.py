@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx import numerics
+from gradtx.common import numerics
+from gradtx.common.types import Scalar
 from gradtx.schedules.steps import Share
-from gradtx.typing import Scalar
 
 
 def number(x: Any) -> Any:

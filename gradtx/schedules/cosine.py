@@ -2,11 +2,11 @@
 
 import jax
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import Count, Scalar, Schedule
 from gradtx.schedules.blend import blend, cosine, number, powered
 from gradtx.schedules.steps import share
 from gradtx.schedules.value import schedule
-from gradtx.typing import Count, Scalar, Schedule
 
 
 @schedule

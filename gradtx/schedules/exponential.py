@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import Count, Scalar, Schedule
 from gradtx.schedules.blend import decayed, number
 from gradtx.schedules.steps import periods
 from gradtx.schedules.value import schedule
-from gradtx.typing import Count, Scalar, Schedule
 
 
 @schedule

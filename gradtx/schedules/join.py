@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import Count, Scalar, Schedule
 from gradtx.schedules.steps import elapsed, reached
 from gradtx.schedules.value import schedule
-from gradtx.typing import Count, Scalar, Schedule
 
 
 @schedule

@@ -5,10 +5,10 @@ import math
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import Scalar, Schedule
 from gradtx.schedules.piecewise import piecewise_interpolate_schedule
 from gradtx.schedules.value import schedule
-from gradtx.typing import Scalar, Schedule
 
 
 @schedule

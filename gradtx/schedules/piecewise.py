@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import Count, Scalar, Schedule
 from gradtx.schedules.blend import blend, cosine, number
 from gradtx.schedules.steps import Share, reached, share
 from gradtx.schedules.value import schedule
-from gradtx.typing import Count, Scalar, Schedule
 
 # {step: factor}, or a sequence of (step, factor) in which the steps may be traced
 Factors = Mapping[int, Scalar] | Sequence[tuple[Scalar, Scalar]]

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from gradtx import numerics
-from gradtx.typing import Count, PyTree, Schedule
+from gradtx.common import numerics
+from gradtx.common.types import Count, PyTree, Schedule
 
 
 @runtime_checkable

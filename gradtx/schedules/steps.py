@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.typing import Count, Scalar
+from gradtx.common.types import Count, Scalar
 
 _LARGEST = 2**31 - 128  # the largest int32 that is a float32
 _UNIT = 2**16

@@ -6,15 +6,15 @@ from typing import Any, ParamSpec, Self
 import jax
 import numpy as np
 
-from gradtx import values
-from gradtx.typing import Count
+from gradtx.common import spec
+from gradtx.common.types import Count
 
 P = ParamSpec("P")
 
 _LARGEST = 2**31 - 1
 
 
-class ScheduleValue(values.Value):
+class ScheduleValue(spec.Value):
     """A number that changes with the step: ``value = schedule(count)``.
 
     ``count`` is the number of steps already taken, 0 at the first: an integer, a float,
@@ -26,17 +26,17 @@ class ScheduleValue(values.Value):
     by ``replace``, and is a pytree whose leaves are its numbers.
     """
 
-    def __init__(self, recipe: values.Recipe) -> None:
+    def __init__(self, recipe: spec.Recipe) -> None:
         self.recipe = recipe
 
     @classmethod
-    def from_recipe(cls, recipe: values.Recipe) -> Self:
+    def from_recipe(cls, recipe: spec.Recipe) -> Self:
         """Make the schedule that ``recipe`` describes, when it is first used."""
         given = recipe.arguments
         arguments = {name: _movable(x) for name, x in given.items()}
         if all(arguments[name] is x for name, x in given.items()):
             return cls(recipe)
-        return cls(values.Recipe(recipe.factory, arguments))
+        return cls(spec.Recipe(recipe.factory, arguments))
 
     def __call__(self, count: Count) -> jax.Array:
         """Return the value after ``count`` steps."""
@@ -44,7 +44,7 @@ class ScheduleValue(values.Value):
         return recipe.within(recipe.product, _within_int32(count))
 
 
-values.register(ScheduleValue)
+spec.register(ScheduleValue)
 
 
 def schedule(make: Callable[P, Callable[[Any], Any]]) -> Callable[P, ScheduleValue]:
@@ -59,7 +59,7 @@ def schedule(make: Callable[P, Callable[[Any], Any]]) -> Callable[P, ScheduleVal
         def inverse_root_schedule(init_value: Scalar, warmup_steps: Scalar) -> Schedule:
             return lambda count: init_value / jnp.sqrt(1 + count / warmup_steps)
     """
-    return values.remembered(make, ScheduleValue)
+    return spec.remembered(make, ScheduleValue)
 
 
 def _movable(argument: Any) -> Any:
@@ -68,7 +68,7 @@ def _movable(argument: Any) -> Any:
         argument = list(argument)
     if _is_by_step(argument):  # its keys would be structure
         argument = tuple(sorted(argument.items()))
-    leaves, treedef = jax.tree.flatten(argument, is_leaf=values.is_value)
+    leaves, treedef = jax.tree.flatten(argument, is_leaf=spec.is_value)
     within = [_within_int32(x) for x in leaves]
     same = all(x is y for x, y in zip(within, leaves, strict=True))
     return argument if same else treedef.unflatten(within)

@@ -6,14 +6,14 @@ from itertools import accumulate
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import Count, Scalar, Schedule
 from gradtx.schedules.blend import number
 from gradtx.schedules.cosine import cosine_between
 from gradtx.schedules.exponential import exponential_decay
 from gradtx.schedules.join import join_schedules
 from gradtx.schedules.polynomial import constant_schedule, linear_schedule
 from gradtx.schedules.value import schedule
-from gradtx.typing import Count, Scalar, Schedule
 
 
 @schedule

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.typing import PyTree, Scalar
+from gradtx.common import checks
+from gradtx.common.types import PyTree, Scalar
 
 
 def add(tree_x: PyTree, tree_y: PyTree, *other_trees: PyTree) -> PyTree:

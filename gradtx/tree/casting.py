@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.typing import DTypeLike, PyTree
+from gradtx.common import checks
+from gradtx.common.types import DTypeLike, PyTree
 
 
 def cast(tree: PyTree, dtype: DTypeLike | None) -> PyTree:

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.typing import DTypeLike, PyTree, Scalar
+from gradtx.common.types import DTypeLike, PyTree, Scalar
 
 
 def zeros_like(tree: PyTree, dtype: DTypeLike | None = None) -> PyTree:

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax
 from jax.core import Tracer
 
-from gradtx import checks
+from gradtx.common import checks
+from gradtx.common.types import MaskOrFn, PyTree
 from gradtx.tree.params import is_placeholder
-from gradtx.typing import MaskOrFn, PyTree
 
 
 class MaskedNode(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.typing import Count, PyTree, Scalar, Updates
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, PyTree, Scalar, Updates
 
 
 def update_moment(

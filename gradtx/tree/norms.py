@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from gradtx import checks, numerics
-from gradtx.sometimes import run_when
-from gradtx.tree.packing import end_to_end
+from gradtx.common import checks, numerics
+from gradtx.common.types import PyTree
+from gradtx.lowering.conditional import run_when
+from gradtx.lowering.packing import end_to_end
 from gradtx.tree.sums import sums
-from gradtx.typing import PyTree
 
 
 def norm(tree: PyTree, ord: Any = None, squared: bool = False) -> jax.Array:  # noqa: A002

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gradtx.codecs import is_encoded
-from gradtx.typing import OptState, PyTree
+from gradtx.common.types import OptState, PyTree
 
 
 @jax.tree_util.register_pytree_node_class

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.typing import DTypeLike, PyTree
+from gradtx.common.types import DTypeLike, PyTree
 
 
 def split_key_like(rng_key: jax.Array, target_tree: PyTree) -> PyTree:

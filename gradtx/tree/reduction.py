@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.typing import PyTree, Scalar
+from gradtx.common import checks, numerics
+from gradtx.common.types import PyTree, Scalar
 
 
 def sum(tree: PyTree, associative_reduction: bool = False) -> Any:  # noqa: A001

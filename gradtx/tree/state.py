@@ -21,9 +21,9 @@ from typing import Any
 import jax
 
 from gradtx import codecs
+from gradtx.common.types import PyTree
 from gradtx.tree import keys
 from gradtx.tree.keys import Path
-from gradtx.typing import PyTree
 
 Filter = Callable[[Path, Any], bool]
 Found = list[tuple[Path, Any]]

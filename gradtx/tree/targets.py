@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.typing import Count, Params, Scalar
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, Params, Scalar
 
 
 def incremental_update(

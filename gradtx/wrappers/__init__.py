@@ -35,7 +35,6 @@ from gradtx.wrappers.lookahead import (
     LookaheadState as LookaheadState,
     lookahead as lookahead,
 )
-from gradtx.wrappers.mask import MaskedState as MaskedState, masked as masked
 from gradtx.wrappers.mechanic import (
     MechanicState as MechanicState,
     mechanize as mechanize,
@@ -56,10 +55,6 @@ from gradtx.wrappers.partition import (
 from gradtx.wrappers.plateau import (
     ReduceLROnPlateauState as ReduceLROnPlateauState,
     reduce_on_plateau as reduce_on_plateau,
-)
-from gradtx.wrappers.quantize import (
-    QuantizedState as QuantizedState,
-    quantize_state as quantize_state,
 )
 from gradtx.wrappers.sam import (
     NormalizeState as NormalizeState,

@@ -7,13 +7,8 @@ from typing import Any, NamedTuple, Self, cast
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics, values
-from gradtx.base import GradientTransformation, with_extra_args_support
-from gradtx.compiled import compiled
-from gradtx.leafwise import leafwise, make_slot, zero_count
-from gradtx.rules import Rule
-from gradtx.sometimes import run_when
-from gradtx.typing import (
+from gradtx.common import checks, numerics, spec
+from gradtx.common.types import (
     Count,
     DTypeLike,
     OptState,
@@ -22,6 +17,12 @@ from gradtx.typing import (
     Schedule,
     Updates,
 )
+from gradtx.core.leafwise import Rule, leafwise
+from gradtx.core.slots import make_slot
+from gradtx.core.transformation import GradientTransformation, with_extra_args_support
+from gradtx.lowering.conditional import run_when
+from gradtx.lowering.eager import compiled
+from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.step import is_ours, moves, run_if, typed_like, zeros_for
 
 # From the gradients, the number of real steps taken, and the parameters to a boolean,
@@ -67,7 +68,7 @@ class MultiSteps(GradientTransformation):
         )
 
     @classmethod
-    def from_recipe(cls, recipe: values.Recipe) -> Self:
+    def from_recipe(cls, recipe: spec.Recipe) -> Self:
         """Make the transformation that ``recipe`` describes, when it is first used."""
         self = tuple.__new__(cls, GradientTransformation.from_recipe(recipe))
         self.recipe = recipe
@@ -87,10 +88,10 @@ class MultiSteps(GradientTransformation):
         return (state.mini_step == 0) & (state.gradient_step > 0)
 
 
-values.register(MultiSteps)
+spec.register(MultiSteps)
 
 
-@partial(values.remembered, value_type=MultiSteps)
+@partial(spec.remembered, value_type=MultiSteps)
 def accumulate(
     opt: GradientTransformation,
     every_k_schedule: int | Schedule,

@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
 from gradtx.codecs import decoded
+from gradtx.common import checks
+from gradtx.common.types import OptState, Params, PyTree
 from gradtx.tree import masks
-from gradtx.typing import OptState, Params, PyTree
 from gradtx.wrappers.flatten import packed
 
 

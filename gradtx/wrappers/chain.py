@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gradtx import checks
-from gradtx.base import (
+from gradtx.common import checks
+from gradtx.common.types import OptState, Params, Updates
+from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.typing import OptState, Params, Updates
 
 
 @transformation

@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import (
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, OptState, Params, Updates
+from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.compiled import compiled
-from gradtx.leafwise import zero_count
-from gradtx.typing import Count, OptState, Params, Updates
+from gradtx.lowering.eager import compiled
+from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.skip import count_not_finite
 from gradtx.wrappers.step import as_updates, run_if, zeros_for
 

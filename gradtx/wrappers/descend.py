@@ -1,9 +1,9 @@
 """From a direction to an optimizer."""
 
-from gradtx.base import GradientTransformation, transformation
+from gradtx.common.types import MaskOrFn, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.typing import MaskOrFn, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 
 

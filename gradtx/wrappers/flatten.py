@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from gradtx import checks
-from gradtx.base import (
+from gradtx.common import checks
+from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core.leafwise import flatten_updates, matching_params
+from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.leafwise import flatten_updates, matching_params
-from gradtx.typing import OptState, Params, PyTree, Updates
 
 
 @transformation

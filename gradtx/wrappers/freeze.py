@@ -2,11 +2,11 @@
 
 import jax
 
-from gradtx.base import GradientTransformation, transformation
+from gradtx.common.types import MaskOrFn, Params, PyTree
+from gradtx.core.masking import restrict
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.scale import set_to_zero
-from gradtx.restrict import restrict
 from gradtx.tree import masks
-from gradtx.typing import MaskOrFn, Params, PyTree
 from gradtx.wrappers.partition import partition
 
 

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx import checks, numerics, values
-from gradtx.base import GradientTransformation, with_extra_args_support
-from gradtx.compiled import compiled
-from gradtx.leafwise import beside, zero_count
+from gradtx.common import checks, numerics, spec
+from gradtx.common.types import Count, DTypeLike, OptState, Params, PyTree, Updates
+from gradtx.core.transformation import GradientTransformation, with_extra_args_support
+from gradtx.lowering.eager import compiled
+from gradtx.lowering.sharding import beside, zero_count
 from gradtx.schedules.stateful import WrappedSchedule
-from gradtx.typing import Count, DTypeLike, OptState, Params, PyTree, Updates
 from gradtx.wrappers.step import typed_like, widest
 
 
@@ -90,7 +90,7 @@ class Injected:
         return inject_hyperparams, self.factory.origin
 
 
-class _Factory(values.Factory):
+class _Factory(spec.Factory):
     """Known by what it was made of, so that equal calls make equal transformations."""
 
     def __init__(self, origin: tuple[Callable[..., Any], frozenset[str], Any]) -> None:
@@ -102,7 +102,7 @@ class _Factory(values.Factory):
         self.name = f"inject_hyperparams({getattr(inner, '__name__', inner)})"
         self.make = self._make
         own = getattr(inner, "factory", None)
-        self.own = own if isinstance(own, values.Factory) else None
+        self.own = own if isinstance(own, spec.Factory) else None
         self.fixed = (self.own.fixed if self.own else frozenset()) | still
         self.counts = self.own.counts if self.own else frozenset()
         unknown = sorted(still - set(self.signature.parameters))
@@ -134,13 +134,13 @@ class _Factory(values.Factory):
 
     def _moves(self, name: str, x: Any) -> bool:
         key = isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-        return values.is_number(x) and not self.is_fixed(name, x) and not key
+        return spec.is_number(x) and not self.is_fixed(name, x) and not key
 
     def _varies(self, name: str, x: Any) -> bool:
         """Whether an argument is a schedule, not a function of another kind."""
         if name in self.fixed or not callable(x) or isinstance(x, type):
             return False
-        return self.own is None or values.may_be_number(self.signature.parameters[name])
+        return self.own is None or spec.may_be_number(self.signature.parameters[name])
 
 
 def _stateful(schedule: Any) -> Any:

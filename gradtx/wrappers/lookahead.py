@@ -5,17 +5,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import (
+from gradtx.common import checks
+from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.core.apply_updates import apply_updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import make_slot
+from gradtx.core.transformation import (
     GradientTransformation,
-    apply_updates,
     transformation,
     with_extra_args_support,
 )
-from gradtx.compiled import compiled
-from gradtx.leafwise import leafwise, make_slot, zero_count
-from gradtx.sometimes import run_when
-from gradtx.typing import Count, OptState, Params, Scalar, Updates
+from gradtx.lowering.conditional import run_when
+from gradtx.lowering.eager import compiled
+from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.average import holds_both, merge
 from gradtx.wrappers.step import remember
 

@@ -5,17 +5,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.across import add_up, gather, inner
-from gradtx.base import (
+from gradtx.common import checks
+from gradtx.common.numerics import largest_square, safe_increment, sqrt
+from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.reductions import add_up, gather, inner
+from gradtx.core.slots import make_slot
+from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.leafwise import beside, leafwise, make_slot, zero_count
-from gradtx.numerics import largest_square, safe_increment, sqrt
+from gradtx.lowering.sharding import beside, zero_count
 from gradtx.tree import norms
-from gradtx.typing import Count, OptState, Params, Scalar, Updates
 from gradtx.wrappers.step import widest
 
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.base import (
+from gradtx.common.types import DTypeLike, OptState, Params, PyTree, Scalar, Updates
+from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
     init_empty_state,
@@ -14,7 +15,6 @@ from gradtx.base import (
     with_extra_args_support,
 )
 from gradtx.primitives.momentum import ema
-from gradtx.typing import DTypeLike, OptState, Params, PyTree, Scalar, Updates
 from gradtx.wrappers.step import typed_like
 
 Measure = Callable[[Updates], PyTree]

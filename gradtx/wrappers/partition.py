@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.restrict import restrict
+from gradtx.common import checks
+from gradtx.common.types import Fixed, OptState, Params, PyTree, Updates
+from gradtx.core.masking import restrict
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.tree import masks
 from gradtx.tree.params import is_placeholder
-from gradtx.typing import Fixed, OptState, Params, PyTree, Updates
 
 
 class PartitionState(NamedTuple):

@@ -5,10 +5,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import EmptyState, GradientTransformation, transformation
-from gradtx.leafwise import beside, leafwise, zero_count
-from gradtx.typing import Count, OptState, Params, Scalar, Updates
+from gradtx.common import checks
+from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
+from gradtx.lowering.sharding import beside, zero_count
 from gradtx.wrappers.step import typed_like, widest
 
 

@@ -5,18 +5,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import (
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, OptState, Params, Updates
+from gradtx.core.apply_updates import apply_updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import make_slot
+from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
-    apply_updates,
     transformation,
     with_extra_args_support,
 )
-from gradtx.compiled import compiled
-from gradtx.leafwise import leafwise, make_slot, zero_count
+from gradtx.lowering.eager import compiled
+from gradtx.lowering.sharding import zero_count
 from gradtx.primitives.normalize import normalize_by_update_norm
-from gradtx.typing import Count, OptState, Params, Updates
 from gradtx.wrappers.average import eval_params
 from gradtx.wrappers.step import as_updates, typed_like
 

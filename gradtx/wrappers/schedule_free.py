@@ -5,15 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import (
-    GradientTransformation,
-    transformation,
-    with_extra_args_support,
-)
-from gradtx.leafwise import beside, leafwise, make_slot, widened, zero_count
-from gradtx.tree import masks
-from gradtx.typing import (
+from gradtx.common import checks, numerics
+from gradtx.common.types import (
     Count,
     DTypeLike,
     OptState,
@@ -22,6 +15,15 @@ from gradtx.typing import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.leafwise import leafwise, widened
+from gradtx.core.slots import make_slot
+from gradtx.core.transformation import (
+    GradientTransformation,
+    transformation,
+    with_extra_args_support,
+)
+from gradtx.lowering.sharding import beside, zero_count
+from gradtx.tree import masks
 from gradtx.wrappers.average import averaged, held_like, plain
 from gradtx.wrappers.step import widest
 

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from gradtx.common.types import Count, Params, PyTree, Scalar, Updates
 from gradtx.tree import norms
-from gradtx.typing import Count, Params, PyTree, Scalar, Updates
 from gradtx.wrappers.step import moves
 
 

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import (
+from gradtx.common import checks
+from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core.leafwise import flatten_updates, matching_params
+from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.leafwise import flatten_updates, matching_params
+from gradtx.lowering.fusion import seen_by_all
+from gradtx.lowering.packing import SMALL, is_spread
 from gradtx.tree.masks import MaskedNode
-from gradtx.tree.packing import SMALL, is_spread, seen_by_all
-from gradtx.typing import OptState, Params, PyTree, Updates
 
 # What XLA puts into one kernel has at most 96 inputs and outputs together.
 TOGETHER = 64

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.base import (
+from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.typing import OptState, Params, PyTree, Updates
 
 
 class SplitRealAndImaginaryArrays(NamedTuple):

@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import applied, checks, numerics, values
-from gradtx.base import EmptyState, GradientTransformation, apply_updates
+from gradtx.common import checks, numerics, spec
+from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core.apply_updates import apply_updates, remember_sum
+from gradtx.core.transformation import EmptyState, GradientTransformation
+from gradtx.lowering.conditional import run_when
 from gradtx.primitives.scale import set_to_zero
-from gradtx.sometimes import run_when
-from gradtx.typing import OptState, Params, PyTree, Updates
 
 
 def run_if(
@@ -55,7 +56,7 @@ def remember(params: Params | None, updates: Updates, sums: Params | None) -> No
     if _fit(params, updates):
         trees = (params, updates, sums)
         for p, u, moved in zip(*map(_leaves, trees), strict=True):
-            applied.remember(p, u, moved)
+            remember_sum(p, u, moved)
 
 
 def _fit(params: Params | None, updates: Updates) -> bool:
@@ -129,7 +130,7 @@ def is_ours(tx: Any) -> bool:
 
     Then it may be given gradients of more bits than its parameters have.
     """
-    if not values.is_value(tx):
+    if not spec.is_value(tx):
         return False
     parts = jax.tree.leaves(tx.recipe.arguments, is_leaf=_is_pair)
     return all(is_ours(part) for part in parts if _is_pair(part))

@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import (
+from gradtx.codecs.dither import noise, rounded
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, OptState, Params, PyTree, Updates
+from gradtx.core.slots import make_slot, zeros
+from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.codecs.dither import noise, rounded
-from gradtx.leafwise import beside, make_slot, zero_count, zeros
+from gradtx.lowering.sharding import beside, zero_count
 from gradtx.primitives.noise import random_key
-from gradtx.typing import Count, OptState, Params, PyTree, Updates
 from gradtx.wrappers.step import is_missing, typed_like
 
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradtx import numerics, tree, tree_utils
+from gradtx import tree, tree_utils
+from gradtx.common import numerics
 from gradtx.tree import norms
 
 RNG = np.random.default_rng(0)

@@ -7,9 +7,9 @@ from typing import Any, ParamSpec, Protocol, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, values
-from gradtx.base import GradientTransformation
-from gradtx.typing import OptState, Params, PyTree, Updates
+from gradtx.common import checks, spec
+from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core.transformation import GradientTransformation
 
 P = ParamSpec("P")
 
@@ -44,17 +44,17 @@ class Aggregator(GradientTransformation):
     """
 
 
-values.register(Aggregator)
+spec.register(Aggregator)
 
 
-class _Fitting(values.Value):
+class _Fitting(spec.Value):
     """Makes an aggregator, or a transformation if there are no examples to aggregate.
 
     That is so if the axis is None, or the part that aggregates is no aggregator.
     """
 
     @classmethod
-    def from_recipe(cls, recipe: values.Recipe) -> Any:
+    def from_recipe(cls, recipe: spec.Recipe) -> Any:
         given = recipe.arguments
         if "aggregator" in given:
             over_examples = isinstance(given["aggregator"], Aggregator)
@@ -66,14 +66,14 @@ class _Fitting(values.Value):
 
 def aggregation(make: Callable[P, GradientTransformation]) -> Callable[P, Aggregator]:
     """Make a factory's aggregators values; use it as a decorator."""
-    return values.remembered(make, Aggregator)
+    return spec.remembered(make, Aggregator)
 
 
 def fitting(
     make: Callable[P, GradientTransformation],
 ) -> Callable[P, GradientTransformation]:
     """Make a factory's products values, of the class that their arguments tell."""
-    return values.remembered(make, _Fitting)
+    return spec.remembered(make, _Fitting)
 
 
 def axes_of(per_elt_axis: int | Sequence[int]) -> tuple[int, ...]:

@@ -5,8 +5,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import (
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, Fixed, OptState, Params, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import wide_zeros
+from gradtx.core.transformation import (
     GradientTransformation,
     identity,
     init_empty_state,
@@ -18,8 +21,7 @@ from gradtx.experimental.aggregating.aggregator import (
     fitting,
     get_batch_size_from_per_elt_updates,
 )
-from gradtx.leafwise import beside, leafwise, wide_zeros, zero_count
-from gradtx.typing import Count, Fixed, OptState, Params, Updates
+from gradtx.lowering.sharding import beside, zero_count
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.step import as_updates
 

@@ -6,15 +6,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import EmptyState, GradientTransformation
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, Fixed, OptState, Params, Updates
+from gradtx.core.leafwise import leafwise, widened
+from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.transformation import EmptyState, GradientTransformation
 from gradtx.experimental.aggregating.aggregator import (
     aggregation,
     axes_of,
     get_batch_size_from_per_elt_updates,
 )
-from gradtx.leafwise import beside, leafwise, squares, wide_zeros, widened, zero_count
-from gradtx.typing import Count, Fixed, OptState, Params, Updates
+from gradtx.lowering.sharding import beside, zero_count
 from gradtx.wrappers.step import as_updates
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import numerics
-from gradtx.base import GradientTransformation, with_extra_args_support
+from gradtx.common import numerics
+from gradtx.common.types import OptState, Params, Updates
+from gradtx.core.transformation import GradientTransformation, with_extra_args_support
 from gradtx.experimental.aggregating.aggregator import Aggregator, fitting, with_params
-from gradtx.typing import OptState, Params, Updates
 from gradtx.wrappers.step import typed_like, zeros_for
 
 

@@ -5,15 +5,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks, numerics
-from gradtx.base import GradientTransformation, identity, transformation
+from gradtx.common import checks, numerics
+from gradtx.common.types import Count, Fixed, OptState, Params, Scalar, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import make_slot, squares, wide_zeros
+from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.experimental.aggregating.aggregator import aggregation
 from gradtx.experimental.aggregating.moments import (
     get_per_element_mean_and_sum_sq_diff_grads,
 )
 from gradtx.experimental.aggregating.process import process
-from gradtx.leafwise import beside, leafwise, make_slot, squares, wide_zeros, zero_count
-from gradtx.typing import Count, Fixed, OptState, Params, Scalar, Updates
+from gradtx.lowering.sharding import beside, zero_count
 from gradtx.wrappers.chain import chain
 
 

@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
-from gradtx.leafwise import leafwise
+from gradtx.common import checks
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import GradientTransformation
 from gradtx.like.authors.belief import scale_by_rectified_belief
 from gradtx.like.brought import brought, refuse
 from gradtx.primitives.decay import add_decayed_weights
-from gradtx.typing import Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import leafwise, squares, zeros
-from gradtx.numerics import abs_sq, debias, mix, one_minus_power, ratio, sqrt
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, debias, mix, one_minus_power, ratio, sqrt
+from gradtx.common.types import Count, DTypeLike, Params, Scalar, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adabelief import ScaleByBeliefState
-from gradtx.typing import Count, DTypeLike, Params, Scalar, Updates
 
 # Below this length of the mean its variance counts as unknown; RAdam's paper says 4.
 _LONG_ENOUGH = 5

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
-from gradtx.leafwise import leafwise, zeros
+from gradtx.common import checks
+from gradtx.common.numerics import mix, value_at
+from gradtx.common.types import Scalar, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import zeros
+from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import brought, refuse
-from gradtx.numerics import mix, value_at
-from gradtx.typing import Scalar, ScalarOrSchedule, Updates
 from gradtx.wrappers.descend import descend
 
 

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, transformation
-from gradtx.leafwise import widened
-from gradtx.numerics import mix
-from gradtx.typing import OptState, Params, PyTree, Scalar, Updates
+from gradtx.common import checks
+from gradtx.common.numerics import mix
+from gradtx.common.types import OptState, Params, PyTree, Scalar, Updates
+from gradtx.core.leafwise import widened
+from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.wrappers.lookahead import lookahead
 
 

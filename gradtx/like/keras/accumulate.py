@@ -6,11 +6,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
-from gradtx.leafwise import leafwise, zero_count, zeros
-from gradtx.numerics import either, wide
-from gradtx.typing import Count, OptState, Params, PyTree, ScalarOrSchedule, Updates
+from gradtx.common import checks
+from gradtx.common.numerics import either, wide
+from gradtx.common.types import (
+    Count,
+    OptState,
+    Params,
+    PyTree,
+    ScalarOrSchedule,
+    Updates,
+)
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import zeros
+from gradtx.core.transformation import GradientTransformation
+from gradtx.lowering.sharding import zero_count
 
 
 class AccumulationState(NamedTuple):

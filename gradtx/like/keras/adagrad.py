@@ -1,10 +1,10 @@
 """Adagrad as in Keras."""
 
-from gradtx.base import GradientTransformation
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import brought
 from gradtx.like.keras.shared import OFF_AT_ZERO, framed
 from gradtx.optimizers.adagrad import adagrad
-from gradtx.typing import Scalar, ScalarOrSchedule
 
 
 @brought("weight_decay", *OFF_AT_ZERO)

@@ -1,11 +1,11 @@
 """Adam and AdamW as in Keras."""
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
+from gradtx.common import checks
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation
 from gradtx.like.adam_rule import scale_by_raw_adam
 from gradtx.like.brought import brought
 from gradtx.like.keras.shared import OFF_AT_ZERO, framed
-from gradtx.typing import Scalar, ScalarOrSchedule
 from gradtx.wrappers.descend import descend
 
 

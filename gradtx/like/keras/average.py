@@ -5,11 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
-from gradtx.leafwise import leafwise
-from gradtx.numerics import mix, wide
-from gradtx.typing import Count, Params, Scalar
+from gradtx.common import checks
+from gradtx.common.numerics import mix, wide
+from gradtx.common.types import Count, Params, Scalar
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import GradientTransformation
 from gradtx.wrappers.average import merge
 
 

@@ -5,17 +5,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import (
+from gradtx.common import checks
+from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
     identity,
     init_empty_state,
 )
-from gradtx.leafwise import leafwise
 from gradtx.primitives.clip import clip
 from gradtx.tree import norms
-from gradtx.typing import OptState, Params, Scalar, Updates
 
 
 def clipped(

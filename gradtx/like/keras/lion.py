@@ -1,11 +1,11 @@
 """Lion as in Keras."""
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
+from gradtx.common import checks
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import brought
 from gradtx.like.keras.shared import OFF_AT_ZERO, framed
 from gradtx.optimizers.lion import sign_momentum
-from gradtx.typing import Scalar, ScalarOrSchedule
 from gradtx.wrappers.descend import descend
 
 

@@ -1,12 +1,12 @@
 """SGD as in Keras."""
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
+from gradtx.common import checks
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import brought
 from gradtx.like.keras.shared import OFF_AT_ZERO, framed
 from gradtx.primitives.momentum import trace
 from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.typing import Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 
 

@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
-from gradtx.leafwise import leafwise
+from gradtx.common import checks
+from gradtx.common.numerics import value_at
+from gradtx.common.types import Count, Scalar, ScalarOrSchedule
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import refuse
 from gradtx.like.keras.accumulate import accumulated, at_steps
 from gradtx.like.keras.average import averaged
 from gradtx.like.keras.clip import clipped
-from gradtx.numerics import value_at
-from gradtx.typing import Count, Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 
 # The shared arguments that Keras takes for "off" where they are 0.

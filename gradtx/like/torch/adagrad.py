@@ -5,14 +5,15 @@ from typing import Any
 
 import jax
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
-from gradtx.leafwise import leafwise, squares
+from gradtx.common import checks
+from gradtx.common.numerics import abs_sq, ratio, sqrt, value_at
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import squares
+from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import brought, refuse
 from gradtx.like.torch.gradient import prepared
-from gradtx.numerics import abs_sq, ratio, sqrt, value_at
 from gradtx.optimizers.adagrad import ScaleByRssState
-from gradtx.typing import Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 from gradtx.wrappers.split_complex import split_real_and_imaginary

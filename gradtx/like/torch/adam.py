@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from gradtx import checks
-from gradtx.base import GradientTransformation
+from gradtx.common import checks
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation
 from gradtx.like.adam_rule import scale_by_raw_adam
 from gradtx.like.brought import brought, refuse
 from gradtx.like.torch.gradient import prepared
-from gradtx.typing import Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 from gradtx.wrappers.split_complex import split_real_and_imaginary

@@ -1,9 +1,9 @@
 """What PyTorch does to every gradient before a method sees it."""
 
-from gradtx.base import GradientTransformation, identity
+from gradtx.common.types import Scalar
+from gradtx.core.transformation import GradientTransformation, identity
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale
-from gradtx.typing import Scalar
 from gradtx.wrappers.chain import chain
 
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, identity
+from gradtx.common import checks
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation, identity
 from gradtx.like.brought import brought, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.optimizers.rmsprop import scale_by_rms, scale_by_stddev
 from gradtx.primitives.momentum import trace
-from gradtx.typing import Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 from gradtx.wrappers.split_complex import split_real_and_imaginary

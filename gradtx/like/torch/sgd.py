@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import checks
-from gradtx.base import GradientTransformation, identity
-from gradtx.leafwise import leafwise, zeros
+from gradtx.common import checks
+from gradtx.common.types import Count, Params, Scalar, ScalarOrSchedule
+from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import zeros
+from gradtx.core.transformation import GradientTransformation, identity
 from gradtx.like.brought import brought, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.primitives.momentum import trace
-from gradtx.typing import Count, Params, Scalar, ScalarOrSchedule
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 

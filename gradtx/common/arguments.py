@@ -1,0 +1,116 @@
+"""The single arguments of a value: which move, how they compare, how they are written.
+
+A number or an array moves: it is a leaf of the value. A flag, a name, a type or a
+function does not: it is part of the structure.
+"""
+
+import inspect
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from gradtx.common.types import Fixed
+
+_NAMES = (bool, int, str, types.NoneType, Fixed)
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """Yield the types that a union is made of."""
+    if isinstance(annotation, types.UnionType) or (
+        typing.get_origin(annotation) is typing.Union
+    ):
+        for member in typing.get_args(annotation):
+            yield from _members(member)
+    else:
+        yield annotation
+
+
+def is_fixed(parameter: inspect.Parameter) -> bool:
+    """Whether the structure depends on it: counts, flags and names by annotation."""
+    return all(member in _NAMES for member in _members(parameter.annotation))
+
+
+def may_be_count(parameter: inspect.Parameter) -> bool:
+    """Whether a whole number here is a count, which is structure: int, not float."""
+    members = list(_members(parameter.annotation))
+    return int in members and float not in members
+
+
+def may_be_number(parameter: inspect.Parameter) -> bool:
+    """Whether an argument is a setting of the type float, by annotation."""
+    return float in _members(parameter.annotation)
+
+
+def is_number(leaf: Any) -> bool:
+    """Whether a leaf moves: numbers and arrays do, flags, names and functions not."""
+    if isinstance(leaf, bool | np.bool_ | type | np.dtype):  # types have a shape too
+        return False
+    return isinstance(leaf, int | float | complex) or hasattr(leaf, "shape")
+
+
+def as_number(value: Any) -> Any:
+    """Return an array of one known number as that number, and all else as it is.
+
+    Frameworks take arrays for what is trained, and refuse them in what is fixed.
+    """
+    if isinstance(value, Tracer) or not isinstance(value, np.ndarray | jax.Array):
+        return value
+    extended = jnp.issubdtype(value.dtype, jax.dtypes.extended)  # such as random keys
+    if value.shape or extended or not getattr(value, "is_fully_addressable", True):
+        return value
+    return np.asarray(value)[()]
+
+
+def key(leaf: Any) -> Any:
+    """Return what a number is known by when compared."""
+    if isinstance(leaf, Tracer) or not is_number(leaf):
+        return id(leaf)
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    array = np.asarray(leaf)
+    if not array.shape:
+        return array.item()
+    return array.shape, array.dtype.str, array.tobytes()
+
+
+def same(value: Any, default: Any) -> bool:
+    """Whether an argument is its default, and need not be written."""
+    leaves, treedef = jax.tree.flatten(value)
+    others, structure = jax.tree.flatten(default)
+    return treedef == structure and all(map(_one_same, leaves, others))
+
+
+def _one_same(value: Any, default: Any) -> bool:
+    if value is default or (isinstance(value, str) and value == default):
+        return True
+    return is_number(value) and is_number(default) and key(value) == key(default)
+
+
+def written(value: Any) -> str:
+    """Write an argument as one would type it."""
+    if type(value) is tuple:
+        return f"({', '.join(map(written, value))}{',' * (len(value) == 1)})"
+    if type(value) is list:
+        return f"[{', '.join(map(written, value))}]"
+    if type(value) is dict:
+        return f"{{{', '.join(f'{k!r}: {written(x)}' for k, x in value.items())}}}"
+    return _one_written(value)
+
+
+def _one_written(value: Any) -> str:
+    if inspect.isfunction(value):
+        return value.__qualname__
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, np.dtype):
+        return value.name
+    concrete = isinstance(value, np.generic | np.ndarray | jax.Array)
+    if concrete and not isinstance(value, Tracer) and value.shape == ():
+        return repr(np.asarray(value).item())
+    return repr(value)

@@ -1,0 +1,211 @@
+"""What is refused, and the words it is refused with.
+
+Settings are checked where a transformation is made, and only when they are concrete: a
+traced number passes. Trees are checked where they come in, by path.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from gradtx.common.types import PyTree
+
+
+class Misuse(ValueError):
+    """A wrong setting or argument, with the transformations it passed through."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.owners: list[str] = []
+
+    def within(self, owner: str) -> "Misuse":
+        """Note that ``owner`` was at work, from the innermost outwards."""
+        self.owners.append(owner)
+        return self
+
+    def __str__(self) -> str:
+        if not self.owners:
+            return self.message
+        inner, outer = self.owners[0], self.owners[-1]
+        name = outer if inner == outer else f"{outer} (in {inner})"
+        return f"{name}: {self.message}"
+
+
+class Missing(Misuse, TypeError):
+    """An extra argument that was not given: a TypeError too, as Python's own."""
+
+
+def extra_given(name: str, value: Any) -> None:
+    """Refuse a missing extra argument of ``update``."""
+    if value is None:
+        raise Missing(
+            f"update needs the extra argument {name!r}: "
+            f"call update(updates, state, params, {name}=...)"
+        )
+
+
+# --- settings ----------------------------------------------------------------
+
+
+def _concrete(value: Any) -> float | None:
+    """Return the number to look at, or None where there is nothing to see yet."""
+    if value is None or callable(value) or isinstance(value, Tracer):
+        return None
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # a placeholder of some tree function
+        return None
+    if array.shape:
+        raise Misuse(
+            f"a setting must be one number, got an array of shape {array.shape}: "
+            "map over stacked settings with jax.vmap"
+        )
+    if array.dtype.kind not in "fiu" and not jnp.issubdtype(array.dtype, jnp.floating):
+        raise Misuse(f"a setting must be a real number, got {value!r}")
+    return float(array)
+
+
+def _require(name: str, value: Any, low: float, high: float, interval: str) -> None:
+    number = _concrete(value)
+    if number is None:
+        return
+    open_low, open_high = interval[0] == "(", interval[-1] == ")"
+    above = number > low if open_low else number >= low
+    below = number < high if open_high else number <= high
+    if not (above and below):
+        raise Misuse(f"{name} must lie in {interval}, got {number:g}")
+
+
+def decay_rates(**rates: Any) -> None:
+    """Refuse a decay rate outside [0, 1): 1 would never forget."""
+    for name, rate in rates.items():
+        _require(name, rate, 0, 1, "[0, 1)")
+
+
+def fractions(**values: Any) -> None:
+    """Refuse a value outside [0, 1]."""
+    for name, value in values.items():
+        _require(name, value, 0, 1, "[0, 1]")
+
+
+def non_negative(**values: Any) -> None:
+    """Refuse a negative, infinite or undefined value."""
+    for name, value in values.items():
+        _require(name, value, 0, np.inf, "[0, inf)")
+
+
+def positive(**values: Any) -> None:
+    """Refuse a value that is not above zero and finite."""
+    for name, value in values.items():
+        _require(name, value, 0, np.inf, "(0, inf)")
+
+
+def at_least(low: float, **values: Any) -> None:
+    """Refuse a value below ``low``, infinite or undefined."""
+    for name, value in values.items():
+        _require(name, value, low, np.inf, f"[{low:g}, inf)")
+
+
+def finite(**values: Any) -> None:
+    """Refuse an infinite or undefined value."""
+    for name, value in values.items():
+        _require(name, value, -np.inf, np.inf, "(-inf, inf)")
+
+
+def whole(**values: Any) -> None:
+    """Refuse anything but a whole number of at least 1."""
+    for name, value in values.items():
+        number = _concrete(value)
+        if number is not None and (number < 1 or number != int(number)):
+            raise Misuse(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def ascending(**values: Any) -> None:
+    """Refuse a sequence with a negative or infinite number, or out of order."""
+    for name, sequence in values.items():
+        non_negative(**{f"{name}[{i}]": x for i, x in enumerate(sequence)})
+        known = [x for x in map(_concrete, sequence) if x is not None]
+        if known != sorted(known):
+            raise Misuse(f"{name} must be in ascending order, got {list(sequence)}")
+
+
+def not_both_zero(**values: Any) -> None:
+    """Refuse values that are all zero."""
+    numbers = [_concrete(value) for value in values.values()]
+    if all(number == 0 for number in numbers):
+        raise Misuse(f"one of {', '.join(values)} must not be 0")
+
+
+# --- trees -------------------------------------------------------------------
+
+
+def is_none(x: Any) -> bool:
+    """Whether this is None, for walks in which None is a leaf."""
+    return x is None
+
+
+def path_name(path: Any) -> str:
+    """Write a leaf's path as one would index it."""
+    return jax.tree_util.keystr(path) or "(the whole tree)"
+
+
+def params_given(params: PyTree) -> None:
+    """Refuse a missing ``params``."""
+    if params is None:
+        raise Misuse(
+            "this transformation needs the current parameters: "
+            "call update(updates, state, params)"
+        )
+
+
+def float_leaves(tree: PyTree, what: str) -> None:
+    """Refuse leaves that gradient descent cannot move: integers and booleans."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        dtype = jax.dtypes.result_type(leaf)
+        if not jnp.issubdtype(dtype, jnp.inexact):
+            raise Misuse(
+                f"{what} at {path_name(path)} is of type {dtype}, which has no "
+                "gradient: keep it out of the parameters, or convert it to floats"
+            )
+
+
+def leaves_like(tree: PyTree, treedef: Any, what: str, like: str) -> list[Any]:
+    """Return the subtrees of ``tree`` at the leaves of ``treedef``.
+
+    Raises:
+      Misuse: if ``tree`` has another structure; the first differing path is named.
+    """
+    try:
+        return treedef.flatten_up_to(tree)
+    except (ValueError, TypeError, KeyError) as error:
+        where = _first_difference(tree, treedef)
+        raise Misuse(
+            f"the tree of {what} does not match the tree of {like}{where}. "
+            f"{what}: {jax.tree.structure(tree)}, {like}: {treedef}. {error}"
+        ) from error
+
+
+def _first_difference(tree: PyTree, treedef: Any) -> str:
+    expected = treedef.unflatten([0] * treedef.num_leaves)
+    paths = [p for p, _ in jax.tree_util.tree_leaves_with_path(expected)]
+    given = [p for p, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_none)]
+    for path in paths:
+        if not any(p[: len(path)] == path for p in given):
+            return f": nothing at {path_name(path)}"
+    for path in given:
+        if not any(path[: len(p)] == p for p in paths):
+            return f": unexpected {path_name(path)}"
+    return ""
+
+
+def same_shape(shape: Any, expected: Any, path: Any, what: str, like: str) -> None:
+    """Refuse a leaf that would be broadcast."""
+    if tuple(shape) != tuple(expected):
+        raise Misuse(
+            f"{what} at {path_name(path)} has shape {tuple(shape)}, but {like} has "
+            f"shape {tuple(expected)}"
+        )

@@ -1,0 +1,265 @@
+"""Arithmetic that stays right at zero, at the largest float, and in few bits."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from gradtx.common import checks
+from gradtx.common.types import Count, DTypeLike, PyTree, Scalar, ScalarOrSchedule
+
+
+def wide(dtype: DTypeLike) -> Any:
+    """Return the type to compute in: at least float32, of the same kind."""
+    dtype = jnp.dtype(dtype)
+    if jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4:  # noqa: PLR2004
+        return jnp.dtype(jnp.float32)
+    return dtype
+
+
+def real(dtype: DTypeLike) -> Any:
+    """Return the real type of the same width: complex64 gives float32."""
+    return jnp.finfo(dtype).dtype
+
+
+def value_at(value: ScalarOrSchedule, step: Count) -> Any:
+    """Return ``value``, or what it is at ``step`` if it is a schedule."""
+    return value(step) if callable(value) else value
+
+
+@jax.custom_jvp
+def sqrt(x: jax.Array) -> jax.Array:
+    """Return √x, with the derivative 0 at 0, where the true one is infinite."""
+    return jnp.sqrt(x)
+
+
+@sqrt.defjvp
+def _sqrt_jvp(primals: Any, tangents: Any) -> Any:
+    (x,), (dx,) = primals, tangents
+    root = sqrt(x)
+    slope = jnp.where(x == 0, 0, 0.5 / jnp.where(x == 0, 1, root))
+    return root, slope * dx
+
+
+@jax.custom_jvp
+def inverse_sqrt(x: jax.Array) -> jax.Array:
+    """Return 1 / √x, and 0 at 0, where the derivative is 0 too."""
+    return jnp.where(x == 0, 0, jax.lax.rsqrt(jnp.where(x == 0, 1, x)))
+
+
+@inverse_sqrt.defjvp
+def _inverse_sqrt_jvp(primals: Any, tangents: Any) -> Any:
+    (x,), (dx,) = primals, tangents
+    root = inverse_sqrt(x)
+    return root, -0.5 * (root * (root * (root * dx)))
+
+
+def abs_sq(x: jax.Array) -> jax.Array:
+    """Return |x|², real, and not above an eighth of the largest float.
+
+    The bound lets a running mean of squares stay finite whatever gradients come, so
+    that one huge gradient does not silence a parameter for ever. NaN stays NaN.
+    """
+    exact = square(x)
+    return jnp.minimum(exact, largest_square(exact.dtype))
+
+
+def square(x: jax.Array) -> jax.Array:
+    """Return |x|², real."""
+    return x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x
+
+
+def largest_square(dtype: DTypeLike) -> float:
+    """Return where :func:`abs_sq` stops."""
+    return float(jnp.finfo(dtype).max) / 8
+
+
+def one_minus_power(base: Scalar, exponent: Count, dtype: DTypeLike) -> jax.Array:
+    """Return 1 - baseᵗ without the cancellation that a base close to 1 brings.
+
+    Args:
+      base: in [0, 1).
+      exponent: t, an integer array.
+      dtype: the real type to compute in.
+    """
+    t = jnp.asarray(exponent).astype(dtype)
+    if isinstance(base, float | int | np.generic):  # then its logarithm is exact
+        if base <= 0:
+            return jnp.where(t == 0, 0.0, 1.0).astype(dtype)
+        log = math.log(float(base))
+    else:
+        zero = base == 0
+        exact = jnp.log1p(jnp.where(zero, 0.5, base) - 1)
+        log = jnp.where(zero, -1e30, exact).astype(dtype)  # and 0 · log is 0
+    return -jnp.expm1(t * log)
+
+
+def debias(x: jax.Array, decay: Scalar, count: Count) -> jax.Array:
+    """Return x / (1 - decayᵗ): a running mean that started at 0, made unbiased."""
+    return x / one_minus_power(decay, count, real(x.dtype))
+
+
+def mix(old: jax.Array, new: jax.Array, decay: Scalar) -> jax.Array:
+    """Return (1 - decay)·new + decay·old, one step of a running mean."""
+    # Compilers join the first product with the sum, which then rounds once: in this
+    # order it rounds as in optax, whose states are continued bit for bit.
+    return (1 - decay) * new + decay * old
+
+
+def mix_squares(old: jax.Array, x: jax.Array, decay: Scalar) -> jax.Array:
+    """Return one step of a running mean of |x|², each bounded as in :func:`abs_sq`."""
+    # `old` is below the bound. That it is put on both keeps the products alike, so that
+    # compilers choose the one to join with the sum as they do without any bound.
+    return mix(jnp.minimum(old, largest_square(old.dtype)), abs_sq(x), decay)
+
+
+def put_over(old: jax.Array, new: jax.Array, flag: jax.Array) -> jax.Array:
+    """Return ``new``, for a slot of state that keeps the gradient as it came.
+
+    Written plainly, that is a copy apart, which reads the gradient a second time. XLA
+    does not see through this choice: it goes along with what else is computed, and into
+    the place of ``old``.
+
+    Args:
+      old: what is in the slot.
+      new: what is to be in it.
+      flag: any boolean that is not known before the step.
+    """
+    return jnp.where(flag | jnp.logical_not(flag), new, old)
+
+
+def add_squares(old: jax.Array, x: jax.Array) -> jax.Array:
+    """Return |x|² + old, each bounded as in :func:`abs_sq`: it cannot overflow."""
+    bound = largest_square(old.dtype)
+    old = jnp.minimum(old, bound)
+    return jnp.minimum(square(x) + old, bound + old)
+
+
+def safe_increment(count: Count) -> jax.Array:
+    """Return count + 1, or count where it is the largest of its type.
+
+    Args:
+      count: an array of integers or floats.
+
+    Raises:
+      ValueError: for flags and complex numbers.
+    """
+    count = jnp.asarray(count)
+    if jnp.issubdtype(count.dtype, jnp.integer):
+        largest = np.asarray(jnp.iinfo(count.dtype).max, count.dtype)
+    elif jnp.issubdtype(count.dtype, jnp.floating):
+        largest = np.asarray(jnp.finfo(count.dtype).max, count.dtype)
+    else:
+        raise checks.Misuse(f"safe_increment: a count cannot be of type {count.dtype}")
+    one = jnp.ones((), count.dtype)
+    return jnp.where(count < largest, count + one, count)
+
+
+safe_int32_increment = safe_increment  # its name of before
+
+
+def sign(x: jax.Array) -> jax.Array:
+    """Return the sign of every entry, of both parts apart where it is complex."""
+    if jnp.iscomplexobj(x):
+        return jax.lax.complex(jnp.sign(x.real), jnp.sign(x.imag))
+    return jnp.sign(x)
+
+
+def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+    """Return numerator / denominator, and 0 where the denominator is 0.
+
+    The numerator must be finite there.
+    """
+    zero = denominator == 0
+    if not (jnp.iscomplexobj(numerator) or jnp.iscomplexobj(denominator)):
+        return numerator / jnp.where(zero, jnp.inf, denominator)
+    return jnp.where(zero, 0, numerator / jnp.where(zero, 1, denominator))
+
+
+def shortened(x: jax.Array, bound: Scalar) -> jax.Array:
+    """Return every entry of x, brought to |x| ≤ bound along its direction."""
+    if not jnp.iscomplexobj(x):
+        return jnp.clip(x, -bound, bound)
+    zero = x == 0
+    length = jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, x)))
+    return jnp.where(length > bound, ratio(x, length) * bound, x)
+
+
+def either(
+    condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
+) -> Any:
+    """Return ``then()`` or ``otherwise()``, and run only that one.
+
+    A condition that is known is looked at: ``lax.cond`` would compile the functions,
+    which are new ones at every step, at every step of a loop that is not jitted.
+    """
+    if isinstance(condition, Tracer):
+        return jax.lax.cond(condition, then, otherwise)
+    return then() if condition else otherwise()
+
+
+def safe_norm(
+    x: jax.Array,
+    min_norm: Scalar,
+    ord: Any = None,  # noqa: A002
+    axis: int | tuple[int, ...] | None = None,
+    keepdims: bool = False,
+) -> jax.Array:
+    """Return max(‖x‖, min_norm), with the derivative 0 where the bound holds.
+
+    Args:
+      x: an array.
+      min_norm: the least norm.
+      ord: which norm, as ``jnp.linalg.norm`` takes it.
+      axis: the axes to take norms over; all if None.
+      keepdims: whether these axes stay, with length 1.
+    """
+    x = jnp.asarray(x)
+    whole = jnp.linalg.norm(x, ord=ord, axis=axis, keepdims=True)
+    small = jax.lax.stop_gradient(whole) <= min_norm
+    # Where the norm is 0 it has no derivative, so there another is taken.
+    safe = jnp.where(small, jnp.ones_like(x), x)
+    norm = jnp.linalg.norm(safe, ord=ord, axis=axis, keepdims=keepdims)
+    return jnp.where(small.reshape(norm.shape), min_norm, norm).astype(norm.dtype)
+
+
+def safe_root_mean_squares(x: jax.Array, min_rms: Scalar) -> jax.Array:
+    """Return max(√mean(|x|²), min_rms), with the derivative 0 where the bound holds.
+
+    Args:
+      x: an array, real or complex.
+      min_rms: the lower bound.
+    """
+    x = jnp.asarray(x)
+    rms = sqrt(jnp.sum(abs_sq(x)) / max(x.size, 1))
+    return jnp.where(rms <= min_rms, min_rms, rms).astype(rms.dtype)
+
+
+@jax.custom_vjp
+def scale_gradient(inputs: PyTree, scale: Scalar) -> PyTree:
+    """Return the tree as it is, and multiply the gradients that come back by ``scale``.
+
+    Args:
+      inputs: a tree of arrays.
+      scale: a number; it has no gradient of its own.
+    """
+    del scale
+    return inputs
+
+
+def _scale_gradient_forward(inputs: PyTree, scale: Scalar) -> tuple[PyTree, Scalar]:
+    return inputs, scale
+
+
+def _scale_gradient_backward(scale: Scalar, g: PyTree) -> tuple[PyTree, None]:
+    # A scale of 0 lets nothing through, not even NaN.
+    return jax.tree.map(
+        lambda x: jnp.where(scale == 0, 0, x * scale).astype(x.dtype), g
+    ), None
+
+
+scale_gradient.defvjp(_scale_gradient_forward, _scale_gradient_backward)

@@ -1,0 +1,291 @@
+"""Values: what a factory returns remembers how it was made.
+
+A transformation or a schedule is a pair of a factory and its arguments, a
+:class:`Recipe`. From that it prints, compares, hashes, pickles, is changed by
+``replace``, and is a pytree whose leaves are its numbers, so that ``jit``, ``vmap`` and
+``grad`` reach them. The functions behind it are made from the recipe when they are
+first called, as the numbers may by then be tracers.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Self
+
+import jax
+
+from gradtx.common import arguments, checks
+from gradtx.common.arguments import (
+    is_number as is_number,
+    may_be_number as may_be_number,
+)
+
+Misuse = checks.Misuse
+
+# For an argument its leaves, its structure, and which of the leaves move.
+Split = tuple[list[Any], Any, tuple[bool, ...]]
+
+
+class Factory:
+    """A function that makes the working parts, with what its signature tells."""
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self.make = make
+        self.name: str = getattr(make, "__name__", type(make).__name__)
+        self.signature = inspect.signature(make)
+        parameters = self.signature.parameters.values()
+        self.fixed = frozenset(p.name for p in parameters if arguments.is_fixed(p))
+        self.counts = frozenset(p.name for p in parameters if arguments.may_be_count(p))
+        self.public: Callable[..., Any] = make  # what pickle finds by its name
+
+    def is_fixed(self, name: str, value: Any) -> bool:
+        """Whether the structure depends on an argument."""
+        return name in self.fixed or (name in self.counts and type(value) is int)
+
+    def recipe(self, *args: Any, **kwargs: Any) -> "Recipe":
+        """Bind the arguments, with the defaults filled in."""
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments.items()
+        return Recipe(self, {name: arguments.as_number(x) for name, x in given})
+
+
+class Recipe:
+    """A factory and its arguments."""
+
+    def __init__(self, factory: Factory, arguments: dict[str, Any]) -> None:
+        self.factory = factory
+        self.arguments = arguments
+
+    @cached_property
+    def product(self) -> Any:
+        """What the factory makes; made once."""
+        bound = inspect.BoundArguments(self.factory.signature, self.arguments)  # type: ignore[arg-type]
+        return self.within(self.factory.make, *bound.args, **bound.kwargs)
+
+    def within(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call, and put this factory's name on what is refused inside."""
+        try:
+            return call(*args, **kwargs)
+        except checks.Misuse as misuse:
+            misuse.within(self.factory.name)
+            raise
+
+    # --- as a pytree ---------------------------------------------------------
+
+    @cached_property
+    def _split(self) -> dict[str, Split]:
+        """Part every argument; a value among them is a leaf, and a tree of its own."""
+        split = {}
+        for name, value in self.arguments.items():
+            leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
+            free = not self.factory.is_fixed(name, value)
+            moves = tuple(free and (is_number(x) or is_value(x)) for x in leaves)
+            split[name] = leaves, treedef, moves
+        return split
+
+    def flatten(self) -> tuple[list[tuple[Any, Any]], Any]:
+        """Part the numbers, by argument, from all that is fixed."""
+        children, fixed = [], []
+        for name, (leaves, treedef, moves) in self._split.items():
+            pairs = list(zip(leaves, moves, strict=True))
+            moving = treedef.unflatten([x if m else None for x, m in pairs])
+            children.append((jax.tree_util.GetAttrKey(name), moving))
+            rest = tuple(x for x, m in pairs if not m)
+            fixed.append((name, treedef, moves, rest))
+        return children, (self.factory, tuple(fixed))
+
+    @classmethod
+    def unflatten(cls, aux: Any, children: Any) -> Self:
+        """Put the parts together again, whatever the leaves have become."""
+        factory, fixed = aux
+        split: dict[str, Split] = {}
+        for (name, treedef, moves, rest), child in zip(fixed, children, strict=True):
+            moving, still = treedef.flatten_up_to(child), iter(rest)
+            leaves = [
+                x if moved else next(still)
+                for x, moved in zip(moving, moves, strict=True)
+            ]
+            split[name] = leaves, treedef, moves
+        return cls(factory, {}).joined(split)
+
+    def joined(self, split: dict[str, Split]) -> Self:
+        """Return the recipe with some arguments, and those as they have been parted.
+
+        What moves goes on moving, also where it is no number for a while, as in a tree
+        of None that stands for this one.
+        """
+        given = {name: treedef.unflatten(x) for name, (x, treedef, _) in split.items()}
+        recipe = type(self)(self.factory, {**self.arguments, **given})
+        recipe._split = {**recipe._split, **split}  # noqa: SLF001
+        return recipe
+
+    # --- as a value ----------------------------------------------------------
+
+    @property
+    def _identity(self) -> tuple[Any, ...]:
+        children, aux = self.flatten()
+        leaves, treedef = jax.tree.flatten([child for _, child in children])
+        return (aux, treedef, *map(arguments.key, leaves))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __repr__(self) -> str:
+        shown = []
+        for name, parameter in self.factory.signature.parameters.items():
+            value = self.arguments[name]
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                shown += [arguments.written(x) for x in value]
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                shown += [f"{key}={arguments.written(x)}" for key, x in value.items()]
+            elif not arguments.same(value, parameter.default):
+                shown.append(f"{name}={arguments.written(value)}")
+        return f"{self.factory.name}({', '.join(shown)})"
+
+    # --- changed -------------------------------------------------------------
+
+    def replace(self, **changes: Any) -> "Recipe":
+        """Return the recipe with other arguments, its own or those of one part.
+
+        Raises:
+          Misuse: if no part, or more than one, has an argument of that name.
+        """
+        recipe = self
+        for name, value in changes.items():
+            recipe = recipe._replace_one(name, value)
+        return recipe
+
+    def _replace_one(self, name: str, value: Any) -> "Recipe":
+        if name in self.arguments:
+            changed = Recipe(self.factory, {**self.arguments, name: value})
+            return changed.joined({k: x for k, x in self._split.items() if k != name})
+        owners = [
+            (argument, i)
+            for argument, (leaves, _, _) in self._split.items()
+            for i, x in enumerate(leaves)
+            if is_value(x) and name in _names(x.recipe)
+        ]
+        if len(owners) != 1:
+            found = "no part has" if not owners else f"{len(owners)} parts have"
+            raise Misuse(
+                f"replace: {found} an argument {name!r}; {self.factory.name} and its "
+                f"parts have {sorted(set(_names(self)))}"
+            )
+        ((argument, i),) = owners
+        leaves, treedef, moves = self._split[argument]
+        part = leaves[i].replace(**{name: value})
+        leaves = [*leaves[:i], part, *leaves[i + 1 :]]
+        return self.joined({**self._split, argument: (leaves, treedef, moves)})
+
+
+def is_value(x: Any) -> bool:
+    """Whether ``x`` remembers how it was made."""
+    return isinstance(getattr(x, "recipe", None), Recipe)
+
+
+def _is_whole(x: Any) -> bool:
+    """Whether an argument is not looked into: None, and other values."""
+    return x is None or is_value(x)
+
+
+def _names(recipe: Recipe) -> list[str]:
+    """List the argument names of a recipe and of its parts."""
+    names = list(recipe.arguments)
+    for part in jax.tree.leaves(recipe.arguments, is_leaf=is_value):
+        if is_value(part):
+            names += _names(part.recipe)
+    return names
+
+
+class Value:
+    """What every remembered thing can do; the class that inherits says what it is.
+
+    Without a recipe it was made by hand, and is what its other base classes make of it.
+    """
+
+    recipe: Recipe | None = None
+
+    def __eq__(self, other: object) -> bool:
+        recipe = getattr(other, "recipe", None)
+        if self.recipe is None or recipe is None:
+            return super().__eq__(other)
+        return self.recipe == recipe
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return super().__hash__() if self.recipe is None else hash(self.recipe)
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.recipe is None else repr(self.recipe)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.recipe is None:
+            return super().__reduce_ex__(protocol)
+        return revive, (self.recipe.factory.public, self.recipe.arguments)
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> Self:
+        """Make the value that a recipe describes, without making its parts."""
+        raise NotImplementedError
+
+    def replace(self, **changes: Any) -> Self:
+        """Return this value with other arguments: ``tx.replace(learning_rate=1e-4)``.
+
+        A name that the factory lacks is looked for in the parts that it was given, and
+        must be in one of them only.
+        """
+        if self.recipe is None:
+            raise Misuse("replace: this was not made by a factory, so nothing is known")
+        changed = self.from_recipe(self.recipe.replace(**changes))
+        _ = changed.recipe and changed.recipe.product  # refuse wrong settings at once
+        return changed
+
+
+def revive(public: Any, arguments: dict[str, Any]) -> Any:
+    """Make a value again from what pickle kept."""
+    return public.value_type.from_recipe(Recipe(public.factory, arguments))
+
+
+def remembered(make: Callable[..., Any], value_type: type[Value]) -> Any:
+    """Return the public face of a factory: its product remembers the arguments."""
+    factory = Factory(make)
+
+    def public(*args: Any, **kwargs: Any) -> Any:
+        value = value_type.from_recipe(factory.recipe(*args, **kwargs))
+        _ = value.recipe and value.recipe.product  # refuse wrong settings at once
+        return value
+
+    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__wrapped__"):
+        setattr(public, name, getattr(make, name, make))
+    public.__signature__ = factory.signature  # type: ignore[attr-defined]
+    public.__annotations__ = make.__annotations__
+    public.factory, public.value_type = factory, value_type  # type: ignore[attr-defined]
+    factory.public = public
+    return public
+
+
+def register(value_type: type[Any]) -> None:
+    """Make the class a pytree; one without a recipe has no leaves."""
+
+    def flatten_with_keys(value: Any) -> tuple[Any, Any]:
+        return value.flatten() if value.recipe is None else value.recipe.flatten()
+
+    def unflatten(aux: Any, children: Any) -> Any:
+        if not children and not isinstance(aux[0], Factory):
+            return value_type(*aux)
+        return value_type.from_recipe(Recipe.unflatten(aux, children))
+
+    jax.tree_util.register_pytree_with_keys(
+        value_type, flatten_with_keys, unflatten, _without_keys
+    )
+
+
+def _without_keys(value: Any) -> tuple[Any, Any]:
+    children, aux = value.flatten() if value.recipe is None else value.recipe.flatten()
+    return [child for _, child in children], aux

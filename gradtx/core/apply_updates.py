@@ -1,0 +1,92 @@
+"""Add the updates to the parameters, or take the sums that are known already."""
+
+import weakref
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from gradtx.common import checks
+from gradtx.common.types import Params, Updates
+from gradtx.lowering.eager import at_once
+
+
+@at_once
+def apply_updates(params: Params, updates: Updates) -> Params:
+    """Return params + updates, leaf by leaf, in the parameters' types.
+
+    A leaf whose update is None stays as it is.
+
+    Args:
+      params: a tree of arrays.
+      updates: a tree of the same structure, with leaves of the same shapes.
+
+    Raises:
+      ValueError: if the trees or the shapes of two leaves differ, or if a float would
+        be added to an integer: nothing is broadcast or cut off.
+    """
+    paths, treedef = jax.tree_util.tree_flatten_with_path(
+        updates, is_leaf=checks.is_none
+    )
+    targets = checks.leaves_like(params, treedef, "parameters", "updates")
+    return treedef.unflatten(
+        [_moved(path, p, u) for (path, u), p in zip(paths, targets, strict=True)]
+    )
+
+
+def _moved(path: Any, p: Any, u: Any) -> Any:
+    # An integer parameter has no gradient, which JAX says by the type float0.
+    if u is None or p is None or getattr(u, "dtype", None) == jax.dtypes.float0:
+        return p
+    moved = known_sum(p, u)
+    if moved is not None:
+        return moved
+    p, u = jnp.asarray(p), jnp.asarray(u)
+    checks.same_shape(u.shape, p.shape, path, "the update", "the parameter")
+    if jnp.issubdtype(u.dtype, jnp.inexact) and not jnp.issubdtype(
+        p.dtype, jnp.inexact
+    ):
+        raise checks.Misuse(
+            f"apply_updates: the parameter at {checks.path_name(path)} is of type "
+            f"{p.dtype} and cannot take an update of type {u.dtype}: freeze it, or "
+            "keep it out of the parameters"
+        )
+    if jnp.iscomplexobj(u) and not jnp.iscomplexobj(p):
+        raise checks.Misuse(
+            f"apply_updates: a complex update for the real parameter at "
+            f"{checks.path_name(path)}"
+        )
+    # In the wider of the two types, so that the parameter is rounded only once.
+    dtype = jnp.promote_types(p.dtype, u.dtype)
+    return (p.astype(dtype) + u.astype(dtype)).astype(p.dtype)
+
+
+# --- sums that are known before their update is added ---
+
+# By the update's identity, for as long as it lives: itself, the parameter, their sum.
+_SUMS: dict[int, tuple[Any, Any, Any]] = {}
+
+
+def remember_sum(p: Any, u: Any, moved: Any) -> None:
+    """Remember that ``p + u`` is ``moved``, while a program is traced.
+
+    Where a step may be left out, the sum is best made within what is left out: then the
+    program never reads the parameter, and what remains unused, the update, is dropped.
+    Outside of tracing nothing is remembered, as there nothing would be dropped.
+
+    ``moved`` must not be computed from ``u``, only beside it: it would keep ``u`` alive
+    and be remembered for ever.
+    """
+    if isinstance(u, Tracer) and isinstance(p, Tracer):
+        key = id(u)
+        itself = weakref.ref(u, lambda _, forget=_SUMS.pop: forget(key, None))
+        _SUMS[key] = (itself, weakref.ref(p), moved)
+
+
+def known_sum(p: Any, u: Any) -> Any:
+    """Return the sum of these very two, if it is remembered, and else None."""
+    itself, parameter, moved = _SUMS.get(id(u), (None, None, None))
+    if itself is None or itself() is not u or parameter() is not p:
+        return None
+    return moved

@@ -1,0 +1,213 @@
+"""From a rule for one array to a transformation of any tree.
+
+This is where all that an optimizer has to remember besides its equations is settled,
+once: the walk over the tree, leaves that are None, the precision of the arithmetic, the
+types in which state and updates are kept, the step count, and what is refused.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common import checks, numerics
+from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core.slots import Slot, make_slot
+from gradtx.core.transformation import GradientTransformation
+from gradtx.lowering.eager import at_once
+from gradtx.lowering.sharding import zero_count
+
+Rule = Callable[..., Any]
+
+
+class Wants:
+    """What a rule names by keyword."""
+
+    def __init__(self, rule: Rule) -> None:
+        keywords = {
+            name: parameter
+            for name, parameter in inspect.signature(rule).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+        p = keywords.pop("p", None)
+        self.takes_p = p is not None
+        self.params = p is not None and p.default is p.empty
+        self.takes_t = keywords.pop("t", None) is not None
+        self._extra = keywords
+
+    def chosen(self, extra: dict[str, Any]) -> dict[str, Any]:
+        """Return the extra arguments that the rule wants; refuse if one is missing."""
+        for name, parameter in self._extra.items():
+            if name not in extra and parameter.default is parameter.empty:
+                checks.extra_given(name, None)
+        return {name: extra[name] for name in self._extra if name in extra}
+
+    def named(self, given: dict[str, Any], p: Any) -> dict[str, Any]:
+        """Return what the rule names, of what there is for one leaf."""
+        named = {k: x for k, x in given.items() if k != "t" or self.takes_t}
+        return {**named, "p": p} if self.takes_p else named
+
+
+def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformation:
+    """Make a transformation of a rule for one array.
+
+        u, *new_slots = rule(g, *old_slots, t=step, p=param)
+
+    The rule is given the gradient of one leaf and the leaf's slots of state, in the
+    order of ``slots``, and returns the update and the new slots (a rule without slots
+    returns the update alone). It names by keyword what else it wants: ``t``, the step
+    counted from 1; ``p``, the parameter, which then must be given to ``update`` unless
+    it has a default; any extra argument of ``update``.
+
+    The rule computes in float32 or wider, whatever the types of the leaves. Each slot
+    is kept in the type it was made in, and the update leaves in the type of its
+    parameter (of its gradient, where ``update`` is given no parameters). A leaf whose
+    gradient is None is passed over. The count saturates.
+
+    Args:
+      rule: the equations of the method for one array.
+      state_type: a NamedTuple with a field for every slot, and with ``count`` (or
+        ``t``) if the rule wants ``t``. Other fields are left to the caller: ``init``
+        makes them None, ``update`` keeps them.
+      **slots: for each slot, how it is made from a parameter; it may be a tree of
+        arrays.
+
+    Raises:
+      ValueError: from ``init`` for integer parameters; from ``update`` for trees or
+        shapes that do not match, and for missing parameters. The leaf's path is named.
+    """
+    wants = Wants(rule)
+    counter = next((x for x in ("count", "t") if x in state_type._fields), None)
+    # Compiled apart, the rule is traced once for all leaves of one shape and type.
+    settle = jax.jit(partial(_settled, rule), static_argnames="target")
+
+    def init(params: Params) -> OptState:
+        checks.float_leaves(params, "the parameter")
+        made = {name: make_slot(make, params) for name, make in slots.items()}
+        if counter:
+            made[counter] = zero_count(params)
+        return state_type(**(dict.fromkeys(state_type._fields) | made))
+
+    def update(
+        updates: Updates, state: OptState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, OptState]:
+        if wants.params:
+            checks.params_given(params)
+        leaves, treedef = flatten_updates(updates)
+        parameters = matching_params(params, leaves, treedef)
+        columns = [
+            matching_slots(getattr(state, name), leaves, treedef, name, make)
+            for name, make in slots.items()
+        ]
+        given = wants.chosen(extra)
+        if counter:
+            given["t"] = numerics.safe_increment(getattr(state, counter))
+        results = [
+            _one_leaf(settle, wants, given, leaf, p, *old)
+            for leaf, p, *old in zip(leaves, parameters, *columns, strict=True)
+        ]
+        new = [
+            treedef.unflatten([result[1 + i] for result in results])
+            for i in range(len(slots))
+        ]
+        fields = dict(zip(slots, new, strict=True))
+        if counter:
+            fields[counter] = given["t"]
+        u = treedef.unflatten([result[0] for result in results])
+        # Without state, whatever the caller holds in its place goes through.
+        return u, state._replace(**fields) if fields else state
+
+    return GradientTransformation(init, at_once(update))
+
+
+# --- the walk ----------------------------------------------------------------
+
+Leaf = tuple[Any, Any]  # the path and the array, or None
+
+
+def flatten_updates(updates: Updates) -> tuple[list[Leaf], Any]:
+    """Return the leaves with their paths, None being a leaf, and the structure."""
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(
+        updates, is_leaf=checks.is_none
+    )
+    checks.float_leaves(updates, "the gradient")
+    return [(path, g if g is None else jnp.asarray(g)) for path, g in leaves], treedef
+
+
+def matching_params(params: Params | None, leaves: list[Leaf], treedef: Any) -> Any:
+    """Return the parameter of every leaf, or None for each where none are given."""
+    if params is None:
+        return [None] * len(leaves)
+    found = checks.leaves_like(params, treedef, "parameters", "updates")
+    for (path, g), p in zip(leaves, found, strict=True):
+        if g is not None:
+            shape = jnp.shape(p)
+            checks.same_shape(g.shape, shape, path, "the gradient", "the parameter")
+    return found
+
+
+def matching_slots(
+    slot: PyTree, leaves: list[Leaf], treedef: Any, name: str, make: Slot | None = None
+) -> list[PyTree]:
+    """Return the slot of every leaf; one array of state must have the leaf's shape.
+
+    It may have another shape if ``make`` gives it that shape.
+    """
+    found = checks.leaves_like(slot, treedef, f"the state {name!r}", "updates")
+    for (path, g), s in zip(leaves, found, strict=True):
+        shape = getattr(s, "shape", ())
+        if g is None or len(shape) != g.ndim:  # another kind of slot, or masked
+            continue
+        if shape != g.shape and (make is None or shape != _shape_of(make, g)):
+            like = f"the parameter that its state {name!r} was made for"
+            checks.same_shape(g.shape, shape, path, "the gradient", like)
+    return found
+
+
+def _shape_of(make: Slot, g: jax.Array) -> Any:
+    return getattr(jax.eval_shape(make, g), "shape", None)
+
+
+def _one_leaf(
+    settle: Rule, wants: Wants, given: dict[str, Any], leaf: Leaf, p: Any, *old: Any
+) -> tuple[Any, ...]:
+    path, g = leaf
+    if g is None:
+        return (None, *old)
+    p = None if p is None else jnp.asarray(p)
+    target = g.dtype if p is None else p.dtype
+    if jnp.iscomplexobj(g) and not jnp.issubdtype(target, jnp.complexfloating):
+        raise checks.Misuse(
+            f"the gradient at {checks.path_name(path)} is complex, its parameter real"
+        )
+    return settle(g, old, wants.named(given, p), target=target)
+
+
+def _settled(
+    rule: Rule, g: jax.Array, old: PyTree, named: dict[str, Any], *, target: Any
+) -> tuple[Any, ...]:
+    """Apply the rule in enough precision, and put the results into their types."""
+    # A gradient of fewer bits than its parameter is computed with in the parameter's.
+    g = g.astype(jnp.promote_types(g.dtype, target))
+    if named.get("p") is not None:
+        named = {**named, "p": widened(named["p"])}
+    results = rule(widened(g), *jax.tree.map(widened, old), **named)
+    u, *new = results if isinstance(results, tuple) else (results,)
+    kept = jax.tree.map(_stored, list(old), new)
+    return (u.astype(target), *kept)
+
+
+def _stored(old: jax.Array, new: jax.Array) -> jax.Array:
+    if jnp.iscomplexobj(new) and not jnp.iscomplexobj(old):
+        raise checks.Misuse(
+            f"state of complex parameters cannot be kept as {old.dtype}: name none"
+        )
+    return new.astype(old.dtype)
+
+
+def widened(x: jax.Array) -> jax.Array:
+    """Return a half-precision array in float32, and any other as it is."""
+    return x.astype(numerics.wide(x.dtype))

@@ -1,0 +1,80 @@
+"""For methods whose leaves must see each other: sums over them, numbers they share."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common import numerics
+from gradtx.common.types import Params, PyTree, Updates
+from gradtx.core.leafwise import (
+    flatten_updates,
+    matching_params,
+    matching_slots,
+    widened,
+)
+from gradtx.lowering.sharding import beside
+from gradtx.tree.sums import sums
+
+
+def gather(
+    updates: Updates, params: Params | None = None, **slots: PyTree
+) -> list[tuple[Any, ...]]:
+    """Return for every leaf that has a gradient the gradient, parameter and slots.
+
+    All come in float32 or wider. A leaf whose gradient is None is left out: it stands
+    still, so it has no part in what the others share.
+
+    Args:
+      updates: the tree of gradients.
+      params: the parameters; without them each is None.
+      **slots: trees of state with one array for every leaf.
+
+    Raises:
+      ValueError: if the trees or the shapes of two leaves differ; the path is named.
+    """
+    leaves, treedef = flatten_updates(updates)
+    found = matching_params(params, leaves, treedef)
+    columns = [
+        matching_slots(slot, leaves, treedef, name) for name, slot in slots.items()
+    ]
+    return [
+        (_wide(g), None if p is None else _wide(p), *map(_wide, old))
+        for (_, g), p, *old in zip(leaves, found, *columns, strict=True)
+        if g is not None
+    ]
+
+
+def _wide(x: Any) -> jax.Array:
+    return widened(jnp.asarray(x))
+
+
+def inner(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return Re⟨x, y⟩ of two arrays."""
+    return jnp.sum(multiplied(x, y))
+
+
+def multiplied(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return the parts of Re⟨x, y⟩, one for every entry."""
+    if jnp.iscomplexobj(x) and jnp.iscomplexobj(y):
+        return x.real * y.real + x.imag * y.imag
+    return x.real * y.real
+
+
+def add_up(parts: Iterable[jax.Array]) -> jax.Array:
+    """Return the sum of one number from every leaf, and 0 where there is no leaf."""
+    return sum(parts, start=jnp.zeros((), jnp.float32))
+
+
+def add_up_together(rows: Iterable[tuple[jax.Array, ...]], many: int) -> Any:
+    """Return so many sums over all leaves, of the arrays in the row of each leaf."""
+    columns = list(zip(*map(sums, rows), strict=True)) or [()] * many
+    return [add_up(column) for column in columns]
+
+
+def shared(params: Params, value: Any) -> jax.Array:
+    """Make a number that all leaves share: as wide as the widest, float32 at least."""
+    kinds = [numerics.real(jnp.result_type(p)) for p in jax.tree.leaves(params)]
+    dtype = jnp.result_type(jnp.float32, *map(numerics.wide, kinds))
+    return beside(params, value, dtype)

@@ -1,0 +1,201 @@
+"""The pair (init, update), and the few things every other room is made of."""
+
+import inspect
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple, ParamSpec, Protocol, Self
+
+import jax
+
+from gradtx.common import spec
+from gradtx.common.types import OptState, Params, Updates
+from gradtx.lowering.eager import at_once, is_traceable
+
+P = ParamSpec("P")
+
+
+class TransformInitFn(Protocol):
+    """``state = init(params)``."""
+
+    def __call__(self, params: Params, /) -> OptState:
+        """Make the state of a transformation from the parameters, before any step."""
+        ...
+
+
+class TransformUpdateExtraArgsFn(Protocol):
+    """``updates, state = update(updates, state, params, **extra)``."""
+
+    def __call__(
+        self,
+        updates: Updates,
+        state: OptState,
+        params: Params | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, OptState]:
+        """Transform the updates of one step and the state with them."""
+        ...
+
+
+TransformUpdateFn = TransformUpdateExtraArgsFn
+
+
+class _Pair(NamedTuple):
+    init: TransformInitFn
+    update: TransformUpdateExtraArgsFn
+
+
+class GradientTransformation(spec.Value, _Pair):
+    """A pair of pure functions that turns gradients into updates.
+
+        state          = init(params)
+        updates, state = update(updates, state, params, **extra)
+
+    For everyone it is a tuple of the two. Made by a factory of this library it is a
+    value besides: it prints as it was written, equals what was made alike, hashes,
+    pickles, and is a pytree whose leaves are its numbers; ``replace`` changes some.
+    A pair made by hand, ``GradientTransformation(init, update)``, has no leaves.
+    """
+
+    @classmethod
+    def from_recipe(cls, recipe: spec.Recipe) -> Self:
+        """Make the transformation that ``recipe`` describes, when it is first used."""
+        self = cls(_Init(recipe), _Update(recipe))
+        self.recipe = recipe
+        return self
+
+    def flatten(self) -> tuple[list[Any], Any]:
+        """Return the parts of a pair made by hand: no leaves."""
+        return [], (self.init, self.update)
+
+
+# Every update takes extra arguments, so that there is one class.
+GradientTransformationExtraArgs = GradientTransformation
+spec.register(GradientTransformation)
+
+
+class _Init:
+    """``init`` of a value: asks its recipe for the working pair."""
+
+    def __init__(self, recipe: spec.Recipe) -> None:
+        self._recipe = recipe
+
+    def __call__(self, params: Params) -> OptState:
+        return self._recipe.within(self._recipe.product.init, params)
+
+
+class _Update:
+    """``update`` of a value: asks its recipe for the working pair."""
+
+    def __init__(self, recipe: spec.Recipe) -> None:
+        self._recipe = recipe
+
+    @cached_property
+    def _update(self) -> TransformUpdateFn:
+        pair = self._recipe.product
+        if spec.is_value(pair) or not is_traceable(self._recipe):
+            return pair.update
+        return at_once(pair.update)
+
+    def __call__(
+        self,
+        updates: Updates,
+        state: OptState,
+        params: Params | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, OptState]:
+        return self._recipe.within(self._update, updates, state, params, **extra)
+
+
+def transformation(
+    make: Callable[P, GradientTransformation],
+) -> Callable[P, GradientTransformation]:
+    """Make a factory's transformations values; use it as a decorator.
+
+    The numbers among the arguments become the leaves of the transformation. An argument
+    annotated with nothing but ``int``, ``bool``, ``str`` or ``None`` is part of the
+    structure, and so are functions, types and flags wherever they stand. As a leaf may
+    be traced, the factory must not branch on a number.
+
+    Example::
+
+        @transformation
+        def scale_by_sign(strength: Scalar = 1.0) -> GradientTransformation:
+            return stateless(
+                lambda g, p: jax.tree.map(lambda x: strength * jnp.sign(x), g)
+            )
+    """
+    return spec.remembered(make, GradientTransformation)
+
+
+class EmptyState(NamedTuple):
+    """The state of a transformation that remembers nothing."""
+
+
+def init_empty_state(params: Params) -> EmptyState:
+    """Return :class:`EmptyState`, whatever the parameters."""
+    del params
+    return EmptyState()
+
+
+@transformation
+def identity() -> GradientTransformation:
+    """Pass the updates on as they are."""
+    return stateless(lambda updates, params: updates)  # noqa: ARG005
+
+
+@transformation
+def stateless(
+    f: Callable[[Updates, Params | None], Updates],
+) -> GradientTransformation:
+    """Make a transformation of a function of the updates and the parameters.
+
+    Args:
+      f: takes the tree of updates and the tree of parameters (None where the caller
+        gave none) and returns the new tree of updates.
+    """
+    return GradientTransformation(
+        init_empty_state,
+        lambda updates, state, params=None, **_: (f(updates, params), state),
+    )
+
+
+@transformation
+def stateless_with_tree_map(
+    f: Callable[[jax.Array, jax.Array | None], jax.Array],
+) -> GradientTransformation:
+    """Make a transformation of a function of one update and its parameter.
+
+    Args:
+      f: takes the update of one leaf and its parameter (None where the caller gave no
+        parameters) and returns the new update.
+    """
+
+    def update(
+        updates: Updates, state: OptState, params: Params | None = None, **_: Any
+    ) -> tuple[Updates, OptState]:
+        if params is None:
+            return jax.tree.map(lambda u: f(u, None), updates), state
+        return jax.tree.map(f, updates, params), state
+
+    return GradientTransformation(init_empty_state, update)
+
+
+def with_extra_args_support(tx: Any) -> GradientTransformation:
+    """Let any (init, update) pair be given extra arguments.
+
+    Ours take them already and come back as they are. Another library's pair is given
+    those that its ``update`` names, or all if it takes ``**extra``.
+    """
+    if isinstance(tx, GradientTransformation) and tx.recipe is not None:
+        return tx
+    parameters = inspect.signature(tx.update).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return tx
+
+    def update(
+        updates: Updates, state: OptState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, OptState]:
+        known = {name: x for name, x in extra.items() if name in parameters}
+        return tx.update(updates, state, params, **known)
+
+    return GradientTransformation(tx.init, update)

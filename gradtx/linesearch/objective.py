@@ -1,0 +1,177 @@
+"""An objective along a line, and what line searches share."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common import checks
+from gradtx.common.numerics import either
+from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core.leafwise import widened
+from gradtx.core.reductions import add_up, shared
+from gradtx.tree import state as states
+
+
+class Point(NamedTuple):
+    """Where a search has looked: the step, and the value and slope of φ there."""
+
+    step: jax.Array
+    value: jax.Array
+    slope: jax.Array
+
+
+class Line:
+    """φ(η) = f(p + η u), whose slope is φ'(η) = Re Σ ∇f(p + η u) u."""
+
+    def __init__(
+        self, value_fn: Callable[..., Any], params: Params, updates: Updates, kind: Any
+    ) -> None:
+        # The step that is found counts as a constant: there is no derivative of a loop
+        # whose length is not known.
+        still = partial(jax.tree.map, jax.lax.stop_gradient)
+        self.value_fn = value_fn
+        self.params, self.updates = still(params), still(updates)
+        self.kind = kind
+
+    def at(self, step: jax.Array) -> Params:
+        """Return p + η u, in the parameters' types."""
+
+        def one(u: Any, p: Any) -> Any:
+            if u is None:
+                return p
+            p = jnp.asarray(p)
+            return (widened(p) + step * widened(u)).astype(p.dtype)
+
+        return jax.tree.map(one, self.updates, self.params, is_leaf=checks.is_none)
+
+    def value(self, step: jax.Array) -> jax.Array:
+        """Return φ(η)."""
+        return jnp.asarray(self.value_fn(self.at(step))).astype(self.kind)
+
+    def look(self, step: jax.Array) -> tuple[Point, PyTree]:
+        """Return the point at η and the gradient of f there."""
+        value, grad = jax.value_and_grad(self.value_fn)(self.at(step))
+        value = jnp.asarray(value).astype(self.kind)
+        return Point(step, value, self.slope(grad)), grad
+
+    def slope(self, grad: Updates) -> jax.Array:
+        """Return Re Σ ∇f u, for the gradient as ``jax.grad`` gives it."""
+        pairs = zip(
+            jax.tree.leaves(self.updates, is_leaf=checks.is_none),
+            jax.tree.structure(self.updates, is_leaf=checks.is_none).flatten_up_to(
+                grad
+            ),
+            strict=True,
+        )
+        products = (
+            jnp.sum((widened(u) * widened(jnp.asarray(g))).real)
+            for u, g in pairs
+            if u is not None and g is not None
+        )
+        return add_up(products).astype(self.kind)
+
+    def start(self, value: Any, grad: Updates) -> tuple[Point, PyTree]:
+        """Return the point at η = 0, where value and gradient are known.
+
+        Complex gradients come conjugated or not, so there they are computed.
+        """
+        zero = jnp.zeros((), self.kind)
+        if any(jnp.iscomplexobj(x) for x in jax.tree.leaves(self.params)):
+            return self.look(zero)
+        grad = jax.tree.map(jax.lax.stop_gradient, grad)
+        value = jax.lax.stop_gradient(jnp.asarray(value).astype(self.kind))
+        return Point(zero, value, self.slope(grad)), grad
+
+
+def line_of(
+    updates: Updates,
+    params: Params | None,
+    kind: Any,
+    extra: dict[str, Any],
+) -> tuple[Line, Any, Any]:
+    """Return the line, the value and the gradient from the arguments of ``update``.
+
+    Of the other extra arguments those are given to ``value_fn`` that it names.
+
+    Raises:
+      ValueError: if an argument is missing.
+    """
+    checks.params_given(params)
+    extra = dict(extra)
+    given = [extra.pop(name, None) for name in ("value", "grad", "value_fn")]
+    for name, x in zip(("value", "grad", "value_fn"), given, strict=True):
+        checks.extra_given(name, x)
+    value, grad, value_fn = given
+    known = {name: x for name, x in extra.items() if name in _names(value_fn)}
+    return Line(partial(value_fn, **known), params, updates, kind), value, grad
+
+
+def _names(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the arguments, without the first."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # as for some functions that are not Python's
+        return []
+    return [
+        p.name
+        for p in parameters[1:]
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+
+
+def number(params: Params, value: Any) -> jax.Array:
+    """Make a number of state in the type that a search computes in."""
+    return shared(params, value)
+
+
+def stretched(updates: Updates, step: jax.Array) -> Updates:
+    """Return η u, in the updates' types."""
+
+    def one(u: Any) -> jax.Array:
+        u = jnp.asarray(u)
+        return (step * widened(u)).astype(u.dtype)
+
+    return jax.tree.map(one, updates)
+
+
+def value_and_grad_from_state(
+    value_fn: Callable[..., Any],
+) -> Callable[..., tuple[jax.Array, Updates]]:
+    """Return a ``jax.value_and_grad`` that asks the state of a line search first.
+
+    A search ends where the next step begins, so it knows the value and the gradient
+    there, unless the objective is another one at every step. Where the value in the
+    state is not finite, as before the first step, both are computed.
+
+    The function that is returned takes the parameters, further arguments of
+    ``value_fn``, and the optimizer's ``state`` by keyword.
+
+    Args:
+      value_fn: the objective, a function of the parameters (and more) to a number.
+
+    Raises:
+      ValueError: when called with a state that holds no ``value`` or no ``grad``.
+    """
+
+    def value_and_grad(
+        params: Params, *args: Any, state: OptState, **kwargs: Any
+    ) -> tuple[jax.Array, Updates]:
+        value, grad = states.get(state, "value"), states.get(state, "grad")
+        if value is None or grad is None:
+            raise checks.Misuse(
+                "value_and_grad_from_state: the state holds no value or no gradient: "
+                "let the line search store its gradient (store_grad=True)"
+            )
+
+        def computed() -> tuple[jax.Array, Updates]:
+            new, slope = jax.value_and_grad(value_fn)(params, *args, **kwargs)
+            like = jax.tree.map(lambda s, g: s.astype(g.dtype), slope, grad)
+            return jnp.asarray(new).astype(value.dtype), like
+
+        return either(jnp.isfinite(value), lambda: (value, grad), computed)
+
+    return value_and_grad

@@ -1,0 +1,151 @@
+"""Find a step size at which the objective has fallen and its slope has flattened."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common import checks
+from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.core.slots import make_slot, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.linesearch.objective import line_of, number, stretched
+from gradtx.linesearch.wolfe import (
+    Rules,
+    Search,
+    ZoomLinesearchInfo as ZoomLinesearchInfo,
+    searched,
+    taken,
+)
+from gradtx.lowering.eager import compiled
+from gradtx.lowering.sharding import zero_count
+
+GUESSES = ("keep", "one")
+
+
+class ScaleByZoomLinesearchState(NamedTuple):
+    """What :func:`scale_by_zoom_linesearch` remembers."""
+
+    learning_rate: jax.Array
+    value: jax.Array  # f, at the point the search ended in
+    grad: Updates  # its gradient there
+    info: ZoomLinesearchInfo
+
+
+@transformation
+def scale_by_zoom_linesearch(
+    max_linesearch_steps: int,
+    max_learning_rate: Scalar | None = None,
+    tol: Scalar = 0.0,
+    increase_factor: Scalar = 2.0,
+    slope_rtol: Scalar = 1e-4,
+    curv_rtol: Scalar = 0.9,
+    approx_dec_rtol: Scalar | None = 1e-6,
+    stepsize_precision: Scalar = 1e-5,
+    initial_guess_strategy: str = "keep",
+    verbose: bool = False,
+) -> GradientTransformation:
+    """Multiply by a step size that obeys the strong Wolfe conditions.
+
+        φ(η) = f(p + η u)
+        φ(η) ≤ φ(0) + c₁ η φ'(0)           the objective has fallen
+        |φ'(η)| ≤ c₂ |φ'(0)|               the slope has flattened
+
+    The step grows until an interval holds such an η, which then is narrowed by cubic or
+    quadratic interpolation, or halved. Near a minimum, where values differ by less than
+    their rounding, the first condition may be replaced by
+
+        φ'(η) ≤ (2 c₁ - 1) φ'(0)  and  φ(η) ≤ φ(0) + ε |φ(0)|
+
+    If there is no time left, the best η of the first condition is taken; and η is 0
+    where f was finite nowhere.
+
+    ``update`` wants the extra arguments ``value``, f(p); ``grad``, its gradient as
+    ``jax.grad`` gives it; and ``value_fn``, the function f. What else it is given goes
+    to ``value_fn`` where that names it. u must lead downhill.
+
+    Args:
+      max_linesearch_steps: how often to evaluate f at most.
+      max_learning_rate: the largest η; None for no bound.
+      tol: by how much the conditions may be missed.
+      increase_factor: how the step grows until there is an interval.
+      slope_rtol: c₁.
+      curv_rtol: c₂; infinity leaves the second condition out.
+      approx_dec_rtol: ε; None leaves the replacement out.
+      stepsize_precision: the shortest interval to look into, if some η has been found.
+      initial_guess_strategy: what to try first: "one", or "keep" for the last η.
+      verbose: whether to print when the conditions were not met.
+
+    Raises:
+      ValueError: if a number is outside its range or the strategy not known; from
+        ``update``, if an argument is missing.
+
+    Reference: Nocedal and Wright, Numerical Optimization, 1999, algorithms 3.5 and 3.6;
+      Hager and Zhang, 2006, https://doi.org/10.1145/1132973.1132979
+    """
+    checks.non_negative(
+        tol=tol, slope_rtol=slope_rtol, stepsize_precision=stepsize_precision
+    )
+    if initial_guess_strategy not in GUESSES:
+        raise checks.Misuse(
+            f"initial_guess_strategy must be one of {', '.join(GUESSES)}, got "
+            f"{initial_guess_strategy!r}"
+        )
+    rules = Rules(
+        max_linesearch_steps,
+        max_learning_rate,
+        tol,
+        increase_factor,
+        slope_rtol,
+        curv_rtol,
+        approx_dec_rtol,
+        stepsize_precision,
+    )
+
+    def init(params: Params) -> OptState:
+        infinite = number(params, jnp.inf)
+        errors = infinite, number(params, jnp.inf)
+        return ScaleByZoomLinesearchState(
+            learning_rate=number(params, 1.0),
+            value=number(params, jnp.inf),
+            grad=make_slot(zeros, params),
+            info=ZoomLinesearchInfo(zero_count(params), *errors),
+        )
+
+    @compiled
+    def update(
+        updates: Updates,
+        state: ScaleByZoomLinesearchState,
+        params: Params | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, OptState]:
+        last = jax.lax.stop_gradient(state.learning_rate)
+        line, value, grad = line_of(updates, params, last.dtype, extra)
+        keep = initial_guess_strategy == "keep"
+        guess = jnp.where(last > 0, last, 1) if keep else jnp.ones_like(last)
+        start = line.start(value, grad)
+        end = searched(line, rules, start, guess)
+        if verbose:
+            _say_if(end.failed, end, start[0].slope)
+        point, slope = taken(end)
+        kept = jax.tree.map(lambda x, o: x.astype(o.dtype), slope, state.grad)
+        new = ScaleByZoomLinesearchState(point.step, point.value, kept, end.info)
+        return stretched(updates, point.step), new
+
+    return GradientTransformation(init, update)
+
+
+def _say_if(failed: jax.Array, s: Search, slope: jax.Array) -> None:
+    def say() -> None:
+        jax.debug.print(
+            "scale_by_zoom_linesearch: no step size met the conditions; at {step} the "
+            "decrease misses by {falls}, the slope by {flattens}; at 0 the slope is "
+            "{slope}, and must be negative",
+            step=s.last.step,
+            falls=s.info.decrease_error,
+            flattens=s.info.curvature_error,
+            slope=slope,
+            ordered=True,
+        )
+
+    jax.lax.cond(failed, say, lambda: None)

@@ -1,0 +1,55 @@
+"""Hints by which XLA computes several arrays in one kernel."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+# With what is read and written beside each, XLA takes 96 arrays into a kernel at most.
+DOZEN = 12
+
+
+def side_by_side(arrays: Sequence[Any], count: jax.Array) -> list[Any]:
+    """Return arrays as they are, for a GPU to compute those of one shape together.
+
+    What is computed of each, entry by entry, then takes one kernel for a dozen of them
+    and moves the same bytes; left alone, XLA starts one for each, and compiles it too.
+
+    Args:
+      arrays: those that are None stay None.
+      count: a whole number that every device knows, such as the step's.
+    """
+    done = list(arrays)
+    if not isinstance(count, Tracer):  # nothing is compiled together
+        return done
+    groups = defaultdict(list)
+    for i, x in enumerate(arrays):
+        if x is not None:
+            groups[x.shape, x.dtype].append(i)
+    for members in groups.values():
+        for begin in range(0, len(members), DOZEN):
+            some = members[begin : begin + DOZEN]
+            if len(some) > 1:
+                flag = seen_by_all(jnp.broadcast_to(count, (2,)))[0]
+                for i in some:
+                    done[i] = jnp.where(flag, arrays[i], 0)
+    return done
+
+
+def seen_by_all(x: jax.Array) -> jax.Array:
+    """Return flags that are True, for XLA to put those who read them into one kernel.
+
+    Pieces of one array that do not overlap share nothing that is read, by its reckoning
+    for GPUs, so each would get a kernel of its own. A single flag counts for nothing.
+    """
+
+    def opaque(x: jax.Array) -> jax.Array:
+        known = x > 0
+        return jax.lax.optimization_barrier(known | jnp.logical_not(known))
+
+    return jax.lax.platform_dependent(
+        x, cuda=opaque, default=lambda x: jnp.ones(x.shape, bool)
+    )

@@ -1,0 +1,66 @@
+"""Sharding of state: where arrays that depend on no data are placed."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from gradtx.common.types import Count, DTypeLike, Params
+
+
+def placed_like(p: jax.Array, slot: jax.Array) -> jax.Array:
+    """Keep the parameter's layout, which jit would forget: zeros depend on nothing.
+
+    A slot of another shape that lies on one device is put on all of the parameter's.
+    """
+    alike = slot.shape == p.shape and p.ndim
+    if isinstance(p, Tracer):
+        return sharded_like(p, slot) if alike else slot
+    mesh = _mesh_of(p)
+    if mesh is None or isinstance(slot, Tracer) or slot.sharding.num_devices > 1:
+        return slot
+    return jax.device_put(slot, p.sharding if alike else mesh)
+
+
+def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
+    """Return ``made``, an array of the shape of ``x``, sharded as ``x`` is.
+
+    Under ``jit`` on an automatic mesh the compiler chooses the sharding of each array
+    from what it is computed from. Zeros depend on nothing and would come out whole on
+    every device. So each entry is made to depend on that of ``x`` by a condition that
+    never holds, but that no compiler simplifies: no absolute value, NaN included, is
+    below -1. This costs one read of ``x``.
+    """
+    if not made.ndim or not jnp.issubdtype(x.dtype, jnp.inexact):
+        return made
+    return jnp.where(jnp.abs(x) < -1, jnp.zeros_like(made), made)
+
+
+def zero_count(params: Params) -> Count:
+    """Make a step count that lies on the devices of the parameters."""
+    return beside(params, 0, jnp.int32)
+
+
+def beside(params: Params, value: Any, dtype: DTypeLike | None = None) -> jax.Array:
+    """Make a number of state, or a few, that lie on the devices of the parameters.
+
+    Left on one device they would come back from the first jitted step on all of them,
+    and the second step would be compiled anew.
+    """
+    array = jnp.array(value, dtype)
+    for leaf in jax.tree.leaves(params):
+        if isinstance(leaf, Tracer):
+            # What depends on nothing, jit would place on one device.
+            return jax.lax.optimization_barrier((array, leaf))[0]
+        sharding = _mesh_of(leaf)
+        if sharding is not None and not isinstance(array, Tracer):
+            return jax.device_put(array, sharding)
+    return array
+
+
+def _mesh_of(leaf: Any) -> Any:
+    sharding = getattr(leaf, "sharding", None)
+    if isinstance(sharding, jax.sharding.NamedSharding) and sharding.num_devices > 1:
+        return jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
+    return None

@@ -1,0 +1,92 @@
+"""Hutchinson's estimate of the diagonal of the Hessian, from one random vector."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common import checks
+from gradtx.common.types import DTypeLike, OptState, Params, PyTree, Updates
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.lowering.sharding import beside
+from gradtx.tree.random import random_like
+
+
+class HutchinsonState(NamedTuple):
+    """What :func:`hutchinson_estimator_diag_hessian` remembers."""
+
+    key: jax.Array  # the key that the next signs are drawn with
+
+
+@transformation
+def hutchinson_estimator_diag_hessian(
+    random_seed: jax.Array | int | None = None,
+) -> GradientTransformation:
+    """Replace the updates by an estimate of the diagonal of the Hessian.
+
+        u = z ⊙ (H z)               z: random signs;  E[u] = diag(H)
+
+    ``update`` wants the extra argument ``obj_fn``, the objective as a function of the
+    parameters alone. For a complex parameter it is the mean curvature of its two parts.
+
+    Args:
+      random_seed: the random key to start from, or an integer to make one of; None
+        means 0.
+
+    Raises:
+      ValueError: from ``update`` if it is given no parameters or no ``obj_fn``.
+
+    Reference: Hutchinson, 1990, https://doi.org/10.1080/03610919008812866; Liu et al.,
+      2023, https://arxiv.org/abs/2305.14342 (Algorithm 1)
+    """
+
+    def init(params: Params) -> OptState:
+        checks.float_leaves(params, "the parameter")
+        seed = 0 if random_seed is None else random_seed
+        return HutchinsonState(beside(params, _key(seed)))
+
+    def update(
+        updates: Updates,
+        state: HutchinsonState,
+        params: Params | None = None,
+        *,
+        obj_fn: Any = None,
+        **_: Any,
+    ) -> tuple[Updates, OptState]:
+        del updates
+        checks.params_given(params)
+        checks.extra_given("obj_fn", obj_fn)
+        key, sample_key = jax.random.split(state.key)
+        params = jax.tree.map(jnp.asarray, params)
+        return _curvature(obj_fn, params, sample_key), HutchinsonState(key)
+
+    return GradientTransformation(init, update)
+
+
+def _key(seed: jax.Array | int) -> jax.Array:
+    """Return a key of its own; one made of a number is of two numbers, as in optax."""
+    if isinstance(seed, int):
+        return jax.random.PRNGKey(seed)
+    is_key = jnp.issubdtype(jnp.asarray(seed).dtype, jax.dtypes.prng_key)
+    return jax.random.clone(seed) if is_key else jnp.array(seed)
+
+
+def _curvature(obj_fn: Any, params: Params, key: jax.Array) -> PyTree:
+    if not jax.tree.leaves(params):
+        return params
+    signs = jax.tree.map(_directed, params, random_like(key, params, _signs))
+    _slope, change = jax.jvp(jax.grad(obj_fn), (params,), (signs,))
+    return jax.tree.map(lambda h, z: jnp.real(h * z), change, signs)
+
+
+def _signs(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:
+    """Draw signs; for a complex leaf a second one, that of the imaginary part."""
+    if not jnp.issubdtype(dtype, jnp.complexfloating):
+        return jax.random.rademacher(key, shape, jnp.float32)
+    keys = jax.random.split(key)
+    parts = [jax.random.rademacher(k, shape, jnp.float32) for k in keys]
+    return jax.lax.complex(*parts) * 0.5**0.5
+
+
+def _directed(p: jax.Array, z: jax.Array) -> jax.Array:
+    return z.astype(p.dtype)
