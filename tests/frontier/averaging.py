@@ -1,0 +1,6 @@
+"""Averages of weights and outer loops: how recorded cases are run with gradtx."""
+
+from collections.abc import Callable
+from typing import Any
+
+METHODS: dict[str, Callable[..., Any]] = {}

@@ -1,0 +1,6 @@
+"""Methods elementwise or of low rank: how recorded cases are run with gradtx."""
+
+from collections.abc import Callable
+from typing import Any
+
+METHODS: dict[str, Callable[..., Any]] = {}
