@@ -20,7 +20,15 @@ from gradtx.common.arguments import may_be_number
 
 PACKAGE = Path(gradtx.__file__).parent
 TESTS = Path(__file__).parent
-ROOMS = ("primitives", "wrappers", "optimizers", "schedules")
+ROOMS = (
+    "core",
+    "linesearch",
+    "primitives",
+    "quantization",
+    "wrappers",
+    "optimizers",
+    "schedules",
+)
 
 PART = gradtx.chain(gradtx.scale(2.0), gradtx.adam(0.1))
 
@@ -35,6 +43,7 @@ SAMPLES: dict[str, Any] = {
     ],
     "decay_steps": 10,
     "every_k_schedule": 2,
+    "f": jnp.negative,
     "freeze_mask": {"w": True},
     "interpolate_type": "cosine",
     "mask": {"w": True},
