@@ -325,6 +325,8 @@ def test_a_compiler_that_is_not_there_is_told(
         with pytest.raises(targets.Absent, match=f"pip install '{package}'"):
             targets.load(name)
     with pytest.raises(SystemExit) as stop:
-        part("traffic")._loaded(["tpu"], part("rich.console").Console())  # noqa: SLF001
+        part("traffic")._loaded(
+            ["tpu"], importlib.import_module("rich.console").Console()
+        )  # noqa: SLF001
     assert stop.value.code == 1
     assert "--target tpu" in capsys.readouterr().out
