@@ -1,6 +1,5 @@
 """The audit of traffic: it counts what a compiled program moves, and says so."""
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -327,6 +326,6 @@ def test_a_compiler_that_is_not_there_is_told(
     with pytest.raises(SystemExit) as stop:
         part("traffic")._loaded(
             ["tpu"], importlib.import_module("rich.console").Console()
-        )  # noqa: SLF001
+        )
     assert stop.value.code == 1
     assert "--target tpu" in capsys.readouterr().out
