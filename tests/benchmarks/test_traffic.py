@@ -1,5 +1,6 @@
 """The audit of traffic: it counts what a compiled program moves, and says so."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from rich.console import Console
 
 import gradtx
 
@@ -324,8 +326,6 @@ def test_a_compiler_that_is_not_there_is_told(
         with pytest.raises(targets.Absent, match=f"pip install '{package}'"):
             targets.load(name)
     with pytest.raises(SystemExit) as stop:
-        part("traffic")._loaded(
-            ["tpu"], importlib.import_module("rich.console").Console()
-        )
+        part("traffic")._loaded(["tpu"], Console())  # noqa: SLF001
     assert stop.value.code == 1
     assert "--target tpu" in capsys.readouterr().out
