@@ -12,7 +12,7 @@ from gradtx.common.types import Count, PyTree, Scalar, Schedule
 
 @runtime_checkable
 class StatefulSchedule(Protocol):
-    """A value that follows from a state, which moves on with every step."""
+    """A hyperparameter computed from a state that every step updates."""
 
     def init(self) -> PyTree:
         """Make the state before any step."""
