@@ -208,15 +208,13 @@ def _rooms(p: Any, numbers: Any, how: _Shape | None) -> tuple[Any, Any]:
         return None, None
     if how is None:
         return make_slot(zeros, p), make_slot(lambda x: jnp.zeros((0, 0), x.dtype), p)
-    low = partial(_zeros_beside, numbers, shape=how.low, axis=int(how.left))
-    projector = partial(_zeros_beside, numbers, shape=how.projector, axis=0)
-    return make_slot(partial(low, rows=not how.left), p), make_slot(
-        partial(projector, rows=how.left), p
-    )
+    low = partial(_zeros_beside, numbers, how.low, int(how.left), not how.left)
+    projector = partial(_zeros_beside, numbers, how.projector, 0, how.left)
+    return make_slot(low, p), make_slot(projector, p)
 
 
 def _zeros_beside(
-    numbers: Any, p: Any, *, shape: tuple[int, int], axis: int, rows: bool
+    numbers: Any, shape: tuple[int, int], axis: int, rows: bool, p: Any
 ) -> jax.Array:
     """Make zeros whose axis is sharded as a matrix's rows are, or else its columns.
 
@@ -224,8 +222,8 @@ def _zeros_beside(
     Made elsewhere, state would move in the first step, and the second be compiled anew.
     """
     made = jnp.zeros(shape, p.dtype)
-    unknown = isinstance(p, jax.ShapeDtypeStruct)
-    if unknown or is_spread(p):  # on an explicit mesh it stays where it is made
+    # On an explicit mesh it stays where it is made.
+    if isinstance(p, jax.ShapeDtypeStruct) or is_spread(p):
         return made
     matrices, _ = axes.as_matrices(p, numbers, ())
     sums = jnp.expand_dims(jnp.sum(matrices[0], axis=int(rows)), 1 - axis)
