@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+from gradtx.lowering.jaxprs import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 Var = Any  # a variable of a program, or, as an operand, a number that stands in it
 Values = dict[Var, Any]

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import pallas as pl
 from jax.sharding import AxisType
 
 from gradtx.codecs import Codec, Encoded
@@ -15,6 +14,7 @@ from gradtx.codecs.blocks import Entries, boxes, inverse
 from gradtx.codecs.dither import bits_of, noise
 from gradtx.common.types import Count
 from gradtx.kernels.elementwise import Piece, Values, Var
+from gradtx.kernels.pallas import pl
 from gradtx.kernels.tiling import TILINGS, Tiling
 
 MANY = 2**31  # numbers of an array are too many to count their places in 31 bits

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
-from jax.experimental import pallas as pl
-from jax.experimental.pallas import tpu, triton
+from gradtx.kernels.pallas import pl, tpu, triton
 
 
 class Tiling(NamedTuple):

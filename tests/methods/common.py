@@ -40,10 +40,12 @@ class Row:
     # Settings that descend a bowl; the paper is given the same.
     settings: dict[str, Any]
     # Follows the method in NumPy: `paper(p0, grads, **settings)`. None where the row
-    # is held against an oracle of its own elsewhere.
+    # is held against an oracle of its own, in the file of tests that `oracle` names.
     paper: Callable[..., Any] | None
     # Bytes of state for each float32 parameter, counts left out.
     state_bytes: float
+    # "tests/optimizers/test_momo.py": for a row without a paper, and for no other.
+    oracle: str | None = None
     card: Card | None = None
     # Whether complex parameters work; otherwise they are refused with a reason.
     complex: bool = True

@@ -1,10 +1,10 @@
 """Curvature and matrices: Sophia, L-BFGS, Muon."""
 
 import numpy as np
-from methods.common import Array, Rate, Row, Step, at, paper
 
 import gradtx
 from gradtx import contrib
+from methods.common import Array, Rate, Row, Step, at, paper
 
 # --- the papers ---
 
@@ -88,6 +88,7 @@ ROWS = [
         {"learning_rate": 0.1, "gamma": 0.5},
         None,
         state_bytes=8,
+        oracle="tests/optimizers/test_sophia.py",
         needs=("obj_fn",),
     ),
     Row(
@@ -102,6 +103,7 @@ ROWS = [
         },
         None,
         state_bytes=8,
+        oracle="tests/optimizers/test_sophia.py",
         needs=("obj_fn",),
     ),
     Row(
@@ -110,6 +112,7 @@ ROWS = [
         {"learning_rate": 0.5, "memory_size": 3, "linesearch": None},
         None,
         state_bytes=33.5,
+        oracle="tests/test_programs.py",
         leafwise=False,
     ),
     Row(

@@ -4,10 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from methods.common import Array, Card, Rate, Row, Step, at, paper, size
 
 import gradtx
 from gradtx import contrib
+from methods.common import Array, Card, Rate, Row, Step, at, paper, size
 
 # --- the papers ---
 
@@ -146,6 +146,7 @@ ROWS = [
         {"learning_rate": 0.1, "eta": 1e-4},
         None,
         state_bytes=0,
+        oracle="tests/optimizers/test_noisy_sgd.py",
     ),
     Row(
         "dpsgd",

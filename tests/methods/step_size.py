@@ -5,6 +5,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
+import gradtx
+from gradtx import contrib
 from methods import descent
 from methods.common import (
     Array,
@@ -17,9 +20,6 @@ from methods.common import (
     paper,
     size,
 )
-
-import gradtx
-from gradtx import contrib
 
 # --- the papers ---
 
@@ -395,6 +395,7 @@ ROWS = [
         {"learning_rate": 1.0, "weight_decay": 1e-3},
         None,
         state_bytes=4,
+        oracle="tests/optimizers/test_momo.py",
         needs=("value",),
         leafwise=False,
     ),
@@ -404,6 +405,7 @@ ROWS = [
         {"learning_rate": 0.1, "lower_bound": -1.0, "adapt_lower_bound": True},
         None,
         state_bytes=4,
+        oracle="tests/optimizers/test_momo.py",
         needs=("value",),
         steps=300,
         leafwise=False,
@@ -414,6 +416,7 @@ ROWS = [
         {"learning_rate": 0.2, "weight_decay": 1e-3},
         None,
         state_bytes=8,
+        oracle="tests/optimizers/test_momo.py",
         needs=("value",),
         leafwise=False,
     ),
@@ -423,6 +426,7 @@ ROWS = [
         {"learning_rate": 0.1, "lower_bound": -1.0, "adapt_lower_bound": True},
         None,
         state_bytes=8,
+        oracle="tests/optimizers/test_momo.py",
         needs=("value",),
         steps=300,
         leafwise=False,
@@ -433,6 +437,7 @@ ROWS = [
         {"learning_rate": 1.0},
         None,
         state_bytes=0,
+        oracle="tests/optimizers/test_polyak.py",
         needs=("value",),
         leafwise=False,
     ),
