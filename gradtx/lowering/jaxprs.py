@@ -1,11 +1,10 @@
 """Programs as equations: all that is taken from ``jax.extend``, and why.
 
 A traced program (a jaxpr) has no public address elsewhere. It is needed where code is
-made of a function's equations: to run them again with what the function took from
-around it as open arguments, which derivatives need (:mod:`gradtx.lowering.conditional`:
-``ClosedJaxpr`` and ``jaxpr_as_fun``), and to find those that are elementwise
-(:mod:`gradtx.kernels.elementwise`: the other classes). JAX keeps ``jax.extend`` for such
-libraries, and may change it between versions; everything else is public.
+made of a function's equations: to evaluate them with the function's captured arrays as
+explicit arguments, which derivatives need (:mod:`gradtx.lowering.conditional`), and to
+find elementwise equations (:mod:`gradtx.kernels.elementwise`). JAX keeps ``jax.extend``
+for such libraries and may change it between versions; everything else is public.
 """
 
 from jax.extend.core import (
