@@ -10,7 +10,7 @@ import problems
 import pytest
 
 import gradtx
-from gradtx.lowering.eager import compiled
+
 from gradtx.wrappers.accumulate import accumulate
 from gradtx.wrappers.condition import apply_if_finite, conditionally_transform
 
