@@ -17,8 +17,6 @@ from jax.core import Tracer
 
 from gradtx.common import arguments, checks
 
-_PLAIN = (float, int, bool, str, type(None))  # whose kind alone decides
-
 # For an argument its leaves, its structure, and which of the leaves move.
 Split = tuple[list[Any], Any, tuple[bool, ...]]
 
@@ -46,10 +44,7 @@ class Factory:
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         given = bound.arguments.items()
-        return Recipe(
-            self,
-            {k: x if type(x) in _PLAIN else arguments.as_number(x) for k, x in given},
-        )
+        return Recipe(self, {name: arguments.as_number(x) for name, x in given})
 
 
 class Recipe:
@@ -89,7 +84,9 @@ class Recipe:
         for name, value in self.arguments.items():
             leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
             free = not self.factory.is_fixed(name, value)
-            moves = tuple(free and _moves(x) for x in leaves)
+            moves = tuple(
+                free and (arguments.is_number(x) or is_value(x)) for x in leaves
+            )
             split[name] = leaves, treedef, moves
         return split
 
@@ -99,8 +96,7 @@ class Recipe:
         children, fixed = [], []
         for name, (leaves, treedef, moves) in self._split.items():
             pairs = list(zip(leaves, moves, strict=True))
-            moving = treedef.unflatten([x if m else None for x, m in pairs])
-            children.append(moving)
+            children.append(treedef.unflatten([x if m else None for x, m in pairs]))
             rest = tuple(x for x, m in pairs if not m)
             fixed.append((name, treedef, moves, rest))
         return children, (self.factory, tuple(fixed))
@@ -187,10 +183,6 @@ class Recipe:
 def is_value(x: Any) -> bool:
     """Whether ``x`` remembers how it was made."""
     return isinstance(getattr(x, "recipe", None), Recipe)
-
-
-def _moves(x: Any) -> bool:
-    return type(x) in (float, int) or is_value(x) or arguments.is_number(x)
 
 
 def _is_whole(x: Any) -> bool:

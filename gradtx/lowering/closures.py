@@ -164,7 +164,7 @@ class _Form:
             return type(x), *(self._of_setting(y, derived) for y in x)
         if isinstance(x, dict):
             return tuple((k, self._of_setting(y, derived)) for k, y in x.items())
-        if callable(x) and not isinstance(x, type):
+        if callable(x) and not _is_constant(x):
             if derived:  # a rule for derivatives, which are taken already
                 return None
             raise _Unknowable
@@ -173,6 +173,14 @@ class _Form:
         except TypeError as error:
             raise _Unknowable from error
         return type(x), x
+
+
+def _is_constant(x: Any) -> bool:
+    """Whether what can be called is the same whenever it is met: a name of a module."""
+    if isinstance(x, type | jax.sharding.Mesh):
+        return True
+    local = "<" in getattr(x, "__qualname__", "<")
+    return not local and not hasattr(x, "__self__")
 
 
 def _called(operation: Any) -> ClosedJaxpr | None:

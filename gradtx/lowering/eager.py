@@ -37,6 +37,7 @@ as it stands, and each of its operations where its arrays are.
 Under `jit`, and wherever else anything is traced, nothing is done here.
 """
 
+import enum
 import inspect
 from collections.abc import Callable
 from functools import cache, cached_property, wraps
@@ -48,6 +49,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import arguments, checks
+from gradtx.common.numerics import known_rests
 from gradtx.common.spec import Recipe, Value
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,9 +57,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @jax.jit
 def _step(
-    recipe: Recipe, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    recipe: Recipe,
+    rests: Any,
+    updates: Any,
+    state: Any,
+    params: Any,
+    extra: dict[str, Any],
 ) -> Any:
-    return recipe.built[0].update(updates, state, params, **extra)
+    with known_rests(jax.tree.leaves(recipe), rests):
+        return recipe.built[0].update(updates, state, params, **extra)
 
 
 class Update:
@@ -76,7 +84,8 @@ class Update:
             arrays = self._arrays(updates, state, params, extra)
             if arrays is not None:
                 try:
-                    return _step(self._recipe, updates, state, params, arrays)
+                    settings = self._recipe, self._rests
+                    return _step(*settings, updates, state, params, arrays)
                 except ValueError:
                     if not _are_scattered((updates, state, params, arrays)):
                         raise
@@ -96,6 +105,14 @@ class Update:
         if len(arrays) < len(extra) and self.asks & (extra.keys() - arrays.keys()):
             return None
         return arrays
+
+    @cached_property
+    def _rests(self) -> np.ndarray:
+        """By how much each of the numbers grows when it becomes a float32."""
+        numbers = jax.tree.leaves(self._recipe)
+        near_1 = [isinstance(x, float) and 0.5 < x < 1 for x in numbers]  # noqa: PLR2004
+        pairs = zip(numbers, near_1, strict=True)
+        return np.float32([float(np.float32(x)) - x if n else 0 for x, n in pairs])
 
     @cached_property
     def is_closed(self) -> bool:
@@ -146,25 +163,24 @@ def is_closed(recipe: Recipe) -> bool:
 
 
 def _is_part(x: Any) -> bool:
-    return isinstance(x, Value) or callable(x)
+    """Whether an argument does something, so that its leaves do not tell what."""
+    pair = hasattr(x, "init") and hasattr(x, "update")
+    return isinstance(x, Value) or callable(x) or pair
 
 
 def _is_known(x: Any) -> bool:
     if isinstance(x, Value):
         return x.recipe is not None and is_closed(x.recipe)
-    if callable(x):
-        return isinstance(x, type) or _is_fixed_function(x)
-    if isinstance(x, Tracer):
-        return False
+    if inspect.isfunction(x):  # ours, of those that see nothing that could change
+        return arguments.is_ours(x) and x.__closure__ is None
     if isinstance(x, int):  # a larger one is no number of a compiled program
         return abs(x) < 2**31
-    # Traced, a mask could not say which leaves it means.
-    return not (hasattr(x, "dtype") and x.dtype == bool)
+    if isinstance(x, jax.Array | np.ndarray):  # traced, a mask could not be looked at
+        return x.dtype != bool and not isinstance(x, Tracer)
+    return isinstance(x, _KNOWN)
 
 
-def _is_fixed_function(f: Any) -> bool:
-    """Whether a function is this library's and sees nothing that could change."""
-    return inspect.isfunction(f) and arguments.is_ours(f) and f.__closure__ is None
+_KNOWN = (float, complex, str, np.generic, np.dtype, type, enum.Enum)
 
 
 def _is_hashable(recipe: Recipe) -> bool:

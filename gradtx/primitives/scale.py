@@ -61,6 +61,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
         Outside of ``jit`` it is called at every step with the number as it is, and may
         branch on it.
     """
+
     def init(params: Params) -> OptState:
         return ScaleByScheduleState(zero_count(params))
 
