@@ -54,6 +54,12 @@ def is_number(leaf: Any) -> bool:
     return isinstance(leaf, int | float | complex) or hasattr(leaf, "shape")
 
 
+def is_ours(function: Any) -> bool:
+    """Whether a function is this library's, and not a user's or another library's."""
+    module = getattr(function, "__module__", None) or ""
+    return module.split(".")[0] == __name__.split(".")[0]
+
+
 def as_number(value: Any) -> Any:
     """Return an array of one known number as that number, and all else as it is.
 
@@ -90,6 +96,20 @@ def _one_same(value: Any, default: Any) -> bool:
     if value is default or (isinstance(value, str) and value == default):
         return True
     return is_number(value) and is_number(default) and key(value) == key(default)
+
+
+def shown(signature: inspect.Signature, given: dict[str, Any]) -> list[str]:
+    """Write the arguments of a call, without those that are their defaults."""
+    texts = []
+    for name, parameter in signature.parameters.items():
+        value = given[name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            texts += [written(x) for x in value]
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            texts += [f"{key}={written(x)}" for key, x in value.items()]
+        elif not same(value, parameter.default):
+            texts.append(f"{name}={written(value)}")
+    return texts
 
 
 def written(value: Any) -> str:

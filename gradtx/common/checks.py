@@ -4,6 +4,8 @@ Settings are checked where a transformation is made, and only when they are conc
 traced number passes. Trees are checked where they come in, by path.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -23,8 +25,12 @@ class Misuse(ValueError):
         self.owners: list[str] = []
 
     def within(self, owner: str) -> "Misuse":
-        """Note that ``owner`` was at work, from the innermost outwards."""
-        self.owners.append(owner)
+        """Note that ``owner`` was at work, from the innermost outwards.
+
+        A private factory is of no use to who reads the message.
+        """
+        if not owner.startswith("_"):
+            self.owners.append(owner)
         return self
 
     def __str__(self) -> str:
@@ -41,6 +47,17 @@ class Missing(Misuse, TypeError):
 
 class Unavailable(Misuse, ImportError):
     """A feature that this version of JAX does not have: an ImportError too."""
+
+
+@contextmanager
+def named(*owners: str) -> Iterator[None]:
+    """Put names on what is refused inside: those at work, the innermost first."""
+    try:
+        yield
+    except Misuse as misuse:
+        for owner in owners:
+            misuse.within(owner)
+        raise
 
 
 def extra_given(name: str, value: Any) -> None:

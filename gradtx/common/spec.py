@@ -13,14 +13,9 @@ from functools import cached_property
 from typing import Any, Self
 
 import jax
+from jax.core import Tracer
 
 from gradtx.common import arguments, checks
-from gradtx.common.arguments import (
-    is_number as is_number,
-    may_be_number as may_be_number,
-)
-
-Misuse = checks.Misuse
 
 # For an argument its leaves, its structure, and which of the leaves move.
 Split = tuple[list[Any], Any, tuple[bool, ...]]
@@ -32,6 +27,8 @@ class Factory:
     def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
         self.name: str = getattr(make, "__name__", type(make).__name__)
+        # Whether it is this library's own, so that all that it does is known.
+        self.ours = arguments.is_ours(make)
         self.signature = inspect.signature(make)
         parameters = self.signature.parameters.values()
         self.fixed = frozenset(p.name for p in parameters if arguments.is_fixed(p))
@@ -61,15 +58,22 @@ class Recipe:
     def product(self) -> Any:
         """What the factory makes; made once."""
         bound = inspect.BoundArguments(self.factory.signature, self.arguments)  # type: ignore[arg-type]
-        return self.within(self.factory.make, *bound.args, **bound.kwargs)
+        with checks.named(self.factory.name):
+            return self.factory.make(*bound.args, **bound.kwargs)
 
-    def within(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call, and put this factory's name on what is refused inside."""
-        try:
-            return call(*args, **kwargs)
-        except checks.Misuse as misuse:
-            misuse.within(self.factory.name)
-            raise
+    @cached_property
+    def built(self) -> tuple[Any, tuple[str, ...]]:
+        """The working parts in the end, and the factories behind them, innermost first.
+
+        A factory may return what another one makes: ``adamw`` a ``descend``, that a
+        ``chain``. Whoever calls the parts goes straight to the last of them.
+        """
+        made, owners = self.product, (self.factory.name,)
+        while is_value(made):
+            with checks.named(*owners):
+                owners = (made.recipe.factory.name, *owners)
+                made = made.recipe.product
+        return made, owners
 
     # --- as a pytree ---------------------------------------------------------
 
@@ -80,17 +84,19 @@ class Recipe:
         for name, value in self.arguments.items():
             leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
             free = not self.factory.is_fixed(name, value)
-            moves = tuple(free and (is_number(x) or is_value(x)) for x in leaves)
+            moves = tuple(
+                free and (arguments.is_number(x) or is_value(x)) for x in leaves
+            )
             split[name] = leaves, treedef, moves
         return split
 
-    def flatten(self) -> tuple[list[tuple[Any, Any]], Any]:
-        """Part the numbers, by argument, from all that is fixed."""
+    @cached_property
+    def flat(self) -> tuple[list[Any], Any]:
+        """The numbers, by argument, and all that is fixed."""
         children, fixed = [], []
         for name, (leaves, treedef, moves) in self._split.items():
             pairs = list(zip(leaves, moves, strict=True))
-            moving = treedef.unflatten([x if m else None for x, m in pairs])
-            children.append((jax.tree_util.GetAttrKey(name), moving))
+            children.append(treedef.unflatten([x if m else None for x, m in pairs]))
             rest = tuple(x for x, m in pairs if not m)
             fixed.append((name, treedef, moves, rest))
         return children, (self.factory, tuple(fixed))
@@ -124,8 +130,8 @@ class Recipe:
 
     @property
     def _identity(self) -> tuple[Any, ...]:
-        children, aux = self.flatten()
-        leaves, treedef = jax.tree.flatten([child for _, child in children])
+        children, aux = self.flat
+        leaves, treedef = jax.tree.flatten(children)
         return (aux, treedef, *map(arguments.key, leaves))
 
     def __eq__(self, other: object) -> bool:
@@ -135,15 +141,7 @@ class Recipe:
         return hash(self._identity)
 
     def __repr__(self) -> str:
-        shown = []
-        for name, parameter in self.factory.signature.parameters.items():
-            value = self.arguments[name]
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                shown += [arguments.written(x) for x in value]
-            elif parameter.kind is parameter.VAR_KEYWORD:
-                shown += [f"{key}={arguments.written(x)}" for key, x in value.items()]
-            elif not arguments.same(value, parameter.default):
-                shown.append(f"{name}={arguments.written(value)}")
+        shown = arguments.shown(self.factory.signature, self.arguments)
         return f"{self.factory.name}({', '.join(shown)})"
 
     # --- changed -------------------------------------------------------------
@@ -171,7 +169,7 @@ class Recipe:
         ]
         if len(owners) != 1:
             found = "no part has" if not owners else f"{len(owners)} parts have"
-            raise Misuse(
+            raise checks.Misuse(
                 f"replace: {found} an argument {name!r}; {self.factory.name} and its "
                 f"parts have {sorted(set(_names(self)))}"
             )
@@ -241,10 +239,17 @@ class Value:
         must be in one of them only.
         """
         if self.recipe is None:
-            raise Misuse("replace: this was not made by a factory, so nothing is known")
-        changed = self.from_recipe(self.recipe.replace(**changes))
-        _ = changed.recipe and changed.recipe.product  # refuse wrong settings at once
-        return changed
+            raise checks.Misuse(
+                "replace: this was not made by a factory, so nothing is known"
+            )
+        return self.from_recipe(self.recipe.replace(**changes)).checked()
+
+    def checked(self) -> Self:
+        """Refuse wrong settings at once; there is nothing to see in traced ones."""
+        recipe: Any = self.recipe
+        if not any(isinstance(x, Tracer) for x in recipe.arguments.values()):
+            _ = recipe.product
+        return self
 
 
 def revive(public: Any, arguments: dict[str, Any]) -> Any:
@@ -257,9 +262,7 @@ def remembered(make: Callable[..., Any], value_type: type[Value]) -> Any:
     factory = Factory(make)
 
     def public(*args: Any, **kwargs: Any) -> Any:
-        value = value_type.from_recipe(factory.recipe(*args, **kwargs))
-        _ = value.recipe and value.recipe.product  # refuse wrong settings at once
-        return value
+        return value_type.from_recipe(factory.recipe(*args, **kwargs)).checked()
 
     for name in ("__module__", "__name__", "__qualname__", "__doc__", "__wrapped__"):
         setattr(public, name, getattr(make, name, make))
@@ -273,8 +276,14 @@ def remembered(make: Callable[..., Any], value_type: type[Value]) -> Any:
 def register(value_type: type[Any]) -> None:
     """Make the class a pytree; one without a recipe has no leaves."""
 
+    def flatten(value: Any) -> tuple[list[Any], Any]:
+        return value.flatten() if value.recipe is None else value.recipe.flat
+
     def flatten_with_keys(value: Any) -> tuple[Any, Any]:
-        return value.flatten() if value.recipe is None else value.recipe.flatten()
+        children, aux = flatten(value)
+        names = [name for name, *_ in aux[1]] if children else []
+        keys = map(jax.tree_util.GetAttrKey, names)
+        return list(zip(keys, children, strict=True)), aux
 
     def unflatten(aux: Any, children: Any) -> Any:
         if not children and not isinstance(aux[0], Factory):
@@ -282,10 +291,9 @@ def register(value_type: type[Any]) -> None:
         return value_type.from_recipe(Recipe.unflatten(aux, children))
 
     jax.tree_util.register_pytree_with_keys(
-        value_type, flatten_with_keys, unflatten, _without_keys
+        value_type, flatten_with_keys, unflatten, flatten
     )
 
 
-def _without_keys(value: Any) -> tuple[Any, Any]:
-    children, aux = value.flatten() if value.recipe is None else value.recipe.flatten()
-    return [child for _, child in children], aux
+# Without its value too, it goes into compiled programs.
+jax.tree_util.register_pytree_node(Recipe, lambda x: x.flat, Recipe.unflatten)

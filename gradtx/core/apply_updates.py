@@ -9,10 +9,10 @@ from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.types import Params, Updates
-from gradtx.lowering.eager import at_once
+from gradtx.lowering.eager import one_program
 
 
-@at_once
+@one_program
 def apply_updates(params: Params, updates: Updates) -> Params:
     """Return params + updates, leaf by leaf, in the parameters' types.
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
-from gradtx.lowering.eager import at_once
 from gradtx.lowering.sharding import zero_count
 
 Rule = Callable[..., Any]
@@ -81,8 +81,6 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
     """
     wants = Wants(rule)
     counter = next((x for x in ("count", "t") if x in state_type._fields), None)
-    # Compiled apart, the rule is traced once for all leaves of one shape and type.
-    settle = jax.jit(partial(_settled, rule), static_argnames="target")
 
     def init(params: Params) -> OptState:
         checks.float_leaves(params, "the parameter")
@@ -105,6 +103,11 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
         given = wants.chosen(extra)
         if counter:
             given["t"] = numerics.safe_increment(getattr(state, counter))
+        settle = partial(_settled, rule)
+        if _is_traced((updates, state, params, given)):
+            # Compiled apart, it is traced once for all leaves of one shape and type;
+            # made anew in each step, as the rule's surroundings may have changed.
+            settle = jax.jit(settle, static_argnames="target")
         results = [
             _one_leaf(settle, wants, given, leaf, p, *old)
             for leaf, p, *old in zip(leaves, parameters, *columns, strict=True)
@@ -120,12 +123,16 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
         # Without state, whatever the caller holds in its place goes through.
         return u, state._replace(**fields) if fields else state
 
-    return GradientTransformation(init, at_once(update))
+    return GradientTransformation(init, update)
 
 
 # --- the walk ----------------------------------------------------------------
 
 Leaf = tuple[Any, Any]  # the path and the array, or None
+
+
+def _is_traced(tree: PyTree) -> bool:
+    return any(isinstance(x, Tracer) for x in jax.tree.leaves(tree))
 
 
 def flatten_updates(updates: Updates) -> tuple[list[Leaf], Any]:

@@ -2,14 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 
 import jax
 
-from gradtx.common import spec
+from gradtx.common import checks, spec
 from gradtx.common.types import OptState, Params, Updates
-from gradtx.lowering.eager import at_once, is_traceable
+from gradtx.lowering.eager import Update
 
 P = ParamSpec("P")
 
@@ -59,7 +58,7 @@ class GradientTransformation(spec.Value, _Pair):
     @classmethod
     def from_recipe(cls, recipe: spec.Recipe) -> Self:
         """Make the transformation that ``recipe`` describes, when it is first used."""
-        self = cls(_Init(recipe), _Update(recipe))
+        self = cls(_Init(recipe), Update(recipe))
         self.recipe = recipe
         return self
 
@@ -80,30 +79,9 @@ class _Init:
         self._recipe = recipe
 
     def __call__(self, params: Params) -> OptState:
-        return self._recipe.within(self._recipe.product.init, params)
-
-
-class _Update:
-    """``update`` of a value: asks its recipe for the working pair."""
-
-    def __init__(self, recipe: spec.Recipe) -> None:
-        self._recipe = recipe
-
-    @cached_property
-    def _update(self) -> TransformUpdateFn:
-        pair = self._recipe.product
-        if spec.is_value(pair) or not is_traceable(self._recipe):
-            return pair.update
-        return at_once(pair.update)
-
-    def __call__(
-        self,
-        updates: Updates,
-        state: OptState,
-        params: Params | None = None,
-        **extra: Any,
-    ) -> tuple[Updates, OptState]:
-        return self._recipe.within(self._update, updates, state, params, **extra)
+        pair, owners = self._recipe.built
+        with checks.named(*owners):
+            return pair.init(params)
 
 
 def transformation(

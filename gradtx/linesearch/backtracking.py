@@ -6,11 +6,16 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.numerics import either
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates
 from gradtx.core.slots import make_slot, zeros
-from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linesearch.objective import Line, line_of, number, stretched
-from gradtx.lowering.eager import compiled
+from gradtx.core.transformation import (
+    GradientTransformation,
+    init_empty_state,
+    transformation,
+)
+from gradtx.linesearch.objective import Line, Point, number, objective_of, stretched
+from gradtx.lowering.closures import as_data
 from gradtx.lowering.sharding import zero_count
 
 
@@ -93,54 +98,107 @@ def scale_by_backtracking_linesearch(
             ),
         )
 
-    def search(line: Line, value: Any, grad: Any, guess: jax.Array) -> _Search:
-        start, _ = line.start(value, grad)
+    rules = _Rules(
+        max_backtracking_steps,
+        slope_rtol,
+        decrease_factor,
+        increase_factor,
+        max_learning_rate,
+        atol,
+        rtol,
+    )
+    search = _search(rules, store_grad=store_grad, verbose=verbose)
 
-        def goes_on(s: _Search) -> jax.Array:
-            return ~(s.error <= atol) & (s.looks <= max_backtracking_steps)
-
-        def shorten(s: _Search) -> _Search:
-            step = jnp.where(s.looks > 0, decrease_factor * s.step, s.step)
-            new = line.value(step.astype(guess.dtype))
-            allowed = (1 + rtol) * start.value + step * slope_rtol * start.slope
-            error = jnp.where(jnp.isnan(new), jnp.inf, jnp.maximum(new - allowed, 0))
-            kinds = jax.tree.map(lambda x: x.dtype, s)
-            made = _Search(step, new, error, s.looks + 1)
-            return jax.tree.map(lambda x, kind: x.astype(kind), made, kinds)
-
-        infinite = jnp.full_like(guess, jnp.inf)
-        first = _Search(guess, start.value, infinite, jnp.zeros((), jnp.int32))
-        found = jax.lax.while_loop(goes_on, shorten, first)
-        failed = jnp.isinf(found.error)
-        return found._replace(
-            step=jnp.where(failed, 0, found.step),
-            value=jnp.where(failed, start.value, found.value),
-        )
-
-    @compiled
     def update(
         updates: Updates,
         state: ScaleByBacktrackingLinesearchState,
         params: Params | None = None,
+        *,
+        value: Any = None,
+        grad: Any = None,
+        value_fn: Any = None,
         **extra: Any,
     ) -> tuple[Updates, OptState]:
+        known = {"value": value, "grad": grad}
+        objective = objective_of(params, extra, value_fn=value_fn, **known)
+        if not (store_grad or any(map(jnp.iscomplexobj, jax.tree.leaves(params)))):
+            objective = objective._replace(value_and_grad=None)
+        with as_data(objective, params) as objective_fn:
+            return search.update(
+                updates, state, params, objective_fn=objective_fn, **known
+            )
+
+    return GradientTransformation(init, update)
+
+
+class _Rules(NamedTuple):
+    """The settings of a search."""
+
+    max_steps: int
+    slope_rtol: Scalar
+    decrease: Scalar
+    increase: Scalar
+    longest: Scalar
+    atol: Scalar
+    rtol: Scalar
+
+
+@transformation
+def _search(
+    rules: _Rules, *, store_grad: bool, verbose: bool
+) -> GradientTransformation:
+    """Search along the line of an objective whose operations are known."""
+
+    def update(
+        updates: Updates,
+        state: ScaleByBacktrackingLinesearchState,
+        params: Params | None = None,
+        *,
+        value: Any,
+        grad: Any,
+        objective_fn: Any,
+    ) -> tuple[Updates, OptState]:
         last = jax.lax.stop_gradient(state.learning_rate)
-        line, value, grad = line_of(updates, params, last.dtype, extra)
-        longest = jnp.where(jnp.isinf(max_learning_rate), 1, max_learning_rate)
-        guess = jnp.where(last > 0, increase_factor * last, longest)
-        guess = jnp.minimum(guess, max_learning_rate).astype(last.dtype)
-        found = search(line, value, grad, guess)
+        line = Line(objective_fn, params, updates, last.dtype)
+        longest = jnp.where(jnp.isinf(rules.longest), 1, rules.longest)
+        guess = jnp.where(last > 0, rules.increase * last, longest)
+        guess = jnp.minimum(guess, rules.longest).astype(last.dtype)
+        found = _searched(line, rules, line.start(value, grad)[0], guess)
         if verbose:
-            _say_if(found.error > atol, found)
+            _say_if(found.error > rules.atol, found)
         kept = None
         if store_grad:
-            slope = jax.grad(line.value_fn)(line.at(found.step))
+            slope = line.objective.value_and_grad(line.at(found.step))[1]
             kept = jax.tree.map(lambda x, o: x.astype(o.dtype), slope, state.grad)
         info = BacktrackingLinesearchInfo(found.looks, found.error)
         new = ScaleByBacktrackingLinesearchState(found.step, found.value, kept, info)
         return stretched(updates, found.step), new
 
-    return GradientTransformation(init, update)
+    return GradientTransformation(init_empty_state, update)
+
+
+def _searched(line: Line, rules: _Rules, start: Point, guess: jax.Array) -> _Search:
+    def goes_on(s: _Search) -> jax.Array:
+        return ~(s.error <= rules.atol) & (s.looks <= rules.max_steps)
+
+    def shorten(s: _Search) -> _Search:
+        step = jnp.where(s.looks > 0, rules.decrease * s.step, s.step)
+        new = line.value(step.astype(guess.dtype))
+        allowed = (1 + rules.rtol) * start.value
+        allowed = allowed + step * rules.slope_rtol * start.slope
+        error = jnp.where(jnp.isnan(new), jnp.inf, jnp.maximum(new - allowed, 0))
+        kinds = jax.tree.map(lambda x: x.dtype, s)
+        made = _Search(step, new, error, s.looks + 1)
+        return jax.tree.map(lambda x, kind: x.astype(kind), made, kinds)
+
+    infinite = jnp.full_like(guess, jnp.inf)
+    first = _Search(guess, start.value, infinite, jnp.zeros((), jnp.int32))
+    found = jax.lax.while_loop(goes_on, shorten, first)
+    failed = jnp.isinf(found.error)
+    return found._replace(
+        step=jnp.where(failed, 0, found.step),
+        value=jnp.where(failed, start.value, found.value),
+    )
 
 
 def _say_if(failed: jax.Array, found: _Search) -> None:
@@ -153,4 +211,4 @@ def _say_if(failed: jax.Array, found: _Search) -> None:
             ordered=True,
         )
 
-    jax.lax.cond(failed, say, lambda: None)
+    either(failed, say, lambda: None)

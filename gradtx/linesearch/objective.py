@@ -24,16 +24,23 @@ class Point(NamedTuple):
     slope: jax.Array
 
 
+class Objective(NamedTuple):
+    """f and what else a search wants of it, as functions of the parameters."""
+
+    value: Callable[[Params], Any] | None
+    value_and_grad: Callable[[Params], Any] | None
+
+
 class Line:
     """φ(η) = f(p + η u), whose slope is φ'(η) = Re Σ ∇f(p + η u) u."""
 
     def __init__(
-        self, value_fn: Callable[..., Any], params: Params, updates: Updates, kind: Any
+        self, objective: Objective, params: Params, updates: Updates, kind: Any
     ) -> None:
         # The step that is found counts as a constant: there is no derivative of a loop
         # whose length is not known.
         still = partial(jax.tree.map, jax.lax.stop_gradient)
-        self.value_fn = value_fn
+        self.objective: Any = objective
         self.params, self.updates = still(params), still(updates)
         self.kind = kind
 
@@ -50,11 +57,11 @@ class Line:
 
     def value(self, step: jax.Array) -> jax.Array:
         """Return φ(η)."""
-        return jnp.asarray(self.value_fn(self.at(step))).astype(self.kind)
+        return jnp.asarray(self.objective.value(self.at(step))).astype(self.kind)
 
     def look(self, step: jax.Array) -> tuple[Point, PyTree]:
         """Return the point at η and the gradient of f there."""
-        value, grad = jax.value_and_grad(self.value_fn)(self.at(step))
+        value, grad = self.objective.value_and_grad(self.at(step))
         value = jnp.asarray(value).astype(self.kind)
         return Point(step, value, self.slope(grad)), grad
 
@@ -87,30 +94,30 @@ class Line:
         return Point(zero, value, self.slope(grad)), grad
 
 
-def line_of(
-    updates: Updates,
+def objective_of(
     params: Params | None,
-    kind: Any,
     extra: dict[str, Any],
-) -> tuple[Line, Any, Any]:
-    """Return the line, the value and the gradient from the arguments of ``update``.
+    *,
+    value: Any,
+    grad: Any,
+    value_fn: Callable[..., Any] | None,
+) -> Objective:
+    """Return what ``value_fn`` is of the parameters alone.
 
-    Of the other extra arguments those are given to ``value_fn`` that it names.
+    Of the other extra arguments those are given to it that it names.
 
     Raises:
-      ValueError: if an argument is missing.
+      ValueError: if an argument of a search is missing.
     """
     checks.params_given(params)
-    extra = dict(extra)
-    given = [extra.pop(name, None) for name in ("value", "grad", "value_fn")]
-    for name, x in zip(("value", "grad", "value_fn"), given, strict=True):
+    for name, x in (("value", value), ("grad", grad), ("value_fn", value_fn)):
         checks.extra_given(name, x)
-    value, grad, value_fn = given
     known = {name: x for name, x in extra.items() if name in _names(value_fn)}
-    return Line(partial(value_fn, **known), params, updates, kind), value, grad
+    of_params: Any = partial(value_fn, **known)  # type: ignore[arg-type]
+    return Objective(of_params, jax.value_and_grad(of_params))
 
 
-def _names(function: Callable[..., Any]) -> list[str]:
+def _names(function: Any) -> list[str]:
     """Return the names of the arguments, without the first."""
     try:
         parameters = list(inspect.signature(function).parameters.values())

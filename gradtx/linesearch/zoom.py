@@ -6,10 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.numerics import either
 from gradtx.common.types import OptState, Params, Scalar, Updates
 from gradtx.core.slots import make_slot, zeros
-from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linesearch.objective import line_of, number, stretched
+from gradtx.core.transformation import (
+    GradientTransformation,
+    init_empty_state,
+    transformation,
+)
+from gradtx.linesearch.objective import Line, number, objective_of, stretched
 from gradtx.linesearch.wolfe import (
     Rules,
     Search,
@@ -17,7 +22,7 @@ from gradtx.linesearch.wolfe import (
     searched,
     taken,
 )
-from gradtx.lowering.eager import compiled
+from gradtx.lowering.closures import as_data
 from gradtx.lowering.sharding import zero_count
 
 GUESSES = ("keep", "one")
@@ -112,16 +117,43 @@ def scale_by_zoom_linesearch(
             info=ZoomLinesearchInfo(zero_count(params), *errors),
         )
 
-    @compiled
+    search = _search(rules, keep=initial_guess_strategy == "keep", verbose=verbose)
+
     def update(
         updates: Updates,
         state: ScaleByZoomLinesearchState,
         params: Params | None = None,
+        *,
+        value: Any = None,
+        grad: Any = None,
+        value_fn: Any = None,
         **extra: Any,
     ) -> tuple[Updates, OptState]:
+        known = {"value": value, "grad": grad}
+        objective = objective_of(params, extra, value_fn=value_fn, **known)
+        with as_data(objective._replace(value=None), params) as objective_fn:
+            return search.update(
+                updates, state, params, objective_fn=objective_fn, **known
+            )
+
+    return GradientTransformation(init, update)
+
+
+@transformation
+def _search(rules: Rules, *, keep: bool, verbose: bool) -> GradientTransformation:
+    """Search along the line of an objective whose operations are known."""
+
+    def update(
+        updates: Updates,
+        state: ScaleByZoomLinesearchState,
+        params: Params | None = None,
+        *,
+        value: Any,
+        grad: Any,
+        objective_fn: Any,
+    ) -> tuple[Updates, OptState]:
         last = jax.lax.stop_gradient(state.learning_rate)
-        line, value, grad = line_of(updates, params, last.dtype, extra)
-        keep = initial_guess_strategy == "keep"
+        line = Line(objective_fn, params, updates, last.dtype)
         guess = jnp.where(last > 0, last, 1) if keep else jnp.ones_like(last)
         start = line.start(value, grad)
         end = searched(line, rules, start, guess)
@@ -132,7 +164,7 @@ def scale_by_zoom_linesearch(
         new = ScaleByZoomLinesearchState(point.step, point.value, kept, end.info)
         return stretched(updates, point.step), new
 
-    return GradientTransformation(init, update)
+    return GradientTransformation(init_empty_state, update)
 
 
 def _say_if(failed: jax.Array, s: Search, slope: jax.Array) -> None:
@@ -148,4 +180,4 @@ def _say_if(failed: jax.Array, s: Search, slope: jax.Array) -> None:
             ordered=True,
         )
 
-    jax.lax.cond(failed, say, lambda: None)
+    either(failed, say, lambda: None)

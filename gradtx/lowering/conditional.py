@@ -48,11 +48,13 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
     # one operation, as its parts, made anew, would forget how they lie over devices.
     start = [jnp.asarray(leaves[i]) for i in places]
     traced = jax.make_jaxpr(jax.jit(moving))(start)
+    jaxpr, consts = traced.jaxpr, traced.consts
+    del traced  # `plain` would keep it, and so what the constants are traced from
 
     def plain(carried: list[Any], around: list[Any]) -> list[Any]:
-        return jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, around))(*carried)
+        return jaxpr_as_fun(ClosedJaxpr(jaxpr, around))(*carried)
 
-    ends = dict(zip(places, _loop(plain, condition, start, traced.consts), strict=True))
+    ends = dict(zip(places, _loop(plain, condition, start, consts), strict=True))
     return treedef.unflatten([ends.get(i, x) for i, x in enumerate(leaves)])
 
 

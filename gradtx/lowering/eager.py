@@ -1,84 +1,207 @@
-"""Compile a step once, also in a loop that is not jitted."""
+"""What `update` does outside of jit: one compiled program for each structure.
 
+A transformation is a pytree (:mod:`gradtx.common.spec`), so it is an argument of a
+compiled function like any other: its numbers are traced, and all the rest, factories,
+flags, names and parts, is the structure that the program is compiled for. One jitted
+function, :func:`_step`, therefore serves every transformation there is::
+
+    adam(1e-3).update(...)      compiles
+    adam(1e-3).update(...)      made anew: the same program
+    adam(2e-3).update(...)      another number: the same program
+    adam(2e-3, nesterov=True)   another structure: compiles
+
+Nothing is kept for a single transformation, and nothing that it was given.
+
+*What is compiled* is made of this library's factories and of known numbers
+(:func:`is_closed`), because all that those do can be traced. A function of the user's
+cannot: it may branch on its numbers in Python, index a list with them, print, or look
+at something that has changed since the last step. What holds one, or a pair or a
+factory of someone else, is therefore run as it stands, in Python, at every call; its
+parts that hold none are transformations themselves, and each of them is compiled. So
+`chain(theirs, adamw(1e-3))` runs as two pieces.
+
+*Callbacks come first.* A wrapper that asks the user something at every step (whether to
+take it, how many gradients to add up, the rate of this step) has two halves. The outer
+one, which holds the function, calls it with the numbers of the state as they are; the
+inner one is a transformation without it, which is given the answer as data, and can be
+compiled. Under `jit` both halves are traced alike.
+
+*Functions among the extra arguments* (`value_fn`, `obj_fn`, `grad_fn`: their names end
+in `_fn`) are needed within loops, which only know programs. Whoever needs one traces it
+once a call and passes it on as data, see :mod:`gradtx.lowering.closures`. For all
+others it is left out, as is everything else among the extra arguments that is no array.
+
+*Where arrays lie on several devices*, no one program can take them all: the step is run
+as it stands, and each of its operations where its arrays are.
+
+Under `jit`, and wherever else anything is traced, nothing is done here.
+"""
+
+import enum
+import inspect
 from collections.abc import Callable
-from functools import cache, partial, wraps
-from typing import Any, NamedTuple, TypeVar
+from functools import cache, cached_property, wraps
+from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.common.spec import Recipe, Value, is_number
+from gradtx.common import arguments, checks
+from gradtx.common.numerics import known_rests
+from gradtx.common.spec import Recipe, Value
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compiled(update: F) -> F:
-    """Make one program of ``update``; use it as a decorator.
+@jax.jit
+def _step(
+    recipe: Recipe,
+    rests: Any,
+    updates: Any,
+    state: Any,
+    params: Any,
+    extra: dict[str, Any],
+) -> Any:
+    with known_rests(jax.tree.leaves(recipe), rests):
+        return recipe.built[0].update(updates, state, params, **extra)
 
-    Outside of ``jit``, each branch of a conditional and each transformation made within
-    a step is a new function, which would be compiled at every call. Here the step is
-    compiled at the first call, for the shapes and types of its arguments and for
-    whatever among them is no number: flags, names, functions. Inside ``jit`` nothing
-    is changed.
+
+class Update:
+    """``update`` of a transformation that a recipe describes."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Keep the recipe; nothing is made of it before it is needed."""
+        self._recipe = recipe
+
+    def __call__(
+        self, updates: Any, state: Any, params: Any = None, **extra: Any
+    ) -> Any:
+        """Transform the updates of one step and the state with them."""
+        parts, owners = self._recipe.built
+        with checks.named(*owners):
+            arrays = self._arrays(updates, state, params, extra)
+            if arrays is not None:
+                try:
+                    settings = self._recipe, self._rests
+                    return _step(*settings, updates, state, params, arrays)
+                except ValueError:
+                    if not _are_scattered((updates, state, params, arrays)):
+                        raise
+            return parts.update(updates, state, params, **extra)
+
+    def _arrays(
+        self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return the extra arguments for the program, or None where none is to run."""
+        if not _all_arrays((updates, state, params)) or not self.is_closed:
+            return None
+        if not extra:
+            return extra
+        if _any_traced(extra):
+            return None
+        arrays = {name: x for name, x in extra.items() if _all_arrays(x)}
+        if len(arrays) < len(extra) and self.asks & (extra.keys() - arrays.keys()):
+            return None
+        return arrays
+
+    @cached_property
+    def _rests(self) -> np.ndarray:
+        """By how much each of the numbers grows when it becomes a float32."""
+        numbers = jax.tree.leaves(self._recipe)
+        near_1 = [isinstance(x, float) and 0.5 < x < 1 for x in numbers]  # noqa: PLR2004
+        pairs = zip(numbers, near_1, strict=True)
+        return np.float32([float(np.float32(x)) - x if n else 0 for x, n in pairs])
+
+    @cached_property
+    def is_closed(self) -> bool:
+        """Whether all that this does can be traced, and its program be found again."""
+        return is_closed(self._recipe) and _is_hashable(self._recipe)
+
+    @cached_property
+    def asks(self) -> frozenset[str]:
+        """The functions among the extra arguments that this or a part of it calls."""
+        parts, _ = self._recipe.built
+        own = inspect.signature(parts.update).parameters
+        asks = {name for name in own if name.endswith("_fn")}
+        recipe: Any = self._recipe
+        while recipe is not None:
+            for part in jax.tree.leaves(recipe.arguments, is_leaf=_is_part):
+                asks |= getattr(getattr(part, "update", None), "asks", frozenset())
+            recipe = getattr(recipe.product, "recipe", None)
+        return frozenset(asks)
+
+
+def one_program(function: F) -> F:
+    """Compile a function of arrays for calls outside of jit; use it as a decorator.
+
+    Given anything else, or arrays on several devices, it is run as it stands.
     """
-    plainly = jax.jit(update)
+    together = jax.jit(function)
 
-    @partial(jax.jit, static_argnums=(1, 2))
-    def run(moving: list[Any], still: tuple[Any, ...], treedef: Any) -> Any:
-        kept, given = iter(moving), list(still)
-        leaves = [next(kept) if x is _MOVES else _thawed(x) for x in given]
-        args, extra = treedef.unflatten(leaves)
-        return update(*args, **extra)
-
-    @wraps(update)
-    def call(*args: Any, **extra: Any) -> Any:
-        apart = partial(update, *args, **extra)
-        if _all_arrays((args, extra)):
-            return _together(partial(plainly, *args, **extra), apart)
-        leaves, treedef = jax.tree.flatten((args, extra))
-        still = tuple(_still(x) for x in leaves)
-        if any(isinstance(x, Tracer) for x in leaves) or not _hashable(still, treedef):
-            return apart()
-        moving = [x for x, s in zip(leaves, still, strict=True) if s is _MOVES]
-        return _together(partial(run, moving, still, treedef), apart)
+    @wraps(function)
+    def call(*args: Any) -> Any:
+        if _all_arrays(args):
+            try:
+                return together(*args)
+            except ValueError:
+                if not _are_scattered(args):
+                    raise
+        return function(*args)
 
     return call  # type: ignore[return-value]
 
 
-def at_once(update: F) -> F:
-    """Make one program of an ``update`` that is written for tracing.
-
-    As :func:`compiled`, but for arrays and numbers alone, which costs next to nothing:
-    given anything else, a flag or a function, ``update`` is run as it is.
-    """
-    run = jax.jit(update)
-
-    @wraps(update)
-    def call(*args: Any, **extra: Any) -> Any:
-        apart = partial(update, *args, **extra)
-        if not _all_arrays((args, extra)):
-            return apart()
-        return _together(partial(run, *args, **extra), apart)
-
-    return call  # type: ignore[return-value]
+# --- what can be compiled ----------------------------------------------------
 
 
-def _together(program: Callable[[], Any], apart: Callable[[], Any]) -> Any:
-    """Run a program; its parts where leaves lie on different devices, each there."""
+def is_closed(recipe: Recipe) -> bool:
+    """Whether a value is made of this library's factories and of known numbers only."""
+    leaves = jax.tree.leaves(recipe.arguments, is_leaf=_is_part)
+    return recipe.factory.ours and all(map(_is_known, leaves))
+
+
+def _is_part(x: Any) -> bool:
+    """Whether an argument does something, so that its leaves do not tell what."""
+    pair = hasattr(x, "init") and hasattr(x, "update")
+    return isinstance(x, Value) or callable(x) or pair
+
+
+def _is_known(x: Any) -> bool:
+    if isinstance(x, Value):
+        return x.recipe is not None and is_closed(x.recipe)
+    if inspect.isfunction(x):  # ours, of those that see nothing that could change
+        return arguments.is_ours(x) and x.__closure__ is None
+    if isinstance(x, int):  # a larger one is no number of a compiled program
+        return abs(x) < 2**31
+    if isinstance(x, jax.Array | np.ndarray):  # traced, a mask could not be looked at
+        return x.dtype != bool and not isinstance(x, Tracer)
+    return isinstance(x, _KNOWN)
+
+
+_KNOWN = (float, complex, str, np.generic, np.dtype, type, enum.Enum)
+
+
+def _is_hashable(recipe: Recipe) -> bool:
     try:
-        return program()
-    except ValueError as error:
-        if "incompatible devices" not in str(error):
-            raise
-    return apart()
+        hash(jax.tree.structure(recipe))
+    except TypeError:  # an array among what is fixed
+        return False
+    return True
+
+
+# --- arrays ------------------------------------------------------------------
 
 
 def _all_arrays(tree: Any) -> bool:
     leaves = jax.tree.leaves(tree)
     kinds = set(map(type, leaves))
-    if np.ndarray in kinds and any(_still(x) is not _MOVES for x in leaves):
-        return False
+    if np.ndarray in kinds:
+        arrays = [x for x in leaves if type(x) is np.ndarray]
+        # JAX gives the gradient of an integer in a type that has no numbers.
+        if not all(jnp.issubdtype(x.dtype, np.number) for x in arrays):
+            return False
     return all(map(_is_array, kinds))
 
 
@@ -88,50 +211,11 @@ def _is_array(kind: type) -> bool:
     return issubclass(kind, arrays) and not issubclass(kind, Tracer | bool | np.bool_)
 
 
-def is_traceable(recipe: Recipe) -> bool:
-    """Whether a value is made of this library's factories and of known numbers only.
-
-    A function or a pair from elsewhere may look at the numbers that it is given, which
-    it cannot under ``jit``.
-    """
-    ours = recipe.factory.make.__module__.split(".")[0] == __name__.split(".")[0]
-    leaves = jax.tree.leaves(recipe.arguments, is_leaf=_is_part)
-    return ours and all(map(_is_traceable, leaves))
+def _any_traced(tree: Any) -> bool:
+    return any(isinstance(x, Tracer) for x in jax.tree.leaves(tree))
 
 
-def _is_part(x: Any) -> bool:
-    return isinstance(x, Value) or callable(x)
-
-
-def _is_traceable(x: Any) -> bool:
-    if isinstance(x, Value):
-        return x.recipe is not None and is_traceable(x.recipe)
-    return isinstance(x, type) or not (callable(x) or isinstance(x, Tracer))
-
-
-_MOVES = object()
-
-
-class _NoGradient(NamedTuple):
-    """Stands for an array of float0, as JAX gives for an integer parameter."""
-
-    shape: tuple[int, ...]
-
-
-def _still(x: Any) -> Any:
-    """Return what stays the same from call to call; numbers and arrays move."""
-    if isinstance(x, np.ndarray) and x.dtype == jax.dtypes.float0:
-        return _NoGradient(x.shape)
-    return _MOVES if is_number(x) else x
-
-
-def _thawed(x: Any) -> Any:
-    return np.zeros(x.shape, jax.dtypes.float0) if isinstance(x, _NoGradient) else x
-
-
-def _hashable(*things: Any) -> bool:
-    try:
-        hash(things)
-    except TypeError:
-        return False
-    return True
+def _are_scattered(tree: Any) -> bool:
+    """Whether some arrays lie on other devices than others do."""
+    arrays = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array)]
+    return len({frozenset(x.sharding.device_set) for x in arrays}) > 1

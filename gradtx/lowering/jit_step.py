@@ -1,7 +1,7 @@
 """Compile a training step as fast as the backend at hand allows."""
 
 from collections.abc import Callable, Sequence
-from functools import cache, update_wrapper
+from functools import cache, partial, update_wrapper
 from types import MappingProxyType
 from typing import Any
 
@@ -44,7 +44,9 @@ def jit_step(
       step: a function of arrays, such as one that calls ``tx.update`` and
         ``apply_updates``.
       donate_argnums: which arguments are replaced; 0 for a step of one train state and
-        a batch, () for none.
+        a batch, () for none. Those of a method count from its object, which is 0 and
+        static: ``functools.partial(jit_step, static_argnums=0, donate_argnums=(1, 2))``
+        decorates one.
       compiler_options: more options of the compiler; they win over these.
       **options: what else ``jax.jit`` takes, such as ``static_argnames``.
 
@@ -78,6 +80,10 @@ class CompiledStep:
         """Take a step."""
         return self._for(args, kwargs)(*args, **kwargs)
 
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Return the step of an object, as for any method."""
+        return self if instance is None else _Bound(self, instance)
+
     def lower(self, *args: Any, **kwargs: Any) -> Any:
         """Lower the step for arguments of such shapes, as jitted functions do."""
         return self._for(args, kwargs).lower(*args, **kwargs)
@@ -91,6 +97,19 @@ class CompiledStep:
         if any(isinstance(x, Tracer) for x in leaves):
             return self._within  # the outer program's options hold for all of it
         return self._on(_platform(leaves))
+
+
+class _Bound:
+    """A compiled step that is given its object first."""
+
+    def __init__(self, step: CompiledStep, instance: Any) -> None:
+        update_wrapper(self, step)
+        self.__func__, self.__self__ = step, instance
+        for name in ("lower", "trace"):
+            setattr(self, name, partial(getattr(step, name), instance))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__func__(self.__self__, *args, **kwargs)
 
 
 def _platform(leaves: list[Any]) -> str:

@@ -1,7 +1,6 @@
 """Where the batch lies in the arguments, and how it is cut."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +27,7 @@ def reshape_batch_axis(tree: PyTree, microbatch_size: int, axis: int = 0) -> PyT
     Raises:
       ValueError: if a leaf does not have the axis, or its batch is not divisible.
     """
-    with named("reshape_batch_axis"):
+    with checks.named("reshape_batch_axis"):
         checks.whole(microbatch_size=microbatch_size)
 
         def one(path: Any, x: Any) -> Any:
@@ -110,13 +109,3 @@ def argument_name(path: Any) -> str:
     which = getattr(place, "idx", None)
     name = f"argument {which if which is not None else repr(place.key)}"
     return name + jax.tree_util.keystr(tuple(rest))
-
-
-@contextmanager
-def named(owner: str) -> Iterator[None]:
-    """Put the function's name on what is refused inside."""
-    try:
-        yield
-    except checks.Misuse as misuse:
-        misuse.within(owner)
-        raise

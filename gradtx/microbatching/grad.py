@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.types import PyTree
 from gradtx.microbatching.accumulators import AccumulationType
-from gradtx.microbatching.batches import named
 from gradtx.microbatching.microbatch import check_size
 from gradtx.microbatching.vmap import micro_vmap
 
@@ -81,12 +80,12 @@ def micro_grad(
     """
     over = (batch_argnums,) if isinstance(batch_argnums, int) else tuple(batch_argnums)
     differentiated = jax.value_and_grad(fun, argnums, has_aux=has_aux)
-    with named("micro_grad"):
+    with checks.named("micro_grad"):
         check_size(microbatch_size, num_real_microbatches)
 
     @wraps(fun)
     def of_batch(*args: Any, **kwargs: Any) -> tuple[PyTree, Aux]:
-        with named("micro_grad"):
+        with checks.named("micro_grad"):
             axes = _axes(over, len(args))
 
             def of_example(*args: Any, **kwargs: Any) -> tuple[PyTree, Aux]:

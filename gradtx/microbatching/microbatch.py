@@ -7,7 +7,6 @@ from typing import Any
 from gradtx.common import checks
 from gradtx.common.types import PyTree
 from gradtx.microbatching.accumulators import AccumulationType
-from gradtx.microbatching.batches import named
 from gradtx.microbatching.loop import accumulated
 
 
@@ -53,7 +52,7 @@ def microbatch(
         batches differ in size, or the accumulators do not match the results.
     """
     places = (*_several(argnums), *_several(argnames))
-    with named("microbatch"):
+    with checks.named("microbatch"):
         check_size(microbatch_size, num_real_microbatches)
         axes = _axes(in_axes, places)
     if microbatch_size is None:
@@ -61,7 +60,7 @@ def microbatch(
 
     @wraps(fun)
     def microbatched(*args: Any, **kwargs: Any) -> PyTree:
-        with named("microbatch"):
+        with checks.named("microbatch"):
             return accumulated(
                 fun,
                 (args, kwargs),

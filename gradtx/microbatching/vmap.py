@@ -9,7 +9,6 @@ import jax
 from gradtx.common import checks
 from gradtx.common.types import PyTree
 from gradtx.microbatching.accumulators import AccumulationType, PerExample, for_results
-from gradtx.microbatching.batches import named
 from gradtx.microbatching.loop import accumulated
 from gradtx.microbatching.microbatch import check_size
 
@@ -48,7 +47,7 @@ def micro_vmap(
     Raises:
       ValueError: if ``out_axes`` is not 0, or for what :func:`microbatch` refuses.
     """
-    with named("micro_vmap"):
+    with checks.named("micro_vmap"):
         check_size(microbatch_size, num_real_microbatches)
         if any(axis != 0 for axis in jax.tree.leaves(out_axes)):
             raise checks.Misuse(
@@ -59,7 +58,7 @@ def micro_vmap(
 
     @wraps(fun)
     def mapped(*args: Any, **kwargs: Any) -> PyTree:
-        with named("micro_vmap"):
+        with checks.named("micro_vmap"):
             axes = _axes(in_axes, args)
             over_examples = vmap_fn(fun, axes, out_axes)
             if microbatch_size is None:

@@ -146,8 +146,8 @@ def _proximal_decay(
     learning_rate: ScalarOrSchedule, weight_decay: ScalarOrSchedule
 ) -> GradientTransformation:
     """Return what, times -η, carries p to (p - η u) / (1 + η λ)."""
-    return scheduled(
-        lambda u, *, p, rate, decay: (u + decay * p) / (1 + rate * decay),
-        rate=learning_rate,
-        decay=weight_decay,
-    )
+    return scheduled(_proximal, rate=learning_rate, decay=weight_decay)
+
+
+def _proximal(u: jax.Array, *, p: jax.Array, rate: Scalar, decay: Scalar) -> jax.Array:
+    return (u + decay * p) / (1 + rate * decay)

@@ -9,6 +9,7 @@ from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
     mix,
+    one_minus,
     one_minus_power,
     ratio,
     safe_increment,
@@ -109,7 +110,7 @@ def dadapt_adamw(
         u, new = step.update(updates, state, params, rate=rate, decay=decay)
         along, length = _sums(updates, state, new.grad_sum, eps)
         r = mix(state.numerator_weighted, rate * along, b3)
-        far = ratio(r, (1 - b3) * length)
+        far = ratio(r, one_minus(b3) * length)
         return u, new._replace(
             estim_lr=jnp.maximum(d, far).astype(d.dtype),
             numerator_weighted=r.astype(d.dtype),

@@ -29,11 +29,11 @@ def fromage(
     Reference: Bernstein et al., 2020, https://arxiv.org/abs/2002.03432 (Algorithm 1)
     """
     checks.non_negative(learning_rate=learning_rate, min_norm=min_norm)
+    return chain(scale_by_trust_ratio(min_norm), scheduled(_rule, rate=learning_rate))
 
-    def rule(u: jax.Array, *, p: jax.Array, rate: Scalar) -> jax.Array:
-        root = sqrt(1 + rate * rate)
-        # 1 / √(1 + η²) - 1, without the cancellation that a small η brings
-        shrink = -rate * rate / (root * (1 + root))
-        return shrink * p - (rate / root) * u
 
-    return chain(scale_by_trust_ratio(min_norm), scheduled(rule, rate=learning_rate))
+def _rule(u: jax.Array, *, p: jax.Array, rate: Scalar) -> jax.Array:
+    root = sqrt(1 + rate * rate)
+    # 1 / √(1 + η²) - 1, without the cancellation that a small η brings
+    shrink = -rate * rate / (root * (1 + root))
+    return shrink * p - (rate / root) * u

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import safe_increment
+from gradtx.common.numerics import either, safe_increment
 from gradtx.common.types import (
     Count,
     Fixed,
@@ -28,7 +28,6 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.linalg import axes
-from gradtx.lowering.eager import compiled
 from gradtx.lowering.packing import is_spread
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
@@ -141,7 +140,6 @@ def scale_by_galore(
         projector = treedef.unflatten([p for _, p in rooms])
         return GaLoreState(zero_count(params), base_state, projector)
 
-    @compiled
     def update(
         updates: Updates,
         state: GaLoreState,
@@ -241,9 +239,7 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     matrices, undo = axes.as_matrices(widened(g), numbers, path)
     (matrix,) = matrices
     still = jax.lax.stop_gradient(matrix)
-    kept = jax.lax.cond(
-        due, lambda: _directions(still, how).astype(old.dtype), lambda: old
-    )
+    kept = either(due, lambda: _directions(still, how).astype(old.dtype), lambda: old)
     p = widened(kept)
     low = p.conj().T @ matrix if how.left else matrix @ p
 

@@ -1,5 +1,6 @@
 """Hutchinson's estimate of the diagonal of the Hessian, from one random vector."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -7,7 +8,12 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import DTypeLike, OptState, Params, PyTree, Updates
-from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.core.transformation import (
+    GradientTransformation,
+    init_empty_state,
+    transformation,
+)
+from gradtx.lowering.closures import as_data
 from gradtx.lowering.sharding import beside
 from gradtx.tree.random import random_like
 
@@ -39,6 +45,7 @@ def hutchinson_estimator_diag_hessian(
     Reference: Hutchinson, 1990, https://doi.org/10.1080/03610919008812866; Liu et al.,
       2023, https://arxiv.org/abs/2305.14342 (Algorithm 1)
     """
+    estimate = _estimate()
 
     def init(params: Params) -> OptState:
         checks.float_leaves(params, "the parameter")
@@ -53,14 +60,31 @@ def hutchinson_estimator_diag_hessian(
         obj_fn: Any = None,
         **_: Any,
     ) -> tuple[Updates, OptState]:
-        del updates
         checks.params_given(params)
         checks.extra_given("obj_fn", obj_fn)
-        key, sample_key = jax.random.split(state.key)
         params = jax.tree.map(jnp.asarray, params)
-        return _curvature(obj_fn, params, sample_key), HutchinsonState(key)
+        with as_data(partial(_change, obj_fn), params, params) as change_fn:
+            return estimate.update(updates, state, params, change_fn=change_fn)
 
     return GradientTransformation(init, update)
+
+
+@transformation
+def _estimate() -> GradientTransformation:
+    """Estimate by ``change_fn``, H z for the parameters and a direction z."""
+
+    def update(
+        updates: Updates,
+        state: HutchinsonState,
+        params: Params | None = None,
+        *,
+        change_fn: Any,
+    ) -> tuple[Updates, OptState]:
+        del updates
+        key, sample_key = jax.random.split(state.key)
+        return _curvature(change_fn, params, sample_key), HutchinsonState(key)
+
+    return GradientTransformation(init_empty_state, update)
 
 
 def _key(seed: jax.Array | int) -> jax.Array:
@@ -71,11 +95,16 @@ def _key(seed: jax.Array | int) -> jax.Array:
     return jax.random.clone(seed) if is_key else jnp.array(seed)
 
 
-def _curvature(obj_fn: Any, params: Params, key: jax.Array) -> PyTree:
+def _change(obj_fn: Any, params: Params, direction: Params) -> PyTree:
+    """Return how the gradient changes along a direction."""
+    return jax.jvp(jax.grad(obj_fn), (params,), (direction,))[1]
+
+
+def _curvature(change_fn: Any, params: Params, key: jax.Array) -> PyTree:
     if not jax.tree.leaves(params):
         return params
     signs = jax.tree.map(_directed, params, random_like(key, params, _signs))
-    _slope, change = jax.jvp(jax.grad(obj_fn), (params,), (signs,))
+    change = change_fn(params, signs)
     return jax.tree.map(lambda h, z: jnp.real(h * z), change, signs)
 
 

@@ -28,7 +28,6 @@ from gradtx.core.reductions import add_up, inner, shared
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.linesearch.zoom import scale_by_zoom_linesearch
-from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.primitives.scale import scale, scale_by_learning_rate
 from gradtx.tree.norms import norm
@@ -90,7 +89,6 @@ def scale_by_lbfgs(
             weights_memory=shared(params, jnp.zeros(memory_size)),
         )
 
-    @compiled
     def update(
         updates: Updates,
         state: ScaleByLBFGSState,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, largest_square, ratio, value_at
+from gradtx.common.numerics import abs_sq, largest_square, one_minus, ratio, value_at
 from gradtx.common.types import Count, Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, wide_zeros
@@ -69,7 +69,7 @@ def scale_by_madgrad(
         v = jnp.minimum(v + weight * abs_sq(g), largest_square(v.dtype))
         s = s + weight * g
         z = x0 - ratio(s, _cbrt(v) + eps)
-        return (1 - momentum) * (z - p), v, s, x0
+        return one_minus(momentum) * (z - p), v, s, x0
 
     return leafwise(rule, MadgradState, grad_sum_sq=squares, s=wide_zeros, x0=jnp.copy)
 

@@ -8,6 +8,7 @@ from gradtx.common.numerics import (
     abs_sq,
     debias,
     mix,
+    one_minus,
     one_minus_power,
     ratio,
     real,
@@ -82,7 +83,7 @@ def averaged_steps(b2: Scalar, t: Count, dtype: DTypeLike) -> jax.Array:
     t = jnp.asarray(t).astype(dtype)
     small = t + _langevin(y) - t * _langevin(t * y)
     c = one_minus_power(b2, t, dtype)
-    large = (1 + b2) / (1 - b2) - 2 * t * (1 - c) / c
+    large = (1 + b2) / one_minus(b2) - 2 * t * (1 - c) / c
     return jnp.where(t * y < 1, small, large)
 
 
@@ -96,7 +97,7 @@ def _langevin(y: jax.Array) -> jax.Array:
 
 def rectification(rho: jax.Array, b2: Scalar, trusted: jax.Array) -> jax.Array:
     """Return r, where it is defined."""
-    last = (1 + b2) / (1 - b2)
+    last = (1 + b2) / one_minus(b2)
     rho = jnp.where(trusted, rho, 5)
     above = (rho - 4) * (rho - 2) * last
     below = (last - 4) * (last - 2) * rho

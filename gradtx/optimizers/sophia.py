@@ -1,6 +1,5 @@
 """Sophia: Newton's step by a light estimate of the curvature, and clipped."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -98,7 +97,7 @@ def scale_by_sophia(
     checks.whole(update_interval=update_interval)
     estimator = with_extra_args_support(hessian_diagonal_fn)
     step = _step(b1, eps, gamma, clip_threshold, mu_dtype, unbias=bias_correction)
-    follow = leafwise(_following(b2), _Curvature, nu=squares, new=squares)
+    follow = _following(b2)
 
     def init(params: Params) -> OptState:
         inner = estimator.init(params)
@@ -135,10 +134,17 @@ class _Curvature(NamedTuple):
     new: Params
 
 
-def _following(b2: Scalar) -> Callable[..., Any]:
-    return lambda g, h, new: (g, mix(h, new.real, b2), new)
+@transformation
+def _following(b2: Scalar) -> GradientTransformation:
+    """Take a new estimate of the curvature into its mean."""
+
+    def rule(g: jax.Array, h: jax.Array, new: jax.Array) -> tuple[jax.Array, ...]:
+        return g, mix(h, new.real, b2), new
+
+    return leafwise(rule, _Curvature, nu=squares, new=squares)
 
 
+@transformation
 def _step(
     b1: Scalar,
     eps: Scalar,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, debias, mix, ratio, sqrt
+from gradtx.common.numerics import abs_sq, debias, mix, one_minus, ratio, sqrt
 from gradtx.common.types import Count, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
@@ -62,7 +62,7 @@ def scale_by_yogi(
     ) -> tuple[jax.Array, ...]:
         square = abs_sq(g)
         m = mix(m, g, b1)
-        v = v - (1 - b2) * jnp.sign(v - square) * square
+        v = v - one_minus(b2) * jnp.sign(v - square) * square
         mean, spread = m, v
         if bias_correction:
             mean, spread = debias(m, b1, t), debias(v, b2, t)

@@ -44,13 +44,20 @@ def add_decayed_weights(
     return tx if mask is None else restrict(tx, mask)
 
 
-def _unmasked(weight_decay: ScalarOrSchedule) -> GradientTransformation:
-    add = leafwise(lambda g, *, p, decay: g + decay * p, EmptyState)
+@transformation
+def _add() -> GradientTransformation:
+    """Add the parameters times the extra argument ``decay``."""
+    return leafwise(lambda g, *, p, decay: g + decay * p, EmptyState)
 
+
+_ADD = _add()
+
+
+def _unmasked(weight_decay: ScalarOrSchedule) -> GradientTransformation:
     def init(params: Params) -> OptState:
         if callable(weight_decay):
             return ScaleByScheduleState(zero_count(params))
-        return add.init(params)
+        return _ADD.init(params)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
@@ -60,7 +67,7 @@ def _unmasked(weight_decay: ScalarOrSchedule) -> GradientTransformation:
         if callable(weight_decay):
             decay = weight_decay(state.count)
             new_state = ScaleByScheduleState(numerics.safe_increment(state.count))
-        updates, _empty = add.update(updates, EmptyState(), params, decay=decay)
+        updates, _empty = _ADD.update(updates, EmptyState(), params, decay=decay)
         return updates, new_state
 
     return GradientTransformation(init, update)

@@ -58,8 +58,9 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
 
     Args:
       step_size_fn: from the number of steps taken before this one to the factor.
+        Outside of ``jit`` it is called at every step with the number as it is, and may
+        branch on it.
     """
-    multiply = leafwise(lambda g, *, factor: factor * g, EmptyState)
 
     def init(params: Params) -> OptState:
         return ScaleByScheduleState(zero_count(params))
@@ -68,11 +69,20 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
         factor = step_size_fn(state.count)
-        updates, _empty = multiply.update(updates, EmptyState(), params, factor=factor)
+        updates, _empty = _MULTIPLY.update(updates, EmptyState(), params, factor=factor)
         count = numerics.safe_increment(state.count)
         return updates, ScaleByScheduleState(count)
 
     return GradientTransformation(init, update)
+
+
+@transformation
+def _multiply() -> GradientTransformation:
+    """Multiply by the extra argument ``factor``."""
+    return leafwise(lambda g, *, factor: factor * g, EmptyState)
+
+
+_MULTIPLY = _multiply()
 
 
 @transformation

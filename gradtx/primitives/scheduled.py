@@ -6,7 +6,11 @@ from typing import Any
 from gradtx.common import numerics
 from gradtx.common.types import OptState, Params, ScalarOrSchedule, Updates
 from gradtx.core.leafwise import leafwise
-from gradtx.core.transformation import EmptyState, GradientTransformation
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
 from gradtx.lowering.sharding import zero_count
 from gradtx.primitives.scale import ScaleByScheduleState
 
@@ -22,11 +26,12 @@ def scheduled(
     there is none.
 
     Args:
-      rule: as :func:`gradtx.leafwise` takes it, without slots.
+      rule: as :func:`gradtx.leafwise` takes it, without slots. Outside of ``jit`` it is
+        compiled if it is a function of a module, whose surroundings do not change.
       **settings: for each number that the rule names, its value, or a schedule of the
         number of steps taken.
     """
-    apply = leafwise(rule, EmptyState)
+    apply = _applied(rule)
     counts = any(callable(value) for value in settings.values())
 
     def init(params: Params) -> OptState:
@@ -44,3 +49,9 @@ def scheduled(
         return updates, ScaleByScheduleState(numerics.safe_increment(count))
 
     return GradientTransformation(init, update)
+
+
+@transformation
+def _applied(rule: Callable[..., Any]) -> GradientTransformation:
+    """Apply a rule to the numbers that come as extra arguments."""
+    return leafwise(rule, EmptyState)

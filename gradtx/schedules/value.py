@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, Self
 import jax
 import numpy as np
 
-from gradtx.common import spec
+from gradtx.common import checks, spec
 from gradtx.common.types import Count
 
 P = ParamSpec("P")
@@ -41,7 +41,9 @@ class ScheduleValue(spec.Value):
     def __call__(self, count: Count) -> jax.Array:
         """Return the value after ``count`` steps."""
         recipe: Any = self.recipe
-        return recipe.within(recipe.product, _within_int32(count))
+        value_at, owners = recipe.built
+        with checks.named(*owners):
+            return value_at(_within_int32(count))
 
 
 spec.register(ScheduleValue)

@@ -17,11 +17,14 @@ from gradtx.common.types import (
     Schedule,
     Updates,
 )
-from gradtx.core.leafwise import Rule, leafwise
+from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot
-from gradtx.core.transformation import GradientTransformation, with_extra_args_support
+from gradtx.core.transformation import (
+    GradientTransformation,
+    transformation,
+    with_extra_args_support,
+)
 from gradtx.lowering.conditional import run_when
-from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.step import is_ours, moves, run_if, typed_like, zeros_for
 
@@ -113,7 +116,9 @@ def accumulate(
 
     Args:
       opt: any transformation.
-      every_k_schedule: k, or a schedule of it over real steps.
+      every_k_schedule: k, or a schedule of it over real steps. Outside of ``jit`` it
+        is called at every step with the number as it is, and may branch on it, as may
+        ``should_skip_update_fn``.
       use_grad_mean: whether ``opt`` is given the mean of the gradients or their sum.
       should_skip_update_fn: from the gradients, the number of real steps and the
         parameters to a boolean and a report; gradients for which it is True are left
@@ -127,21 +132,19 @@ def accumulate(
     """
     if not callable(every_k_schedule):
         checks.whole(every_k_schedule=every_k_schedule)
-    inner = with_extra_args_support(opt)
     should_skip = should_skip_update_fn or _never
-    add = leafwise(_adding(use_grad_mean), _Sum, total=jnp.zeros_like)
+    take = _taken_or_added(opt, mean=use_grad_mean)
 
     def init(params: Params) -> MultiStepsState:
         zeros, step = zeros_for(params, params), zero_count(params)
         return MultiStepsState(
             mini_step=zero_count(params),
             gradient_step=step,
-            inner_opt_state=inner.init(params),
+            inner_opt_state=opt.init(params),
             acc_grads=make_slot(partial(_accumulator, accumulator_dtype), params),
             skip_state=jax.tree.map(jnp.asarray, should_skip(zeros, step, params)[1]),
         )
 
-    @compiled
     def update(
         updates: Updates,
         state: MultiStepsState,
@@ -149,9 +152,37 @@ def accumulate(
         **extra: Any,
     ) -> tuple[Updates, MultiStepsState]:
         skip, report = should_skip(updates, state.gradient_step, params)
-        skip = _boolean(skip)
-        i = state.mini_step + 1
         k = numerics.value_at(every_k_schedule, state.gradient_step)
+        answered = _Answered(state._replace(skip_state=()), _boolean(skip), k)
+        new, answered = take.update(updates, answered, params, **extra)
+        return new, answered.state._replace(
+            skip_state=typed_like(state.skip_state, report)
+        )
+
+    return GradientTransformation(init, update)
+
+
+class _Answered(NamedTuple):
+    """A state beside what the user's functions say of this step."""
+
+    state: MultiStepsState
+    skip: jax.Array
+    k: Any
+
+
+@transformation
+def _taken_or_added(
+    opt: GradientTransformation, *, mean: bool
+) -> GradientTransformation:
+    """Do one step of :func:`accumulate`: what is left without the user's functions."""
+    inner = with_extra_args_support(opt)
+    add = _added(mean=mean)
+
+    def update(
+        updates: Updates, state: _Answered, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, _Answered]:
+        now, skip, k = state
+        i = now.mini_step + 1
         real = ~skip & (i >= k)
 
         def added(total: Updates) -> Updates:
@@ -170,32 +201,35 @@ def accumulate(
 
         new, (inner_state, total) = run_if(
             real,
-            GradientTransformation(init, take),
+            GradientTransformation(inner.init, take),
             updates,
-            (state.inner_opt_state, state.acc_grads),
+            (now.inner_opt_state, now.acc_grads),
             params,
             extra,
             otherwise=zeros_for(updates, params),
             zero=True,
         )
         total = run_when(~skip & ~real, added, total)
-        step = numerics.safe_increment(state.gradient_step)
-        return new, MultiStepsState(
-            mini_step=jnp.where(real, 0, jnp.where(skip, state.mini_step, i)),
-            gradient_step=jnp.where(real, step, state.gradient_step),
+        step = numerics.safe_increment(now.gradient_step)
+        now = now._replace(
+            mini_step=jnp.where(real, 0, jnp.where(skip, now.mini_step, i)),
+            gradient_step=jnp.where(real, step, now.gradient_step),
             inner_opt_state=inner_state,
             acc_grads=total,
-            skip_state=typed_like(state.skip_state, report),
         )
+        return new, state._replace(state=now)
 
-    return GradientTransformation(init, update)
+    return GradientTransformation(inner.init, update)
 
 
 class _Sum(NamedTuple):
     total: Updates
 
 
-def _adding(mean: bool) -> Rule:
+@transformation
+def _added(*, mean: bool) -> GradientTransformation:
+    """Add a gradient to the total, which is the state."""
+
     def rule(g: jax.Array, total: jax.Array, *, i: Count) -> tuple[jax.Array, ...]:
         if mean:
             total = total + (g - total) / i.astype(numerics.real(total.dtype))
@@ -203,7 +237,7 @@ def _adding(mean: bool) -> Rule:
             total = total + g
         return g, total
 
-    return rule
+    return leafwise(rule, _Sum, total=jnp.zeros_like)
 
 
 def _accumulator(dtype: DTypeLike | None, p: jax.Array) -> jax.Array | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
@@ -12,7 +13,6 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.skip import count_not_finite
 from gradtx.wrappers.step import as_updates, run_if, zeros_for
@@ -54,8 +54,9 @@ def conditionally_transform(
     Args:
       inner: any transformation; it runs only when the condition holds, and its state
         stands still otherwise.
-      should_transform_fn: from the number of steps taken to a boolean, which may be
-        traced.
+      should_transform_fn: from the number of steps taken to a boolean. Under ``jit``
+        both are traced; outside of it the function is called at every step with the
+        number as it is, and may branch on it.
       forward_extra_args: whether it is given the extra arguments of ``update`` too.
     """
     return _conditionally(
@@ -63,7 +64,7 @@ def conditionally_transform(
         should_transform_fn,
         forward_extra_args,
         ConditionallyTransformState,
-        otherwise=as_updates,
+        mask=False,
     )
 
 
@@ -78,8 +79,9 @@ def conditionally_mask(
     Args:
       inner: any transformation; it runs only when the condition holds, and its state
         stands still otherwise.
-      should_transform_fn: from the number of steps taken to a boolean, which may be
-        traced.
+      should_transform_fn: from the number of steps taken to a boolean. Under ``jit``
+        both are traced; outside of it the function is called at every step with the
+        number as it is, and may branch on it.
       forward_extra_args: whether it is given the extra arguments of ``update`` too.
     """
     return _conditionally(
@@ -87,7 +89,7 @@ def conditionally_mask(
         should_transform_fn,
         forward_extra_args,
         ConditionallyMaskState,
-        otherwise=zeros_for,
+        mask=True,
     )
 
 
@@ -97,32 +99,55 @@ def _conditionally(
     forward_extra_args: bool,
     state_type: Any,
     *,
-    otherwise: Callable[[Updates, Params | None], Updates],
+    mask: bool,
 ) -> GradientTransformation:
-    """Apply ``inner`` when the condition holds, and ``otherwise`` when it does not."""
-    inner = with_extra_args_support(inner)
+    """Apply ``inner`` when the condition holds; if not, mask or pass the updates on."""
+    run = _if_wanted(inner, mask=mask)
 
     def init(params: Params) -> Any:
         return state_type(inner_state=inner.init(params), step=zero_count(params))
 
-    @compiled
     def update(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
+        wanted = _wanted(should_transform_fn, state.step, extra, forward_extra_args)
+        answered = _Answered(wanted, state.inner_state)
+        new, answered = run.update(updates, answered, params, **extra)
+        step = numerics.safe_increment(state.step)
+        return new, state_type(inner_state=answered.inner_state, step=step)
+
+    return GradientTransformation(init, update)
+
+
+class _Answered(NamedTuple):
+    """A state beside what the user's function says of this step."""
+
+    wanted: jax.Array
+    inner_state: OptState
+
+
+@transformation
+def _if_wanted(inner: GradientTransformation, *, mask: bool) -> GradientTransformation:
+    """Apply ``inner`` where the state says so: what is left without the condition."""
+    inner = with_extra_args_support(inner)
+    otherwise = zeros_for if mask else as_updates
+
+    def update(
+        updates: Updates, state: _Answered, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, _Answered]:
         new, inner_state = run_if(
-            _wanted(should_transform_fn, state.step, extra, forward_extra_args),
+            state.wanted,
             inner,
             updates,
             state.inner_state,
             params,
             extra,
             otherwise=otherwise(updates, params),
-            zero=otherwise is zeros_for,
+            zero=mask,
         )
-        step = numerics.safe_increment(state.step)
-        return new, state_type(inner_state=inner_state, step=step)
+        return new, state._replace(inner_state=inner_state)
 
-    return GradientTransformation(init, update)
+    return GradientTransformation(inner.init, update)
 
 
 @transformation
@@ -152,7 +177,6 @@ def apply_if_finite(
             zero_count(params), none == 0, zero_count(params), inner.init(params)
         )
 
-    @compiled
     def update(
         updates: Updates,
         state: ApplyIfFiniteState,

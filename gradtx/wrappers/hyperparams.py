@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.common import checks, numerics, spec
+from gradtx.common import arguments, checks, numerics, spec
 from gradtx.common.types import Count, DTypeLike, OptState, Params, PyTree, Updates
 from gradtx.core.transformation import GradientTransformation, with_extra_args_support
-from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.schedules.stateful import WrappedSchedule
 from gradtx.wrappers.step import typed_like, widest
@@ -82,9 +81,8 @@ class Injected:
 
     def __call__(self, *args: Any, **kwargs: Any) -> GradientTransformation:
         """Make the transformation from the arguments of the inner factory."""
-        tx = self.value_type.from_recipe(self.factory.recipe(*args, **kwargs))
-        _ = tx.recipe and tx.recipe.product  # refuse wrong settings at once
-        return tx
+        recipe = self.factory.recipe(*args, **kwargs)
+        return self.value_type.from_recipe(recipe).checked()
 
     def __reduce__(self) -> Any:
         return inject_hyperparams, self.factory.origin
@@ -103,6 +101,9 @@ class _Factory(spec.Factory):
         self.make = self._make
         own = getattr(inner, "factory", None)
         self.own = own if isinstance(own, spec.Factory) else None
+        # Outside of `jit` it runs as it stands, since schedules are called with the
+        # numbers as they are; what it makes of their values is compiled.
+        self.ours = False
         self.fixed = (self.own.fixed if self.own else frozenset()) | still
         self.counts = self.own.counts if self.own else frozenset()
         unknown = sorted(still - set(self.signature.parameters))
@@ -128,19 +129,38 @@ class _Factory(spec.Factory):
 
         def build(now: dict[str, Any]) -> GradientTransformation:
             bound = inspect.BoundArguments(self.signature, {**given, **now})  # type: ignore[arg-type]
-            return with_extra_args_support(inner_factory(*bound.args, **bound.kwargs))
+            made = _called(inner_factory, bound.args, bound.kwargs, self.own)
+            return with_extra_args_support(made)
 
         return _injected(build, numbers, schedules, dtype)
 
     def _moves(self, name: str, x: Any) -> bool:
         key = isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-        return spec.is_number(x) and not self.is_fixed(name, x) and not key
+        return arguments.is_number(x) and not self.is_fixed(name, x) and not key
 
     def _varies(self, name: str, x: Any) -> bool:
         """Whether an argument is a schedule, not a function of another kind."""
         if name in self.fixed or not callable(x) or isinstance(x, type):
             return False
-        return self.own is None or spec.may_be_number(self.signature.parameters[name])
+        parameter = self.signature.parameters[name]
+        return self.own is None or arguments.may_be_number(parameter)
+
+
+def _called(
+    make: Any, args: Any, kwargs: dict[str, Any], own: spec.Factory | None
+) -> Any:
+    """Return what a factory makes; of one of ours, without looking at the numbers.
+
+    To look at them would be to wait for the devices that compute them.
+    """
+    if own is None:
+        return make(*args, **kwargs)
+    while isinstance(make, functools.partial):
+        args, kwargs = (*make.args, *args), {**make.keywords, **kwargs}
+        make = make.func
+    bound = own.signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    return make.value_type.from_recipe(spec.Recipe(own, bound.arguments))
 
 
 def _stateful(schedule: Any) -> Any:
@@ -181,7 +201,6 @@ def _injected(
             inner_state=build(hyperparams).init(params),
         )
 
-    @compiled
     def update(
         updates: Updates,
         state: InjectStatefulHyperparamsState,

@@ -16,7 +16,6 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.conditional import run_when
-from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.average import holds_both, merge
 from gradtx.wrappers.step import remember
@@ -101,7 +100,6 @@ def lookahead(
         slow = make_slot(jnp.copy, params)
         return LookaheadSlowState(fast.init(params), zero_count(params), slow)
 
-    @compiled
     def update(
         updates: Updates,
         state: Any,
@@ -146,6 +144,7 @@ def _slow_params(state: Any) -> Params:
     return state.slow_params
 
 
+@transformation
 def _following(alpha: Scalar) -> GradientTransformation:
     """Move θ and φ, which are the state, to the new φ, and return how far θ goes."""
 
@@ -164,6 +163,7 @@ class _Held(NamedTuple):
     change: Updates
 
 
+@transformation
 def _moving_both(alpha: Scalar) -> GradientTransformation:
     """Make the updates of θ and, in the state, of φ, for who holds both."""
 

@@ -68,7 +68,7 @@ def mechanize(
     checks.non_negative(weight_decay=weight_decay, eps=eps, s_init=s_init)
     checks.whole(num_betas=num_betas)
     base = with_extra_args_support(base_optimizer)
-    move = leafwise(_move, _Start, x0=jnp.copy)
+    move = _along_the_path()
 
     def init(params: Params) -> MechanicState:
         zeros = jnp.zeros(num_betas, widest(params))
@@ -117,6 +117,12 @@ def mechanize(
 
 class _Start(NamedTuple):
     x0: Params
+
+
+@transformation
+def _along_the_path() -> GradientTransformation:
+    """Move to where the path, made longer by the update, leads at the new scale."""
+    return leafwise(_move, _Start, x0=jnp.copy)
 
 
 def _move(

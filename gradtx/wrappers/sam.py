@@ -16,7 +16,6 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
 from gradtx.primitives.normalize import normalize_by_update_norm
 from gradtx.wrappers.average import eval_params
@@ -102,6 +101,12 @@ class _Start(NamedTuple):
     w: Params
 
 
+@transformation
+def _back() -> GradientTransformation:
+    """Return to w, the state, and take the update from there."""
+    return leafwise(lambda u, w, *, p: ((w - p) + u, w), _Start, w=jnp.copy)
+
+
 def _reversed(tx: GradientTransformation) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
@@ -119,7 +124,7 @@ def _stepwise(
     period: int,
     reset_state: bool,
 ) -> GradientTransformation:
-    back = leafwise(lambda u, w, *, p: ((w - p) + u, w), _Start, w=jnp.copy)
+    back = _back()
 
     def init(params: Params) -> SAMState:
         return SAMState(
@@ -129,7 +134,6 @@ def _stepwise(
             cache=make_slot(jnp.copy, params),
         )
 
-    @compiled
     def update(
         updates: Updates, state: SAMState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, SAMState]:

@@ -1,6 +1,7 @@
 """A step compiled with donation and with what the compiler is asked for."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -100,6 +101,32 @@ def test_options_of_jit_are_passed_on() -> None:
     assert not x.is_deleted()
     assert jitted.trace(x, twice=True).jaxpr is not None
     assert jitted.__name__ == "step"
+
+
+def test_it_decorates_methods() -> None:
+    """A method's step is given its object first, and each object has its own."""
+
+    class Trainer:
+        def __init__(self, tx: Any) -> None:
+            self.tx = tx
+
+        @partial(gradtx.jit_step, static_argnums=0, donate_argnums=(1, 2))
+        def step(self, params: Any, state: Any, grads: Any) -> Any:
+            """Take a step."""
+            updates, state = self.tx.update(grads, state, params)
+            return gradtx.apply_updates(params, updates), state
+
+    for rate in (0.5, 0.25):
+        trainer, params = Trainer(gradtx.sgd(rate)), jnp.ones(2)
+        state, grads = trainer.tx.init(params), jnp.ones(2)
+        assert trainer.step.lower(params, state, grads).compile() is not None
+        assert trainer.step.trace(params, state, grads).jaxpr is not None
+        new, _ = trainer.step(params, state, grads)
+        np.testing.assert_allclose(new, 1 - rate)
+        assert params.is_deleted()
+        assert not grads.is_deleted()
+        assert trainer.step.__doc__ == "Take a step."
+    assert Trainer.step.__name__ == "step"
 
 
 def test_unknown_options_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

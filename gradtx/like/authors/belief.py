@@ -6,7 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, debias, mix, one_minus_power, ratio, sqrt
+from gradtx.common.numerics import (
+    abs_sq,
+    debias,
+    mix,
+    one_minus,
+    one_minus_power,
+    ratio,
+    sqrt,
+)
 from gradtx.common.types import Count, DTypeLike, Params, Scalar, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
@@ -69,7 +77,7 @@ def rectification(b2: Scalar, t: Count, dtype: DTypeLike) -> tuple[Any, jax.Arra
     """Return ρ, the length of the mean of squares, and r √(1 - β₂ᵗ) where ρ ≥ 5."""
     t_real = jnp.asarray(t).astype(dtype)
     correction = one_minus_power(b2, t, dtype)
-    limit = 2 / (1 - b2) - 1
+    limit = 2 / one_minus(b2) - 1
     length = limit - 2 * t_real * (1 - correction) / correction
     known = length >= _LONG_ENOUGH
     # Where ρ < 5 the product may be negative, and its root would spoil the gradient.

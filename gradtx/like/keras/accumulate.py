@@ -20,6 +20,7 @@ from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.sharding import zero_count
+from gradtx.wrappers.step import zeros_for
 
 
 class AccumulationState(NamedTuple):
@@ -69,9 +70,7 @@ def accumulated(tx: GradientTransformation, every: int) -> GradientTransformatio
             partial(_mean, every), updates, total, is_leaf=checks.is_none
         )
         step = partial(tx.update, means, state.inner_state, params, **extra)
-        nothing = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(step)[0]
-        )
+        nothing = zeros_for(updates, params)
         count = (state.count + 1) % every
         steps = count == 0
         new, inner_state = either(steps, step, lambda: (nothing, state.inner_state))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks
+from gradtx.common import checks, numerics
 from gradtx.common.types import Count, Params, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import zeros
@@ -83,7 +83,7 @@ def SGD(  # noqa: N802
 
 def _dampened_trace(momentum: Scalar, dampening: Scalar) -> GradientTransformation:
     def rule(g: jax.Array, b: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
-        b = jnp.where(t == 1, g, momentum * b + (1 - dampening) * g)
+        b = jnp.where(t == 1, g, momentum * b + numerics.one_minus(dampening) * g)
         return jnp.where(momentum == 0, g, b), b
 
     return leafwise(rule, DampenedTraceState, trace=zeros)
