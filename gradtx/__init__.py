@@ -62,6 +62,7 @@ from gradtx.core.transformation import (
 
 # Iterations on matrices
 from gradtx.linalg import (
+    MatrixAxes as MatrixAxes,
     matrix_inverse_pth_root as matrix_inverse_pth_root,
     nnls as nnls,
     power_iteration as power_iteration,
@@ -119,9 +120,9 @@ from gradtx.optimizers import (
     GaLoreState as GaLoreState,
     HutchinsonState as HutchinsonState,
     MadgradState as MadgradState,
+    MatrixRoutes as MatrixRoutes,
     MomoAdamState as MomoAdamState,
     MomoState as MomoState,
-    MuonDimensionNumbers as MuonDimensionNumbers,
     MuonState as MuonState,
     ProdigyState as ProdigyState,
     ScaleByAdaDeltaState as ScaleByAdaDeltaState,
@@ -174,6 +175,7 @@ from gradtx.optimizers import (
     lion as lion,
     lion8bit as lion8bit,
     madgrad as madgrad,
+    matrices as matrices,
     momo as momo,
     momo_adam as momo_adam,
     muon as muon,
@@ -245,6 +247,7 @@ from gradtx.primitives import (
     ClipByGlobalNormState as ClipByGlobalNormState,
     ClipState as ClipState,
     EmaState as EmaState,
+    MuonDimensionNumbers as MuonDimensionNumbers,
     NonNegativeParamsState as NonNegativeParamsState,
     ScaleByDistanceOverGradientsState as ScaleByDistanceOverGradientsState,
     ScaleByScheduleState as ScaleByScheduleState,

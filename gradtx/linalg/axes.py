@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,30 @@ from gradtx.tree.params import is_placeholder
 
 Axes = int | Sequence[int]
 Back = Callable[[jax.Array], jax.Array]
+
+
+class MatrixAxes(NamedTuple):
+    """Which axes of a parameter make up its matrices, and how these are cut.
+
+    All reduction axes together are the rows of a matrix, all output axes the columns:
+    y = x W. Axes of neither kind count matrices that are treated apart. Wherever a
+    :class:`MuonDimensionNumbers` may stand, this may.
+
+    Args:
+      reduction_axis: the axis, or axes, that the input is summed over.
+      output_axis: the axis, or axes, of the output.
+      window_axis: those of the reduction axes along which a convolution's window lies.
+      heads: how many matrices of one size lie side by side along the output, such as
+        the heads of a fused projection; each is treated apart.
+      splits: how many columns each of several matrices side by side has, such as query,
+        key and value of a fused projection; empty if there is one.
+    """
+
+    reduction_axis: Sequence[int] | int = 0
+    output_axis: Sequence[int] | int = 1
+    window_axis: Sequence[int] | int = ()
+    heads: int = 1
+    splits: Sequence[int] = ()
 
 
 def is_dimension_numbers(x: Any) -> bool:
@@ -132,36 +156,140 @@ def _positive(axes: Axes, shape: tuple[int, ...], path: Any) -> tuple[int, ...]:
 def in_stacks(
     leaves: list[tuple[Any, Any]],
     numbers: list[Any],
-    function: Callable[[jax.Array], jax.Array],
+    function: Callable[..., Any],
+    *others: list[Any],
 ) -> list[Any]:
-    """Apply a function of a batch of matrices to all leaves, once for each shape.
+    """Apply a function of batches of matrices to all leaves, once for each shape.
 
     Args:
       leaves: paths and arrays; those that are None stay None.
       numbers: the dimension numbers of every leaf.
-      function: from an array of shape (b, m, n) to another.
+      function: from arrays of shape (b, m, n) to another, or to a tuple of them.
+      *others: more arrays of every leaf, of its shape but along the output axes, or
+        with reduction axes of size 1. The function is given their matrices too, and
+        then returns a tuple: results for the leaf and for these, in order, and perhaps
+        more that are shaped as the leaf is.
+
+    Returns:
+      What the function returned, for every leaf.
 
     Raises:
       ValueError: if a leaf is no matrix; the path is named.
     """
-    done: list[Any] = [None] * len(leaves)
+    blocks = [
+        _blocks_of(*leaf, which, [column[i] for column in others])
+        for i, (leaf, which) in enumerate(zip(leaves, numbers, strict=True))
+    ]
     groups: dict[Any, list[Any]] = {}
-    for i, ((path, x), which) in enumerate(zip(leaves, numbers, strict=True)):
-        if x is None:
-            continue
-        if which is None:
-            raise checks.Misuse(
-                f"no dimension numbers for the leaf at {checks.path_name(path)}"
-            )
-        matrices, back = as_matrices(x, which, path)
-        key = matrices.shape[1:], matrices.dtype
-        groups.setdefault(key, []).append((i, matrices, back))
-    for group in groups.values():
-        stack = jnp.concatenate([matrices for _, matrices, _ in group])
-        # Else what reads the stack more than once is made anew of all leaves each time.
-        whole = function(jax.lax.optimization_barrier(stack))
-        begin = 0
-        for i, matrices, back in group:
-            done[i] = back(whole[begin : begin + len(matrices)])
-            begin += len(matrices)
+    for parts, _ in blocks:
+        for part in parts:
+            key = tuple((x.shape[1:], x.dtype) for x in part)
+            groups.setdefault(key, []).append(part)
+    results = {key: iter(_of_group(group, function)) for key, group in groups.items()}
+    done = []
+    for parts, back in blocks:
+        keys = [tuple((x.shape[1:], x.dtype) for x in part) for part in parts]
+        done.append(back([next(results[key]) for key in keys]))
     return done
+
+
+def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, Any]:
+    """Return the matrices of a leaf, cut into blocks, and the way back."""
+    if x is None:
+        return [], lambda _: None
+    if which is None:
+        raise checks.Misuse(
+            f"no dimension numbers for the leaf at {checks.path_name(path)}"
+        )
+    pairs = [as_matrices(array, which, path) for array in (x, *others)]
+    backs = [back for _, back in pairs]
+    columns = [cut(matrices, which, path) for matrices, _ in pairs]
+
+    def undo(results: list[Any]) -> Any:
+        if not isinstance(results[0], tuple):
+            return backs[0](joined(results, which))
+        ways = [*backs, *[backs[0]] * (len(results[0]) - len(backs))]
+        return tuple(
+            way(joined(list(parts), which))
+            for way, parts in zip(ways, zip(*results, strict=True), strict=True)
+        )
+
+    return list(zip(*columns, strict=True)), undo
+
+
+def _of_group(group: list[Any], function: Callable[..., Any]) -> list[Any]:
+    """Apply a function once to matrices of one shape, and part the results again."""
+    stacks = [jnp.concatenate(arrays) for arrays in zip(*group, strict=True)]
+    # Else what reads the stack more than once is made anew of all leaves each time.
+    whole = function(*map(jax.lax.optimization_barrier, stacks))
+    parts, begin = [], 0
+    for first, *_ in group:
+        end = begin + len(first)
+        parts.append(jax.tree.map(lambda y, b=begin, e=end: y[b:e], whole))
+        begin = end
+    return parts
+
+
+def along_output(
+    row: jax.Array, shape: tuple[int, ...], numbers: Any, path: Any
+) -> jax.Array:
+    """Return one number for each column of a matrix, shaped to be multiplied with it.
+
+    Args:
+      row: the numbers.
+      shape: of the leaf that the matrix lies in.
+      numbers: its dimension numbers.
+      path: where it is.
+    """
+    _, _, output = _axes(shape, numbers, path)
+    spread = row.reshape([shape[i] for i in output])
+    order = sorted(range(len(output)), key=output.__getitem__)
+    sizes = [n if i in output else 1 for i, n in enumerate(shape)]
+    return spread.transpose(order).reshape(sizes)
+
+
+# --- matrices side by side ---------------------------------------------------
+
+
+def cut(matrices: jax.Array, numbers: Any, path: Any) -> list[jax.Array]:
+    """Return the blocks of columns that are matrices of their own.
+
+    Raises:
+      ValueError: if the columns cannot be cut so; the path is named.
+    """
+    batch, rows, columns = matrices.shape
+    heads, splits = _parts(numbers)
+    if (splits and sum(splits) != columns) or columns % heads:
+        raise checks.Misuse(
+            f"the {columns} columns of the matrix at {checks.path_name(path)} cannot "
+            f"be cut as {numbers} says"
+        )
+    if splits:
+        ends = [sum(splits[: i + 1]) for i in range(len(splits) - 1)]
+        return jnp.split(matrices, ends, axis=2)
+    if heads == 1:
+        return [matrices]
+    apart = matrices.reshape(batch, rows, heads, columns // heads).swapaxes(1, 2)
+    return [apart.reshape(batch * heads, rows, columns // heads)]
+
+
+def joined(blocks: list[jax.Array], numbers: Any) -> jax.Array:
+    """Undo :func:`cut`."""
+    heads, splits = _parts(numbers)
+    if splits:
+        return jnp.concatenate(blocks, axis=2)
+    if heads == 1:
+        return blocks[0]
+    count, rows, columns = blocks[0].shape
+    apart = blocks[0].reshape(count // heads, heads, rows, columns).swapaxes(1, 2)
+    return apart.reshape(count // heads, rows, heads * columns)
+
+
+def block_columns(columns: int, numbers: Any) -> list[int]:
+    """Return how many columns each of the matrices side by side has."""
+    heads, splits = _parts(numbers)
+    return list(splits) or [columns // heads] * heads
+
+
+def _parts(numbers: Any) -> tuple[int, Sequence[int]]:
+    return getattr(numbers, "heads", 1), tuple(getattr(numbers, "splits", ()))

@@ -115,7 +115,6 @@ from gradtx.optimizers.momo_adam import (
     momo_adam as momo_adam,
 )
 from gradtx.optimizers.muon import (
-    MuonDimensionNumbers as MuonDimensionNumbers,
     MuonState as MuonState,
     muon as muon,
     scale_by_muon as scale_by_muon,
@@ -148,6 +147,10 @@ from gradtx.optimizers.rmsprop import (
     rmsprop as rmsprop,
     scale_by_rms as scale_by_rms,
     scale_by_stddev as scale_by_stddev,
+)
+from gradtx.optimizers.routing import (
+    MatrixRoutes as MatrixRoutes,
+    matrices as matrices,
 )
 from gradtx.optimizers.rprop import (
     ScaleByRpropState as ScaleByRpropState,

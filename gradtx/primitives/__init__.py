@@ -58,6 +58,7 @@ from gradtx.primitives.scale import (
     set_to_zero as set_to_zero,
 )
 from gradtx.primitives.shape import (
+    MuonDimensionNumbers as MuonDimensionNumbers,
     scale_by_shape as scale_by_shape,
 )
 from gradtx.primitives.trust_ratio import (
