@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import numerics
-from gradtx.common.types import Count, PyTree, Schedule
+from gradtx.common.types import Count, PyTree, Scalar, Schedule
 
 
 @runtime_checkable
@@ -22,7 +22,7 @@ class StatefulSchedule(Protocol):
         """Return the state after one more step."""
         ...
 
-    def __call__(self, state: PyTree, **extra_args: Any) -> jax.Array:
+    def __call__(self, state: PyTree, **extra_args: Any) -> Scalar:
         """Return the value at this state."""
         ...
 
@@ -55,7 +55,7 @@ class WrappedSchedule:
         del extra_args
         return WrappedScheduleState(numerics.safe_increment(state.count))
 
-    def __call__(self, state: WrappedScheduleState, **extra_args: Any) -> jax.Array:
+    def __call__(self, state: WrappedScheduleState, **extra_args: Any) -> Scalar:
         """Return the value at this step."""
         del extra_args
         return self.schedule_fn(state.count)
