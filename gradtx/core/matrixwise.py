@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.types import OptState, Params, PyTree, Updates
@@ -25,6 +26,7 @@ from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg import axes
 from gradtx.lowering.fusion import side_by_side
+from gradtx.lowering.sharding import sharded_like
 
 Numbers = Callable[[PyTree], list[Any]]
 
@@ -63,7 +65,9 @@ def matrixwise(
     def init(params: Params) -> OptState:
         state = average.init(params)
         return (
-            state if late is None else state._replace(nu=_made(late, params, numbers))
+            state
+            if late is None
+            else state._replace(nu=slots_of_matrices(late, params, numbers))
         )
 
     def update(
@@ -80,15 +84,10 @@ def matrixwise(
         new = side_by_side(axes.in_stacks(means, found, stacked), state.count)
         if afterwards is not None:
             old = checks.leaves_like(state.nu, treedef, "the state 'nu'", "updates")
-            new, late_slots = _after(afterwards, leaves, new, old, found)
-            state = state._replace(nu=treedef.unflatten(late_slots))
-        settled = [
-            None if u is None else u.astype(jnp.result_type(g if p is None else p))
-            for u, (_, g), p in zip(
-                new, leaves, matching_params(params, leaves, treedef), strict=True
-            )
-        ]
-        return treedef.unflatten(settled), state
+            new, nu = _after(afterwards, leaves, new, old, found)
+            state = state._replace(nu=stored(state.nu, treedef.unflatten(nu)))
+        targets = matching_params(params, leaves, treedef)
+        return treedef.unflatten(settled(new, leaves, targets)), state
 
     return GradientTransformation(init, update)
 
@@ -106,20 +105,50 @@ def _after(
             pairs.append((u, v))
             continue
         changed, slot = afterwards(u, widened(v), which, path)
-        pairs.append((changed, slot.astype(v.dtype)))
+        pairs.append((changed, slot))
     return [u for u, _ in pairs], [v for _, v in pairs]
 
 
-def _made(late: Callable[..., Any], params: Params, numbers: Numbers) -> PyTree:
+def slots_of_matrices(
+    make: Callable[..., PyTree], params: Params, numbers: Numbers
+) -> PyTree:
+    """Make one slot for every parameter, which depends on its dimension numbers.
+
+    Args:
+      make: ``make(p, numbers=..., path=...)``.
+      params: the parameters.
+      numbers: from a tree to the dimension numbers of its leaves.
+    """
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
         params, is_leaf=checks.is_none
     )
     found = numbers(params)
     slots = [
-        None if p is None else make_slot(partial(late, numbers=which, path=path), p)
+        None if p is None else make_slot(partial(make, numbers=which, path=path), p)
         for (path, p), which in zip(leaves, found, strict=True)
     ]
     return treedef.unflatten(slots)
+
+
+def settled(new: list[Any], leaves: list[Leaf], params: list[Any]) -> list[Any]:
+    """Return updates in the types of their parameters, or else of their gradients."""
+    return [
+        None if u is None else u.astype(jnp.result_type(g if p is None else p))
+        for u, (_, g), p in zip(new, leaves, params, strict=True)
+    ]
+
+
+def stored(old: PyTree, new: PyTree) -> PyTree:
+    """Return new state in the types and the places of the old.
+
+    What comes out of a stack lies where its computation happens to end.
+    """
+
+    def one(x: Any, y: Any) -> Any:
+        y = y.astype(x.dtype)
+        return sharded_like(x, y) if isinstance(y, Tracer) else y
+
+    return jax.tree.map(one, old, new)
 
 
 def _wide(tree: PyTree) -> PyTree:

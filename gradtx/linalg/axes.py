@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,35 +10,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from gradtx.common import checks
 from gradtx.common.types import PyTree
+from gradtx.linalg.heads import block_columns, cut, joined
 from gradtx.tree import masks
 from gradtx.tree.params import is_placeholder
 
 Axes = int | Sequence[int]
 Back = Callable[[jax.Array], jax.Array]
-
-
-class MatrixAxes(NamedTuple):
-    """Which axes of a parameter make up its matrices, and how these are cut.
-
-    All reduction axes together are the rows of a matrix, all output axes the columns:
-    y = x W. Axes of neither kind count matrices that are treated apart. Wherever a
-    :class:`MuonDimensionNumbers` may stand, this may.
-
-    Args:
-      reduction_axis: the axis, or axes, that the input is summed over.
-      output_axis: the axis, or axes, of the output.
-      window_axis: those of the reduction axes along which a convolution's window lies.
-      heads: how many matrices of one size lie side by side along the output, such as
-        the heads of a fused projection; each is treated apart.
-      splits: how many columns each of several matrices side by side has, such as query,
-        key and value of a fused projection; empty if there is one.
-    """
-
-    reduction_axis: Sequence[int] | int = 0
-    output_axis: Sequence[int] | int = 1
-    window_axis: Sequence[int] | int = ()
-    heads: int = 1
-    splits: Sequence[int] = ()
 
 
 def is_dimension_numbers(x: Any) -> bool:
@@ -124,6 +101,30 @@ def _layout(x: jax.Array) -> Any:
     sharding = jax.typeof(x).sharding
     mesh = sharding.mesh
     return sharding if not mesh.empty and mesh.are_all_axes_explicit else None
+
+
+def output_axes(shape: tuple[int, ...], numbers: Any, path: Any) -> tuple[int, ...]:
+    """Return the axes of the columns of a leaf's matrices."""
+    return _axes(shape, numbers, path)[2]
+
+
+def with_columns(
+    shape: tuple[int, ...], numbers: Any, path: Any, rank: int
+) -> tuple[int, ...]:
+    """Return the shape of a leaf whose matrices have fewer columns.
+
+    Args:
+      shape: of the leaf.
+      numbers: its dimension numbers.
+      path: where it is.
+      rank: how many columns each matrix has; at most its rows and its columns.
+    """
+    _, rows, columns = matrix_shape(shape, numbers, path)
+    sizes = block_columns(columns, numbers)
+    many = sum(min(rank, rows, size) for size in sizes)
+    first, *others = _axes(shape, numbers, path)[2]
+    kept = {first: many, **dict.fromkeys(others, 1)}
+    return tuple(kept.get(i, n) for i, n in enumerate(shape))
 
 
 def _axes(
@@ -248,48 +249,34 @@ def along_output(
     return spread.transpose(order).reshape(sizes)
 
 
-# --- matrices side by side ---------------------------------------------------
+def matrix_sums(
+    columns: jax.Array, shape: tuple[int, ...], numbers: Any, path: Any
+) -> jax.Array:
+    """Return the sum over each matrix, in the place of every one of its columns.
+
+    Args:
+      columns: sums over the reduction axes, which stay with size 1.
+      shape: of the leaf.
+      numbers: its dimension numbers.
+      path: where it is.
+    """
+    _axes(shape, numbers, path)
+    rows, back = as_matrices(columns, numbers, path)
+
+    def total(block: jax.Array) -> jax.Array:
+        return jnp.broadcast_to(jnp.sum(block, axis=2, keepdims=True), block.shape)
+
+    return back(joined([total(x) for x in cut(rows, numbers, path)], numbers))
 
 
-def cut(matrices: jax.Array, numbers: Any, path: Any) -> list[jax.Array]:
-    """Return the blocks of columns that are matrices of their own.
+def reduction_axes(shape: tuple[int, ...], numbers: Any, path: Any) -> tuple[int, ...]:
+    """Return the axes of the rows of a leaf's matrices.
 
     Raises:
-      ValueError: if the columns cannot be cut so; the path is named.
+      ValueError: if the leaf is no matrix; the path is named.
     """
-    batch, rows, columns = matrices.shape
-    heads, splits = _parts(numbers)
-    if (splits and sum(splits) != columns) or columns % heads:
+    if numbers is None:
         raise checks.Misuse(
-            f"the {columns} columns of the matrix at {checks.path_name(path)} cannot "
-            f"be cut as {numbers} says"
+            f"no dimension numbers for the leaf at {checks.path_name(path)}"
         )
-    if splits:
-        ends = [sum(splits[: i + 1]) for i in range(len(splits) - 1)]
-        return jnp.split(matrices, ends, axis=2)
-    if heads == 1:
-        return [matrices]
-    apart = matrices.reshape(batch, rows, heads, columns // heads).swapaxes(1, 2)
-    return [apart.reshape(batch * heads, rows, columns // heads)]
-
-
-def joined(blocks: list[jax.Array], numbers: Any) -> jax.Array:
-    """Undo :func:`cut`."""
-    heads, splits = _parts(numbers)
-    if splits:
-        return jnp.concatenate(blocks, axis=2)
-    if heads == 1:
-        return blocks[0]
-    count, rows, columns = blocks[0].shape
-    apart = blocks[0].reshape(count // heads, heads, rows, columns).swapaxes(1, 2)
-    return apart.reshape(count // heads, rows, heads * columns)
-
-
-def block_columns(columns: int, numbers: Any) -> list[int]:
-    """Return how many columns each of the matrices side by side has."""
-    heads, splits = _parts(numbers)
-    return list(splits) or [columns // heads] * heads
-
-
-def _parts(numbers: Any) -> tuple[int, Sequence[int]]:
-    return getattr(numbers, "heads", 1), tuple(getattr(numbers, "splits", ()))
+    return _axes(shape, numbers, path)[1]

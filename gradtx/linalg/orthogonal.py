@@ -148,7 +148,7 @@ def _divided(
         bounded = jnp.maximum(norm + eps / unit, min_norm / unit)
         return x / unit / jnp.where(norm == 0, 1, bounded)
     # Relative to the largest entry, as squares may overflow or vanish.
-    top = _largest(x)
+    top = largest_entry(x)
     x = x / top
     if preconditioning == "spectral":
         norm = _spectral(x)
@@ -174,7 +174,8 @@ def _row_norms(x: jax.Array) -> jax.Array:
     return numerics.sqrt(jnp.sum(gram, axis=-2 if _is_tall(x) else -1, keepdims=True))
 
 
-def _largest(x: jax.Array) -> jax.Array:
+def largest_entry(x: jax.Array) -> jax.Array:
+    """Return the largest |entry| of every matrix, and 1 where it is 0 or infinite."""
     size = jnp.abs(jax.lax.stop_gradient(x))
     top = jnp.max(size, axis=(-2, -1), keepdims=True, initial=0)
     return jnp.where((top > 0) & (top < jnp.inf), top, 1)

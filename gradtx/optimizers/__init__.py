@@ -37,6 +37,11 @@ from gradtx.optimizers.adamax import (
     adamaxw as adamaxw,
     scale_by_adamax as scale_by_adamax,
 )
+from gradtx.optimizers.adamuon import (
+    ScaleByAdaMuonState as ScaleByAdaMuonState,
+    adamuon as adamuon,
+    scale_by_adamuon as scale_by_adamuon,
+)
 from gradtx.optimizers.adan import (
     ScaleByAdanState as ScaleByAdanState,
     adan as adan,
@@ -61,6 +66,16 @@ from gradtx.optimizers.cocob import (
 from gradtx.optimizers.dadapt_adamw import (
     DAdaptAdamWState as DAdaptAdamWState,
     dadapt_adamw as dadapt_adamw,
+)
+from gradtx.optimizers.dion import (
+    ScaleByDionState as ScaleByDionState,
+    dion as dion,
+    scale_by_dion as scale_by_dion,
+)
+from gradtx.optimizers.dion2 import (
+    ScaleByDion2State as ScaleByDion2State,
+    dion2 as dion2,
+    scale_by_dion2 as scale_by_dion2,
 )
 from gradtx.optimizers.dog import (
     DoGState as DoGState,
@@ -119,7 +134,21 @@ from gradtx.optimizers.muon import (
     muon as muon,
     scale_by_muon as scale_by_muon,
 )
+from gradtx.optimizers.muon_squared import (
+    ScaleByMuonSquaredState as ScaleByMuonSquaredState,
+    muon_squared as muon_squared,
+    scale_by_muon_squared as scale_by_muon_squared,
+)
+from gradtx.optimizers.muown import (
+    MuownState as MuownState,
+    muown as muown,
+)
 from gradtx.optimizers.noisy_sgd import noisy_sgd as noisy_sgd
+from gradtx.optimizers.normuon import (
+    ScaleByNorMuonState as ScaleByNorMuonState,
+    normuon as normuon,
+    scale_by_normuon as scale_by_normuon,
+)
 from gradtx.optimizers.novograd import (
     ScaleByNovogradState as ScaleByNovogradState,
     novograd as novograd,
@@ -160,6 +189,11 @@ from gradtx.optimizers.rprop import (
 from gradtx.optimizers.schedule_free import (
     schedule_free_adamw as schedule_free_adamw,
     schedule_free_sgd as schedule_free_sgd,
+)
+from gradtx.optimizers.scion import (
+    ScaleByScionState as ScaleByScionState,
+    scale_by_scion as scale_by_scion,
+    scion as scion,
 )
 from gradtx.optimizers.sgd import sgd as sgd
 from gradtx.optimizers.sign_sgd import sign_sgd as sign_sgd, signum as signum

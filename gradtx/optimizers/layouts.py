@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common.types import Params
-from gradtx.linalg.axes import MatrixAxes
+from gradtx.linalg.heads import MatrixAxes
 from gradtx.optimizers import naming
 from gradtx.tree import keys
 
@@ -56,7 +56,7 @@ class Model:
     def route(self, i: int) -> Route:
         """Return where the leaf of that number goes."""
         path = self.names[i]
-        stacked = any(tuple(path[:k]) in self.stacks for k in range(1, len(path)))
+        stacked = any(tuple(path[:k]) in self.stacks for k in range(len(path)))
         which, reason = self._taken_for(i, self.shapes[i][stacked:])
         if stacked and which is not None:
             which, reason = _after_one_axis(which), f"{reason}, stacked"
@@ -112,7 +112,7 @@ class Model:
 
     def _stacks(self) -> set[tuple[str, ...]]:
         """Return the paths below which all arrays have one more axis in front."""
-        above = {tuple(path[:k]) for path in self.names for k in range(1, len(path))}
+        above = {tuple(path[:k]) for path in self.names for k in range(len(path))}
         return {prefix for prefix in above if self._is_stack(prefix)}
 
     def _is_stack(self, prefix: tuple[str, ...]) -> bool:

@@ -10,13 +10,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.types import Params, PyTree
+from gradtx.common.types import MaskOrFn, Params, PyTree, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg import axes
-from gradtx.linalg.axes import MatrixAxes
+from gradtx.linalg.heads import MatrixAxes, block_columns
 from gradtx.optimizers import naming
+from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.layouts import Model, Route
 from gradtx.primitives.shape import MuonDimensionNumbers
+from gradtx.wrappers.descend import descend
 from gradtx.wrappers.partition import partition
 
 
@@ -74,7 +76,7 @@ def _in_words(route: Route) -> str:
     if route.axes is None:
         return "-"
     count, rows, columns = axes.matrix_shape(route.shape, route.axes, ())
-    sizes = Counter(axes.block_columns(columns, route.axes))
+    sizes = Counter(block_columns(columns, route.axes))
     return ", ".join(
         f"{n * count} of {rows} -> {size}" if n * count > 1 else f"{rows} -> {size}"
         for size, n in sizes.items()
@@ -210,6 +212,31 @@ def with_rest(
         return jax.tree.map(label, tree, numbers(tree), is_leaf=checks.is_none)
 
     return partition(dict(zip(labels, (matrices, rest), strict=True)), parts)
+
+
+def descend_with_rest(
+    direction: GradientTransformation,
+    learning_rate: ScalarOrSchedule,
+    numbers: Callable[[PyTree], PyTree],
+    *,
+    weight_decay: ScalarOrSchedule,
+    mask: MaskOrFn | None,
+    rest: GradientTransformation | None,
+) -> GradientTransformation:
+    """Go downhill along a direction for matrices, and by AdamW for all other leaves.
+
+    Args:
+      direction: what makes the update of a matrix of its gradient.
+      learning_rate: η, or a schedule.
+      numbers: makes the dimension numbers of a tree.
+      weight_decay: λ, of both.
+      mask: which of the matrices decay.
+      rest: another method for the other leaves.
+    """
+    if rest is None:
+        rest = adamw(learning_rate, weight_decay=weight_decay)
+    matrices = descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)
+    return with_rest(matrices, rest, numbers, ("matrices", "rest"))
 
 
 def _if_matrix(x: Any) -> MuonDimensionNumbers | None:

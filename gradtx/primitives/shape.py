@@ -15,6 +15,7 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.linalg import axes
+from gradtx.linalg.heads import block_columns
 
 
 class MuonDimensionNumbers(NamedTuple):
@@ -86,12 +87,12 @@ def scale_by_shape(
       Liu et al., 2025, https://arxiv.org/abs/2502.16982 ("moonlight")
     """
     checks.non_negative(consistent_rms=consistent_rms)
-    factor = _known_factor(shape_factor, consistent_rms)
+    factor = known_factor(shape_factor, consistent_rms)
 
     def scaled(path: Any, u: Any, which: Any) -> Any:
         if u is None or which is None:
             return u
-        return (_factors(u.shape, which, path, factor) * widened(u)).astype(u.dtype)
+        return (factors_of(u.shape, which, path, factor) * widened(u)).astype(u.dtype)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
@@ -105,7 +106,16 @@ def scale_by_shape(
     return GradientTransformation(init_empty_state, update)
 
 
-def _known_factor(name: str, rms: Scalar | None) -> Callable[[int, int], Any]:
+def known_factor(name: str, rms: Scalar | None = None) -> Callable[[int, int], Any]:
+    """Return the factor of :func:`scale_by_shape`, a function of (in, out).
+
+    Args:
+      name: one of :data:`FACTORS`.
+      rms: r, if given.
+
+    Raises:
+      ValueError: if the name is not known, or both are given.
+    """
     if name not in FACTORS:
         raise checks.Misuse(
             f"shape_factor must be one of {', '.join(FACTORS)}, got {name!r}"
@@ -119,12 +129,19 @@ def _known_factor(name: str, rms: Scalar | None) -> Callable[[int, int], Any]:
     return lambda rows, columns: math.sqrt(max(rows, columns)) * rms
 
 
-def _factors(
+def factors_of(
     shape: tuple[int, ...], numbers: Any, path: Any, factor: Callable[[int, int], Any]
 ) -> Any:
-    """Return the factor of a leaf, or one for every column that fits its shape."""
+    """Return the factor of a leaf, or one for every column that fits its shape.
+
+    Args:
+      shape: of the leaf.
+      numbers: its dimension numbers.
+      path: where it is.
+      factor: from the rows and the columns of a matrix to its factor.
+    """
     _, rows, columns = axes.matrix_shape(shape, numbers, path)
-    sizes = axes.block_columns(columns, numbers)
+    sizes = block_columns(columns, numbers)
     if len(set(sizes)) <= 1:
         return factor(rows, sizes[0])
     row = jnp.concatenate([jnp.full(size, factor(rows, size)) for size in sizes])
