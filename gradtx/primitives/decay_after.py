@@ -1,0 +1,73 @@
+"""Weight decay of what the step led to."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common import checks, numerics
+from gradtx.common.types import MaskOrFn, OptState, Params, ScalarOrSchedule, Updates
+from gradtx.core.leafwise import leafwise
+from gradtx.core.masking import restrict
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
+from gradtx.lowering.sharding import zero_count
+from gradtx.primitives.scale import ScaleByScheduleState
+
+
+@transformation
+def decay_after_step(
+    learning_rate: ScalarOrSchedule,
+    weight_decay: ScalarOrSchedule = 0.0,
+    mask: MaskOrFn | None = None,
+) -> GradientTransformation:
+    """Decay the parameters after the step: the last link of a chain.
+
+        p ← (1 - η λ) (p + u)              so that u ← u - η λ (p + u)
+
+    Where :func:`add_decayed_weights` before the learning rate decays the parameters
+    that the gradient was taken at, this decays those that the step leads to, as do the
+    programs of SOAP, its relatives and SPlus. The two differ by η² λ u.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      weight_decay: λ, or a schedule of the number of steps taken.
+      mask: a tree of booleans shaped like the parameters (or a prefix of them), or a
+        function from the parameters to one; only where it is True does the leaf decay.
+
+    Raises:
+      ValueError: if a number is negative; from ``update`` if it is given no parameters.
+    """
+    checks.non_negative(learning_rate=learning_rate, weight_decay=weight_decay)
+    tx = _unmasked(learning_rate, weight_decay)
+    return tx if mask is None else restrict(tx, mask)
+
+
+def _unmasked(
+    learning_rate: ScalarOrSchedule, weight_decay: ScalarOrSchedule
+) -> GradientTransformation:
+    counts = callable(learning_rate) or callable(weight_decay)
+
+    def rule(u: jax.Array, *, p: jax.Array, decay: Any) -> jax.Array:
+        return u - jnp.asarray(decay, u.dtype) * (p + u)
+
+    shrink = leafwise(rule, EmptyState)
+
+    def init(params: Params) -> OptState:
+        return ScaleByScheduleState(zero_count(params)) if counts else EmptyState()
+
+    def update(
+        updates: Updates, state: OptState, params: Params | None = None, **_: Any
+    ) -> tuple[Updates, OptState]:
+        count = state.count if counts else 0
+        rate = numerics.value_at(learning_rate, count)
+        decay = rate * numerics.value_at(weight_decay, count)
+        updates, _empty = shrink.update(updates, EmptyState(), params, decay=decay)
+        if counts:
+            state = ScaleByScheduleState(numerics.safe_increment(count))
+        return updates, state
+
+    return GradientTransformation(init, update)
