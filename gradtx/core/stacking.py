@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, OptState, Params, PyTree, Updates
+from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     Leaf,
     Wants,
@@ -43,11 +43,20 @@ class Leaves:
     every region of the leaf, a tree of arrays that begin with the axis of its blocks.
     """
 
-    def __init__(self, g: Column, blocks: list[Blocks], p: Column | None) -> None:
-        self.g, self.blocks, self.p = g, blocks, p
+    def __init__(
+        self, g: Column, blocks: list[Blocks], pick: Callable[[PyTree], Column]
+    ) -> None:
+        self.g, self.blocks, self.pick = g, blocks, pick
         self._back: list[Back] = [
             b.unfold(x)[1] for x, b in zip(g, blocks, strict=True)
         ]
+
+    def column(self, tree: PyTree) -> Column:
+        """Return the leaves of another tree of the same structure, in float32 at least.
+
+        For an extra argument of ``update``.
+        """
+        return [widened(jnp.asarray(x)) for x in self.pick(tree)]
 
     def cut(self, column: Column) -> Column:
         """Return the blocks of arrays of the leaves' shapes."""
@@ -158,8 +167,14 @@ def blockwise(
             given["t"] = t
         plans = _plans(updates, leaves, plan, numbers)
         here = [i for i, (_, g) in enumerate(leaves) if g is not None]
+
+        def pick(tree: PyTree) -> Column:
+            found = checks.leaves_like(tree, treedef, "an extra argument", "updates")
+            return [found[i] for i in here]
+
+        g = [_wide(leaves[i][1], targets[i]) for i in here]
         u, *new = rule(
-            _leaves(leaves, plans, targets, here),
+            Leaves(g, [plans[i] for i in here], pick),
             *([jax.tree.map(widened, column[i]) for i in here] for column in old),
             **given,
         )
@@ -175,9 +190,7 @@ def blockwise(
     return GradientTransformation(init, at_once(update))
 
 
-def _plans(
-    tree: PyTree, leaves: Sequence[Leaf], plan: Plan, numbers: Any
-) -> list[Any]:
+def _plans(tree: PyTree, leaves: Sequence[Leaf], plan: Plan, numbers: Any) -> list[Any]:
     """Return the blocks of every leaf, None for one that is None."""
     found = axes.resolve_dimension_numbers(numbers, tree, lambda _: None)
     listed = axes.listed_dimension_numbers(found)
@@ -196,21 +209,11 @@ def _plans(
     return plans
 
 
-def _leaves(
-    leaves: Sequence[Leaf], plans: list[Any], targets: Column, here: list[int]
-) -> Leaves:
-    """Return what the rule sees, in enough precision."""
-    g, p = [], []
-    for i in here:
-        x, target = leaves[i][1], targets[i]
-        wide = x if target is None else x.astype(_wider(x, target))
-        g.append(widened(wide))
-        p.append(None if target is None else widened(jnp.asarray(target)))
-    return Leaves(g, [plans[i] for i in here], p)
-
-
-def _wider(x: Any, target: Any) -> Any:
-    return jnp.promote_types(x.dtype, jnp.result_type(target))
+def _wide(g: jax.Array, target: Any) -> jax.Array:
+    """Return a gradient in enough precision."""
+    if target is not None:
+        g = g.astype(jnp.promote_types(g.dtype, jnp.result_type(target)))
+    return widened(g)
 
 
 def _settled(u: Column, g: Column, targets: Column) -> Column:

@@ -89,7 +89,7 @@ def inverse_power(
       pseudo: whether to leave directions out that A lacks: eigenvalues that are at most
         d times the rounding error of the largest become 0 in the result. For ε = 0.
     """
-    eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)
+    eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)[None]
     values, vectors = _eigh(matrices + eps * eye)
     values = _raised(values, power, eps, pseudo=pseudo)
     scaled = vectors * values[:, None, :]

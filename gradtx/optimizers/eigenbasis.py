@@ -17,11 +17,11 @@ from gradtx.common.numerics import mix, real, wide
 from gradtx.common.types import Scalar
 from gradtx.core.stacking import Column, Leaves, columns_of
 from gradtx.linalg.bases import eigenvectors, turned
-from gradtx.linalg.blocks import Blocks
+from gradtx.linalg.blocks import Blocks, Dims
 from gradtx.linalg.kronecker import HIGHEST, gram, multiply_axes, norms
 
-# Whether an axis of so many entries has a factor.
-Has = Callable[[int], bool]
+# ``has(dims, i)``: whether axis i of a tensor has a factor.
+Has = Callable[[Dims, int], bool]
 
 
 def up_to(limit: int) -> Has:
@@ -29,12 +29,14 @@ def up_to(limit: int) -> Has:
 
     An axis of length 1 needs none: its factor is a number.
     """
-    return lambda length: 1 < length <= limit
+    return lambda dims, i: 1 < dims[i] <= limit
 
 
 def or_elementwise(blocks: Blocks, has: Has) -> Blocks:
     """Return the blocks, or the leaf as it is where no axis has a factor."""
-    if blocks.elementwise or blocks.numbers is not None or any(map(has, blocks.dims)):
+    dims = blocks.dims
+    some = any(has(dims, i) for i in range(len(dims)))
+    if blocks.elementwise or blocks.numbers is not None or some:
         return blocks
     return Blocks(blocks.shape, elementwise=True)
 
@@ -56,7 +58,9 @@ def per_axis(
         n, dims = blocks.sizes(region)
         if blocks.elementwise:
             return (None,) * len(dims)
-        return tuple(make(n, d, dtype) if has(d) else None for d in dims)
+        return tuple(
+            make(n, d, dtype) if has(dims, i) else None for i, d in enumerate(dims)
+        )
 
     return tuple(map(one, blocks.regions))
 
@@ -90,19 +94,27 @@ def rotate_back(leaves: Leaves, blocks: Column, bases: Column) -> Column:
 
 
 def averaged_grams(
-    leaves: Leaves, blocks: Column, factors: Column, decay: Scalar
+    leaves: Leaves,
+    blocks: Column,
+    factors: Column,
+    decay: Scalar,
+    average: Callable[..., jax.Array] = mix,
 ) -> Column:
-    """Return L ← β L + (1 - β) G₍ᵢ₎ G₍ᵢ₎ᵀ for every axis that has a factor."""
+    """Return L ← β L + (1 - β) G₍ᵢ₎ G₍ᵢ₎ᵀ for every axis that has a factor.
+
+    Args:
+      leaves: the leaves.
+      blocks: the gradients.
+      factors: L.
+      decay: β.
+      average: from the old, the new and β to what is kept.
+    """
 
     def grams(x: jax.Array, old: Any) -> Any:
         return tuple(None if a is None else gram(x, i) for i, a in enumerate(old))
 
     new = leaves.stacked(grams, blocks, factors)
-    return jax.tree.map(partial(_mix, decay), factors, new)
-
-
-def _mix(decay: Scalar, old: jax.Array, new: jax.Array) -> jax.Array:
-    return mix(old, new, decay)
+    return jax.tree.map(lambda a, b: average(a, b, decay), factors, new)
 
 
 def all_eigenvectors(leaves: Leaves, factors: Column, *, descending: bool) -> Column:

@@ -61,7 +61,7 @@ def labels(numbers: Any, limit: int, tree: PyTree) -> PyTree:
 
     def default(x: Any) -> Any:
         dims = _without_ones(jnp.shape(x))
-        fits = len(dims) in ORDERS and any(map(has, dims))
+        fits = len(dims) in ORDERS and any(has(dims, i) for i in range(len(dims)))
         return MuonDimensionNumbers() if fits else None
 
     found = axes.resolve_dimension_numbers(numbers, tree, default)

@@ -125,9 +125,7 @@ def scale_by_kl_shampoo(
         first, n = t == 1, t - 1
         blocks = leaves.cut(leaves.g)
         rotated = rotate(leaves, blocks, bases)
-        m = leaves.each(
-            partial(unless_first, mix, b1, first), m, leaves.join(rotated)
-        )
+        m = leaves.each(partial(unless_first, mix, b1, first), m, leaves.join(rotated))
         back = leaves.stacked(scaled_back, leaves.cut(m), bases, roots)
         u = leaves.each(lambda x: jnp.where(first, 0, x), leaves.join(back))
         factors, roots = kl_factors.refined(

@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix, mix_squares, one_minus_power, ratio, sqrt
+from gradtx.common.numerics import (
+    debias,
+    mix,
+    mix_squares,
+    one_minus_power,
+    ratio,
+    sqrt,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -134,7 +141,13 @@ def scale_by_soap(
         return jnp.where(first, 0, u)
 
     def rule(
-        leaves: Leaves, m: Column, v: Column, factors: Column, bases: Column, *, t: Count
+        leaves: Leaves,
+        m: Column,
+        v: Column,
+        factors: Column,
+        bases: Column,
+        *,
+        t: Count,
     ) -> Any:
         first, n = t == 1, jnp.maximum(t - 1, 1)
         blocks = leaves.cut(leaves.g)

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+from frontier import driver
 
 import gradtx
-from frontier import driver
 from gradtx.optimizers.kl_shampoo import scale_by_kl_shampoo
 from gradtx.optimizers.kl_soap import scale_by_kl_soap
+from gradtx.optimizers.shampoo import scale_by_shampoo
+from gradtx.optimizers.shampoo_corrected import scale_by_corrected_shampoo
+from gradtx.optimizers.shampoo_grafting import graft_by_mean, graft_by_rms
 from gradtx.optimizers.soap import scale_by_soap
 from gradtx.primitives.decay_after import decay_after_step
 
@@ -76,8 +79,87 @@ def kl(case: Case, p0: Any, grads: Any) -> Any:
     return driver.run(tx, case, p0, grads)
 
 
+def shampoo(case: Case, p0: Any, grads: Any) -> Any:
+    """Run the distributed Shampoo program, with any of its preconditioners."""
+    s = {
+        "lr": 1e-2,
+        "betas": (0.9, 1.0),
+        "beta3": -1.0,
+        "epsilon": 1e-12,
+        "weight_decay": 0.0,
+        "weight_decay_type": "DECOUPLED",
+        "max_preconditioner_dim": 1024,
+        "precondition_frequency": 1,
+        "start_preconditioning_step": -1,
+        "use_bias_correction": True,
+        "target_parameter_dimensionality": 1,
+        "preconditioner": "root_inv",
+        "preconditioner_kwargs": {},
+        "grafting": None,
+        **case["settings"],
+    }
+    (b1, b2), target = s["betas"], s["target_parameter_dimensionality"]
+    start, kwargs = s["start_preconditioning_step"], s["preconditioner_kwargs"]
+    kind = case["method"].removeprefix("shampoo_") + "," + s["preconditioner"]
+    shared = {
+        "b1": b1,
+        "b2": b2,
+        "b3": None if s["beta3"] == -1 else s["beta3"],
+        "eps": s["epsilon"],
+        "precondition_frequency": s["precondition_frequency"],
+        "start_preconditioning_step": None if start == -1 else start,
+        "max_preconditioner_dim": s["max_preconditioner_dim"],
+        "target_dims": None if float(target) == float("inf") else int(target),
+        "exponents": _by_order(kwargs.get("inverse_exponent_override", {})),
+        "bias_correction": s["use_bias_correction"],
+        "graft": _graft(s["grafting"]),
+    }
+    if "corrected" in kind:
+        ignored = _by_order(kwargs.get("ignored_basis_change_dims", {}))
+        direction = scale_by_corrected_shampoo(**shared, ignored_dims=ignored)
+    else:
+        direction = scale_by_shampoo(**shared, whiten_others="kl" in kind)
+    return driver.run(_with_decay(direction, s), case, p0, grads)
+
+
+def _by_order(given: dict[str, Any]) -> Any:
+    """Return a mapping whose keys are numbers, which JSON writes as strings."""
+    return {
+        int(k): _by_order(x) if isinstance(x, dict) else x for k, x in given.items()
+    } or None
+
+
+def _graft(given: dict[str, Any] | None) -> Any:
+    if given is None or given["kind"] == "none":
+        return None
+    kind = given["kind"].lower()
+    if kind == "sgd":
+        return graft_by_mean()
+    b2 = (
+        1.0
+        if kind == "adagrad"
+        else given.get("beta2", 0.999 if "rms" not in kind else 0.99)
+    )
+    eps = given.get("epsilon", 1e-10 if kind == "adagrad" else 1e-8)
+    return graft_by_rms(b2, eps, bias_correction=kind == "adam")
+
+
+def _with_decay(direction: Any, s: dict[str, Any]) -> Any:
+    rate, decay, kind = s["lr"], s["weight_decay"], s["weight_decay_type"].upper()
+    peak = s.get("peak_lr", rate)
+    if kind == "L2":
+        links = [gradtx.add_decayed_weights(decay), direction]
+    else:
+        factor = {"DECOUPLED": 1, "CORRECTED": rate / peak, "INDEPENDENT": 1 / peak}
+        links = [direction, gradtx.add_decayed_weights(decay * factor[kind])]
+    return gradtx.chain(*links, gradtx.scale_by_learning_rate(rate))
+
+
 METHODS: dict[str, Callable[..., Any]] = {
     "soap": soap,
     "kl_shampoo": kl,
     "kl_soap": kl,
+    "kl_shampoo_fb": shampoo,
+    "shampoo": shampoo,
+    "shampoo_eigenvalue_corrected": shampoo,
 }
