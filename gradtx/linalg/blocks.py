@@ -46,6 +46,8 @@ class Blocks:
       limit: the length above which an axis is cut; the last piece may be shorter.
       elementwise: whether the leaf is left as it is, one block that has no axes to be
         treated as those of a matrix.
+      left: whether other leaves have dimension numbers and this one has none; kept for
+        the method to ask.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Blocks:
         merge: Merge | None = None,
         limit: int | None = None,
         elementwise: bool = False,
+        left: bool = False,
     ) -> None:
         self.shape, self.numbers, self.path = tuple(shape), numbers, path
+        self.left = left
         self.elementwise = elementwise or 0 in self.shape
         self.batch, *dims = (
             (1, *shape) if numbers is None else axes.matrix_shape(shape, numbers, path)

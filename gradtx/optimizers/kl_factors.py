@@ -39,8 +39,8 @@ def plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
     dims = _without_ones(shape)
     if left or (numbers is None and 0 not in shape and len(dims) not in ORDERS):
         raise checks.Misuse(
-            f"the leaf at {checks.path_name(path)} of shape {shape} is neither a matrix "
-            "nor a tensor of three axes: give its dimension numbers, or another method"
+            f"the leaf at {checks.path_name(path)} of shape {shape} is no matrix, and "
+            "no tensor of three axes: give its dimension numbers, or another method"
         )
     return Blocks(shape, numbers, path, merge=_without_ones if not numbers else None)
 

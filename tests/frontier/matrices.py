@@ -7,13 +7,6 @@ import jax.numpy as jnp
 from frontier import driver
 
 import gradtx
-from gradtx.optimizers.kl_shampoo import scale_by_kl_shampoo
-from gradtx.optimizers.kl_soap import scale_by_kl_soap
-from gradtx.optimizers.shampoo import scale_by_shampoo
-from gradtx.optimizers.shampoo_corrected import scale_by_corrected_shampoo
-from gradtx.optimizers.shampoo_grafting import graft_by_mean, graft_by_rms
-from gradtx.optimizers.soap import scale_by_soap
-from gradtx.primitives.decay_after import decay_after_step
 
 Case = dict[str, Any]
 
@@ -23,7 +16,7 @@ def _descend_then_decay(direction: Any, rate: float, decay: float) -> Any:
     return gradtx.chain(
         direction,
         gradtx.scale_by_learning_rate(rate),
-        decay_after_step(rate, lambda count: jnp.where(count == 0, 0.0, decay)),
+        gradtx.decay_after_step(rate, lambda count: jnp.where(count == 0, 0.0, decay)),
     )
 
 
@@ -40,7 +33,7 @@ def soap(case: Case, p0: Any, grads: Any) -> Any:
     rate, decay, beta = s.pop("lr"), s.pop("weight_decay"), s.pop("shampoo_beta")
     b1, b2 = s.pop("betas")
     s.pop("data_format", None)
-    direction = scale_by_soap(b1, b2, beta if beta >= 0 else None, **s)
+    direction = gradtx.scale_by_soap(b1, b2, beta if beta >= 0 else None, **s)
     return driver.run(_descend_then_decay(direction, rate, decay), case, p0, grads)
 
 
@@ -72,9 +65,9 @@ def kl(case: Case, p0: Any, grads: Any) -> Any:
         "clamp": s["max_clamp_value"] if s["using_clamping"] else None,
     }
     if s["using_klsoap"] or case["method"] == "kl_soap":
-        direction = scale_by_kl_soap(b1, b2, beta, **shared)
+        direction = gradtx.scale_by_kl_soap(b1, b2, beta, **shared)
     else:
-        direction = scale_by_kl_shampoo(b1, beta, **shared)
+        direction = gradtx.scale_by_kl_shampoo(b1, beta, **shared)
     tx = _descend_then_decay(direction, s["lr"], s["weight_decay"])
     return driver.run(tx, case, p0, grads)
 
@@ -116,9 +109,9 @@ def shampoo(case: Case, p0: Any, grads: Any) -> Any:
     }
     if "corrected" in kind:
         ignored = _by_order(kwargs.get("ignored_basis_change_dims", {}))
-        direction = scale_by_corrected_shampoo(**shared, ignored_dims=ignored)
+        direction = gradtx.scale_by_corrected_shampoo(**shared, ignored_dims=ignored)
     else:
-        direction = scale_by_shampoo(**shared, whiten_others="kl" in kind)
+        direction = gradtx.scale_by_shampoo(**shared, whiten_others="kl" in kind)
     return driver.run(_with_decay(direction, s), case, p0, grads)
 
 
@@ -134,14 +127,14 @@ def _graft(given: dict[str, Any] | None) -> Any:
         return None
     kind = given["kind"].lower()
     if kind == "sgd":
-        return graft_by_mean()
+        return gradtx.graft_by_mean()
     b2 = (
         1.0
         if kind == "adagrad"
         else given.get("beta2", 0.999 if "rms" not in kind else 0.99)
     )
     eps = given.get("epsilon", 1e-10 if kind == "adagrad" else 1e-8)
-    return graft_by_rms(b2, eps, bias_correction=kind == "adam")
+    return gradtx.graft_by_rms(b2, eps, bias_correction=kind == "adam")
 
 
 def _with_decay(direction: Any, s: dict[str, Any]) -> Any:
@@ -155,11 +148,50 @@ def _with_decay(direction: Any, s: dict[str, Any]) -> Any:
     return gradtx.chain(*links, gradtx.scale_by_learning_rate(rate))
 
 
+def psgd_kron(case: Case, p0: Any, grads: Any) -> Any:
+    """Run psgd-jax, each array alone, with the random numbers that it had."""
+    s = dict(case["settings"])
+    rate, decay = s.pop("learning_rate", 1e-3), s.pop("weight_decay", 0.0)
+    balanced = case.get("balance_at", [])
+
+    def extra(i: int) -> dict[str, Any]:
+        drawn = {
+            name: jnp.zeros_like(x) if v[i] is None else jnp.asarray(v[i], x.dtype)
+            for name, v in case["V"].items()
+            for x in (jnp.asarray(p0[name], jnp.float64),)
+        }
+        return {"probes": drawn, "balance": jnp.asarray(i + 1 in balanced)}
+
+    tx = gradtx.chain(
+        gradtx.scale_by_psgd_kron(**s),
+        gradtx.add_decayed_weights(decay),
+        gradtx.scale_by_learning_rate(rate),
+    )
+    return driver.run(tx, case, p0, grads, extra=extra)
+
+
+def splus(case: Case, p0: Any, grads: Any) -> Any:
+    """Run SPlus, and what it would evaluate with."""
+    s = dict(case["settings"])
+    s.pop("eps", None)  # too small for any eigenvector
+    rate = s.pop("lr", 0.1)
+    shown = {"eval_params": gradtx.eval_params}
+    return driver.run(
+        gradtx.splus(rate, **s),
+        case,
+        p0,
+        grads,
+        shown=shown,
+    )
+
+
 METHODS: dict[str, Callable[..., Any]] = {
     "soap": soap,
+    "splus": splus,
     "kl_shampoo": kl,
     "kl_soap": kl,
     "kl_shampoo_fb": shampoo,
+    "psgd_kron": psgd_kron,
     "shampoo": shampoo,
     "shampoo_eigenvalue_corrected": shampoo,
 }
