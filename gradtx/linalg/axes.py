@@ -84,16 +84,27 @@ def as_matrices(x: jax.Array, numbers: Any, path: Any) -> tuple[jax.Array, Back]
     flat = matrix_shape(x.shape, numbers, path)
     back = sorted(range(x.ndim), key=order.__getitem__)
     spread = tuple(x.shape[i] for i in order)
-    layout = _layout(x)
+    whole, replace = on_every_device(x)
 
     def undo(y: jax.Array) -> jax.Array:
-        y = y.reshape(spread).transpose(back)
-        return y if layout is None else jax.sharding.reshard(y, layout)
+        return replace(y.reshape(spread).transpose(back))
 
-    if layout is not None:
-        everywhere = NamedSharding(layout.mesh, PartitionSpec())
-        x = jax.sharding.reshard(x, everywhere)
-    return x.transpose(order).reshape(flat), undo
+    return whole.transpose(order).reshape(flat), undo
+
+
+def on_every_device(x: jax.Array) -> tuple[jax.Array, Back]:
+    """Return x whole on every device, and the function that lays results out like x.
+
+    Only on a mesh that is part of the array's type; elsewhere both return what they
+    are given.
+    """
+    layout = _layout(x)
+    if layout is None:
+        return x, lambda y: y
+    everywhere = NamedSharding(layout.mesh, PartitionSpec())
+    return jax.sharding.reshard(x, everywhere), lambda y: jax.sharding.reshard(
+        y, layout
+    )
 
 
 def _layout(x: jax.Array) -> Any:

@@ -101,6 +101,16 @@ from gradtx.optimizers.hutchinson import (
     HutchinsonState as HutchinsonState,
     hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian,
 )
+from gradtx.optimizers.kl_shampoo import (
+    ScaleByKLShampooState as ScaleByKLShampooState,
+    kl_shampoo as kl_shampoo,
+    scale_by_kl_shampoo as scale_by_kl_shampoo,
+)
+from gradtx.optimizers.kl_soap import (
+    ScaleByKLSOAPState as ScaleByKLSOAPState,
+    kl_soap as kl_soap,
+    scale_by_kl_soap as scale_by_kl_soap,
+)
 from gradtx.optimizers.lamb import lamb as lamb
 from gradtx.optimizers.lars import lars as lars
 from gradtx.optimizers.lbfgs import (
@@ -167,6 +177,12 @@ from gradtx.optimizers.polyak import (
     scale_by_polyak as scale_by_polyak,
 )
 from gradtx.optimizers.prodigy import ProdigyState as ProdigyState, prodigy as prodigy
+from gradtx.optimizers.psgd_kron import (
+    ScaleByPSGDKronState as ScaleByPSGDKronState,
+    preconditioner_update_schedule as preconditioner_update_schedule,
+    psgd_kron as psgd_kron,
+    scale_by_psgd_kron as scale_by_psgd_kron,
+)
 from gradtx.optimizers.radam import radam as radam, scale_by_radam as scale_by_radam
 from gradtx.optimizers.rmsprop import (
     ScaleByRmsState as ScaleByRmsState,
@@ -196,6 +212,21 @@ from gradtx.optimizers.scion import (
     scion as scion,
 )
 from gradtx.optimizers.sgd import sgd as sgd
+from gradtx.optimizers.shampoo import (
+    ScaleByShampooState as ScaleByShampooState,
+    scale_by_shampoo as scale_by_shampoo,
+    shampoo as shampoo,
+)
+from gradtx.optimizers.shampoo_corrected import (
+    ScaleByCorrectedShampooState as ScaleByCorrectedShampooState,
+    corrected_shampoo as corrected_shampoo,
+    scale_by_corrected_shampoo as scale_by_corrected_shampoo,
+)
+from gradtx.optimizers.shampoo_grafting import (
+    GraftByRMSState as GraftByRMSState,
+    graft_by_mean as graft_by_mean,
+    graft_by_rms as graft_by_rms,
+)
 from gradtx.optimizers.sign_sgd import sign_sgd as sign_sgd, signum as signum
 from gradtx.optimizers.simplified_ademamix import (
     ScaleBySimplifiedAdEMAMixState as ScaleBySimplifiedAdEMAMixState,
@@ -207,9 +238,20 @@ from gradtx.optimizers.sm3 import (
     scale_by_sm3 as scale_by_sm3,
     sm3 as sm3,
 )
+from gradtx.optimizers.soap import (
+    ScaleBySOAPState as ScaleBySOAPState,
+    scale_by_soap as scale_by_soap,
+    soap as soap,
+)
 from gradtx.optimizers.sophia import (
     SophiaState as SophiaState,
     scale_by_sophia as scale_by_sophia,
     sophia as sophia,
+)
+from gradtx.optimizers.splus import (
+    ScaleBySPlusState as ScaleBySPlusState,
+    SPlusAverageState as SPlusAverageState,
+    scale_by_splus as scale_by_splus,
+    splus as splus,
 )
 from gradtx.optimizers.yogi import scale_by_yogi as scale_by_yogi, yogi as yogi

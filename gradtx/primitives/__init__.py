@@ -21,6 +21,7 @@ from gradtx.primitives.decay import (
     AddDecayedWeightsState as AddDecayedWeightsState,
     add_decayed_weights as add_decayed_weights,
 )
+from gradtx.primitives.decay_after import decay_after_step as decay_after_step
 from gradtx.primitives.distance import (
     ScaleByDistanceOverGradientsState as ScaleByDistanceOverGradientsState,
     scale_by_distance_over_gradients as scale_by_distance_over_gradients,
