@@ -155,19 +155,16 @@ class _Chosen(NamedTuple):
     axis: int
 
     def take(self, x: jax.Array) -> jax.Array:
-        return jnp.take_along_axis(x, self._indices(), axis=self.axis)
+        places = jnp.expand_dims(self.places, 3 - self.axis)
+        return jnp.take_along_axis(x, places, axis=self.axis)
 
     def put(self, x: jax.Array, values: jax.Array) -> jax.Array:
-        return jnp.put_along_axis(
-            x, self._indices(), values, axis=self.axis, inplace=False
-        )
+        if self.axis == 1:
+            return jax.vmap(lambda a, i, b: a.at[i].set(b))(x, self.places, values)
+        return jax.vmap(lambda a, i, b: a.at[:, i].set(b))(x, self.places, values)
 
     def scaled(self, x: jax.Array, factor: Scalar) -> jax.Array:
         return self.put(x, factor * self.take(x))
-
-    def _indices(self) -> jax.Array:
-        other = 3 - self.axis
-        return jnp.expand_dims(self.places, other)
 
 
 def _largest(m: jax.Array, fraction: float, *, by_output: bool) -> _Chosen:
