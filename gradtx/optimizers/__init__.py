@@ -183,6 +183,10 @@ from gradtx.optimizers.psgd_kron import (
     psgd_kron as psgd_kron,
     scale_by_psgd_kron as scale_by_psgd_kron,
 )
+from gradtx.optimizers.qk_clip import (
+    QKProjection as QKProjection,
+    qk_clip as qk_clip,
+)
 from gradtx.optimizers.radam import radam as radam, scale_by_radam as scale_by_radam
 from gradtx.optimizers.rmsprop import (
     ScaleByRmsState as ScaleByRmsState,
@@ -242,6 +246,11 @@ from gradtx.optimizers.soap import (
     ScaleBySOAPState as ScaleBySOAPState,
     scale_by_soap as scale_by_soap,
     soap as soap,
+)
+from gradtx.optimizers.soap_muon import (
+    ScaleBySOAPMuonState as ScaleBySOAPMuonState,
+    scale_by_soap_muon as scale_by_soap_muon,
+    soap_muon as soap_muon,
 )
 from gradtx.optimizers.sophia import (
     SophiaState as SophiaState,

@@ -105,7 +105,7 @@ def scale_by_muon(
       Bernstein and Newhouse, 2024, https://arxiv.org/abs/2409.20325 (``adaptive``)
     """
     iteration = Iteration(ns_coeffs, ns_steps, eps, preconditioning, ns_dtype, min_norm)
-    iteration.check()
+    iteration.check("eps")
     mean = momentum_of(beta, nesterov, bias_correction, momentum)
 
     def rule(g: jax.Array, m: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:

@@ -81,6 +81,14 @@ def is_attention(path: list[str], beside: set[str]) -> str | None:
     return kind if known and not elsewhere and not by_head else None
 
 
+def query_or_key(name: str) -> str | None:
+    """Return "query" or "key" if that is what a name says."""
+    found = set(words(name))
+    if found & {"q", "wq", "query"}:
+        return "query"
+    return "key" if found & {"k", "wk", "key"} else None
+
+
 def is_convolution(path: list[str], owner: str) -> bool:
     """Whether a path, or the class that holds the array, says that it is one."""
     every = [word for name in (*path, owner) for word in words(name)]

@@ -28,9 +28,13 @@ class Iteration(NamedTuple):
     dtype: DTypeLike | None = None
     min_norm: Scalar = 0.0
 
-    def check(self) -> None:
-        """Refuse settings that are out of their range or not known."""
-        checks.non_negative(eps=self.eps, min_norm=self.min_norm)
+    def check(self, eps: str = "ns_eps") -> None:
+        """Refuse settings that are out of their range or not known.
+
+        Args:
+          eps: what ε is called outside.
+        """
+        checks.non_negative(**{eps: self.eps}, min_norm=self.min_norm)
         checks.whole(ns_steps=self.steps)
         known_preconditioning(self.preconditioning)
         presets.are_triples(self.table)

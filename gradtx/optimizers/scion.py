@@ -191,6 +191,7 @@ def scion(
 
     Reference: Pethick et al., 2025, https://arxiv.org/abs/2502.07529
     """
+    checks.non_negative(rest_scale=rest_scale)
     given = weight_dimension_numbers
     numbers = of_two_axes(given)
 

@@ -49,6 +49,11 @@ from gradtx.primitives.per_example import (
     per_example_global_norm_clip as per_example_global_norm_clip,
     per_example_layer_norm_clip as per_example_layer_norm_clip,
 )
+from gradtx.primitives.radial import (
+    floor_by_weights as floor_by_weights,
+    keep_radial_step as keep_radial_step,
+    scale_radial_part as scale_radial_part,
+)
 from gradtx.primitives.scale import (
     ScaleByScheduleState as ScaleByScheduleState,
     ScaleState as ScaleState,

@@ -152,6 +152,26 @@ def muon_squared(s: dict[str, Any], _: Any) -> Any:
     )
 
 
+def soap_muon(s: dict[str, Any], _: Any) -> Any:
+    """Return SOAP-Muon of modded-nanogpt's third track, part by part."""
+    rate, floor = s["lr"], s.get("target_uw", 0.3825)
+    per = "neuron" if s.get("ROWFLOOR", True) else "matrix"
+    how = {"weight_dimension_numbers": ROWS}
+    return gradtx.chain(
+        gradtx.scale_by_soap_muon(
+            s.get("mu", 0.95),
+            s.get("beta2", 0.9),
+            precondition_frequency=s.get("precondition_frequency", 1),
+            **how,
+        ),
+        gradtx.scale_by_shape(ROWS),
+        gradtx.scale_radial_part(0.5, **how),
+        gradtx.floor_by_weights(floor, per, **how),
+        gradtx.scale_by_learning_rate(rate),
+        gradtx.keep_radial_step(rate, s.get("CWD", 0.025), **how),
+    )
+
+
 # --- Muown ---
 
 # Emerging-Optimizers' own tables, and what is done to make so many steps of them.
@@ -204,6 +224,28 @@ def muown(s: dict[str, Any], _: Any) -> Any:
         scale=scale * s.get("extra_scale_factor", 1.0),
         weight_dimension_numbers=ROWS,
     )
+
+
+# --- QK-clip ---
+
+
+def qk_clip(case: dict[str, Any], p0: Any, grads: Any) -> Any:
+    """Run the clip of pytorch_optimizer's MuonClip behind updates of zero."""
+    s = case["settings"]
+    clip = gradtx.qk_clip(
+        s.get("threshold", 100.0),
+        s.get("alpha", 0.5),
+        {name: gradtx.QKProjection(name, "a", 0) for name in case["arrays"]},
+    )
+    rows = case["max_logits"]
+    still = [jax.tree.map(np.zeros_like, p0)] * len(rows)
+    logits = np.asarray(rows)
+
+    def extra(t: int) -> dict[str, Any]:
+        return {"attention_max_logits": {"a": jnp.asarray(logits[t])}}
+
+    del grads
+    return run(clip, case, p0, still, extra=extra)
 
 
 # --- Dion ---
@@ -306,5 +348,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "normuon_dion": of(normuon_dion),
     "normuon_dion_heads": of(normuon_dion),
     "normuon_dion_split": of(normuon_dion),
+    "qk_clip": qk_clip,
     "scion": scion,
+    "soap_muon": of(soap_muon),
 }

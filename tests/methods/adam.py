@@ -4,11 +4,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from methods import descent
-from methods.common import Array, Card, Rate, Row, Step, abs_sq, at, paper
 
 import gradtx
 from gradtx import contrib
+from methods import descent
+from methods.common import Array, Card, Rate, Row, Step, abs_sq, at, paper
 
 # --- the papers ---
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from methods.common import Array, Card, Rate, Row, Step, abs_sq, at, paper
 
 import gradtx
 from gradtx import contrib
+from methods.common import Array, Card, Rate, Row, Step, abs_sq, at, paper
 
 # --- the papers ---
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from methods.common import Array, Card, Rate, Row, Step, at, paper, size
 
 import gradtx
 from gradtx import contrib
+from methods.common import Array, Card, Rate, Row, Step, at, paper, size
 
 # --- the papers ---
 

@@ -1,9 +1,9 @@
 """Steps scaled by layer: LARS, LAMB, NovoGrad, Fromage."""
 
 import numpy as np
-from methods.common import Array, Rate, Row, Step, abs_sq, at, paper, size
 
 import gradtx
+from methods.common import Array, Rate, Row, Step, abs_sq, at, paper, size
 
 # --- the papers ---
 

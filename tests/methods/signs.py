@@ -1,9 +1,9 @@
 """Steps of signs: Lion, Signum, Rprop."""
 
 import numpy as np
-from methods.common import Array, Card, Rate, Row, Step, at, paper, sign
 
 import gradtx
+from methods.common import Array, Card, Rate, Row, Step, at, paper, sign
 
 # --- the papers ---
 

@@ -5,6 +5,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
+import gradtx
+from gradtx import contrib
 from methods import descent
 from methods.common import (
     Array,
@@ -17,9 +20,6 @@ from methods.common import (
     paper,
     size,
 )
-
-import gradtx
-from gradtx import contrib
 
 # --- the papers ---
 

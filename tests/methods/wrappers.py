@@ -5,6 +5,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
+import gradtx
 from methods import adam, descent
 from methods.common import (
     Array,
@@ -16,8 +18,6 @@ from methods.common import (
     at,
     paper,
 )
-
-import gradtx
 
 # --- the papers ---
 
