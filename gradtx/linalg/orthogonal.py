@@ -145,8 +145,9 @@ def _divided(
     """Return x with singular values of at most 1, or nearly."""
     if preconditioning == "frobenius":
         unit, norm = _frobenius(x)
+        zero = norm == 0
         bounded = jnp.maximum(norm + eps / unit, min_norm / unit)
-        return x / unit / jnp.where(norm == 0, 1, bounded)
+        return x / jnp.where(zero, 1, unit) / jnp.where(zero, 1, bounded)
     # Relative to the largest entry, as squares may overflow or vanish.
     top = largest_entry(x)
     x = x / top

@@ -260,7 +260,12 @@ def dion3(
 
 
 @paper
-def scion(learning_rate: Rate, scale: float, beta: float = 0.9) -> Step:
+def scion(
+    learning_rate: Rate,
+    scale: float,
+    beta: float = 0.9,
+    unconstrained: bool = False,
+) -> Step:
     """Pethick et al., 2025 (2502.07529), Algorithm 1, of a matrix."""
     m = 0.0
 
@@ -269,7 +274,8 @@ def scion(learning_rate: Rate, scale: float, beta: float = 0.9) -> Step:
         m = beta * m + (1 - beta) * g
         o = orthogonal(m, KELLER, frobenius(1e-7))
         u = scale * (p.shape[1] / p.shape[0]) ** 0.5 * o
-        return (1 - at(learning_rate, t)) * p - at(learning_rate, t) * u
+        shrunk = p if unconstrained else (1 - at(learning_rate, t)) * p
+        return shrunk - at(learning_rate, t) * u
 
     return step
 
@@ -364,7 +370,7 @@ ROWS = [
     Row(
         "muown",
         gradtx.muown,
-        {"learning_rate": 0.1, "weight_decay": 0.01},
+        {"learning_rate": 0.1, "weight_decay": 0.01, "scale": 3.0},
         muown,
         state_bytes=9,
         **MATRIX,
@@ -380,7 +386,7 @@ ROWS = [
     Row(
         "dion2, as Dion3",
         gradtx.dion2,
-        {"learning_rate": 0.1, "fraction": 0.5, "b2": 0.9, "eps": 1e-3},
+        {"learning_rate": 0.2, "fraction": 0.5, "b2": 0.9, "eps": 1e-3},
         dion3,
         state_bytes=6,
         **MATRIX,
@@ -388,7 +394,7 @@ ROWS = [
     Row(
         "scion",
         gradtx.scion,
-        {"learning_rate": 0.05, "scale": 2.0},
+        {"learning_rate": 0.1, "scale": 1.0, "unconstrained": True},
         scion,
         state_bytes=4,
         **MATRIX,
@@ -396,7 +402,7 @@ ROWS = [
     Row(
         "soap_muon",
         gradtx.soap_muon,
-        {"learning_rate": 0.05},
+        {"learning_rate": 0.2},
         soap_muon,
         state_bytes=21,
         **MATRIX | {"paper_complex": False},
