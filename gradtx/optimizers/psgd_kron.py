@@ -46,7 +46,7 @@ def preconditioner_update_schedule(
     max_prob: Scalar = 1.0,
     min_prob: Scalar = 0.03,
     decay: Scalar = 0.001,
-    flat_start: Scalar = 500,
+    flat_start: Scalar = 500.0,
 ) -> Schedule:
     """Let how often PSGD fits its factors fall from every step to few.
 
