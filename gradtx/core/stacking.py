@@ -243,11 +243,18 @@ def _wide(g: jax.Array, target: Any) -> jax.Array:
 
 
 def _settled(u: Column, g: Column, targets: Column) -> Column:
-    """Return the updates in the types of the parameters."""
+    """Return the updates in the types of the parameters, and within their range."""
     return [
-        x.astype(jnp.result_type(like if target is None else target))
+        _within(x, jnp.result_type(like if target is None else target))
         for x, like, target in zip(u, g, targets, strict=True)
     ]
+
+
+def _within(x: jax.Array, dtype: Any) -> jax.Array:
+    largest = float(jnp.finfo(dtype).max)
+    if largest < float(jnp.finfo(x.dtype).max):
+        x = jnp.clip(x, -largest, largest)
+    return x.astype(dtype)
 
 
 def _put(before: Column, here: list[int], after: Column, *, typed: bool = True) -> Any:
