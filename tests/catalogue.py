@@ -12,6 +12,7 @@ from methods import (
     curvature,
     descent,
     layerwise,
+    matrix,
     muon,
     signs,
     step_size,
@@ -28,6 +29,7 @@ FAMILIES = (
     layerwise,
     step_size,
     curvature,
+    matrix,
     muon,
 )
 ROWS = [row for family in FAMILIES for row in family.ROWS]

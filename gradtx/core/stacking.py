@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import OptState, Params, PyTree, Updates
@@ -28,7 +29,8 @@ from gradtx.linalg import axes
 from gradtx.linalg.blocks import Back, Blocks
 from gradtx.linalg.stacks import by_shape
 from gradtx.lowering.eager import at_once
-from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.packing import is_spread
+from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.tree.params import is_placeholder
 
 Plan = Callable[..., Blocks]
@@ -96,6 +98,30 @@ class Leaves:
 def columns_of(column: Column, many: int) -> tuple[Column, ...]:
     """Part a column of tuples for every region into so many columns."""
     return tuple([tuple(x[k] for x in leaf) for leaf in column] for k in range(many))
+
+
+def sharded_along(p: jax.Array, blocks: Blocks, i: int, made: jax.Array) -> jax.Array:
+    """Return what is made for axis i of a leaf, sharded as that axis of the parameter.
+
+    There the compiler leaves what it sums over the other axes on an automatic mesh.
+    Made elsewhere, state would move in the first step, and the second be compiled anew.
+    """
+    if len(blocks.regions) > 1 or is_spread(p) or not _may_be_sharded(p):
+        return made
+    whole, _ = blocks.unfold(p)
+    others = tuple(j for j in range(1, whole.ndim) if j != i + 1)
+    sums = jnp.sum(whole.astype(made.dtype), axis=others)
+    if len(sums) != len(made):
+        return made
+    like = sums.reshape(*sums.shape, *[1] * (made.ndim - 2))
+    return sharded_like(jnp.broadcast_to(like, made.shape), made)
+
+
+def _may_be_sharded(p: Any) -> bool:
+    if isinstance(p, Tracer):
+        return True
+    sharding = getattr(p, "sharding", None)
+    return sharding is not None and sharding.num_devices > 1
 
 
 def blockwise(
@@ -217,11 +243,18 @@ def _wide(g: jax.Array, target: Any) -> jax.Array:
 
 
 def _settled(u: Column, g: Column, targets: Column) -> Column:
-    """Return the updates in the types of the parameters."""
+    """Return the updates in the types of the parameters, and within their range."""
     return [
-        x.astype(jnp.result_type(like if target is None else target))
+        _within(x, jnp.result_type(like if target is None else target))
         for x, like, target in zip(u, g, targets, strict=True)
     ]
+
+
+def _within(x: jax.Array, dtype: Any) -> jax.Array:
+    largest = float(jnp.finfo(dtype).max)
+    if largest < float(jnp.finfo(x.dtype).max):
+        x = jnp.clip(x, -largest, largest)
+    return x.astype(dtype)
 
 
 def _put(before: Column, here: list[int], after: Column, *, typed: bool = True) -> Any:

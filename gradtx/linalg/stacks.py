@@ -29,9 +29,10 @@ def by_shape(function: Callable[..., PyTree], rows: Sequence[tuple[Any, ...]]) -
         key = treedef, tuple((x.shape[1:], x.dtype) for x in leaves)
         groups.setdefault(key, []).append(i)
     done: list[Any] = [None] * len(rows)
-    for members in groups.values():
-        if len(members) == 1:
-            done[members[0]] = function(*rows[members[0]])
+    for (_, shapes), members in groups.items():
+        if len(members) == 1 or not shapes:  # there is nothing to lay end to end
+            for i in members:
+                done[i] = function(*rows[i])
             continue
         lengths = [len(jax.tree.leaves(rows[i])[0]) for i in members]
         stack = jax.tree.map(_end_to_end, *(rows[i] for i in members))

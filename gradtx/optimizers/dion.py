@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.numerics import ratio, safe_increment, sqrt, square, wide
@@ -138,7 +139,7 @@ def _basis(
         )
     shape = axes.with_columns(p.shape, numbers, path, rank)
     drawn = jax.random.normal(jax.random.fold_in(key, next(keys)), shape, wide(p.dtype))
-    return beside(p, drawn)
+    return beside(p, drawn) if isinstance(p, Tracer) and shape != p.shape else drawn
 
 
 def _step(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from gradtx.common.numerics import mix, real, wide
 from gradtx.common.types import Scalar
-from gradtx.core.stacking import Column, Leaves, columns_of
+from gradtx.core.stacking import Column, Leaves, columns_of, sharded_along
 from gradtx.linalg.bases import eigenvectors, turned
 from gradtx.linalg.blocks import Blocks, Dims
 from gradtx.linalg.kronecker import HIGHEST, gram, multiply_axes, norms
@@ -59,7 +59,8 @@ def per_axis(
         if blocks.elementwise:
             return (None,) * len(dims)
         return tuple(
-            make(n, d, dtype) if has(dims, i) else None for i, d in enumerate(dims)
+            sharded_along(p, blocks, i, make(n, d, dtype)) if has(dims, i) else None
+            for i, d in enumerate(dims)
         )
 
     return tuple(map(one, blocks.regions))

@@ -54,7 +54,7 @@ def scale_by_kl_shampoo(
     normalize_grads: bool = False,
     init_factor: Scalar = 0.1,
     damping: Scalar = 0.0,
-    clamp: Scalar | None = 4000,
+    clamp: Scalar | None = 4000.0,
     *,
     max_precond_dim: int = 10_000,
     weight_dimension_numbers: Fixed = None,
@@ -170,7 +170,7 @@ def kl_shampoo(
     normalize_grads: bool = False,
     init_factor: Scalar = 0.1,
     damping: Scalar = 0.0,
-    clamp: Scalar | None = 4000,
+    clamp: Scalar | None = 4000.0,
     *,
     max_precond_dim: int = 10_000,
     weight_dimension_numbers: Fixed = None,
@@ -220,6 +220,8 @@ def kl_shampoo(
 
     Reference: Lin et al., 2025, https://arxiv.org/abs/2509.03378
     """
+    checks.decay_rates(adam_b1=adam_b1, adam_b2=adam_b2)
+    checks.non_negative(adam_eps=adam_eps, adam_learning_rate=adam_learning_rate)
     direction = scale_by_kl_shampoo(
         b1,
         shampoo_beta,

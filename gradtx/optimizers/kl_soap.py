@@ -56,7 +56,7 @@ def scale_by_kl_soap(
     normalize_grads: bool = False,
     init_factor: Scalar = 0.1,
     damping: Scalar = 0.0,
-    clamp: Scalar | None = 4000,
+    clamp: Scalar | None = 4000.0,
     *,
     max_precond_dim: int = 10_000,
     weight_dimension_numbers: Fixed = None,
@@ -171,7 +171,7 @@ def kl_soap(
     normalize_grads: bool = False,
     init_factor: Scalar = 0.1,
     damping: Scalar = 0.0,
-    clamp: Scalar | None = 4000,
+    clamp: Scalar | None = 4000.0,
     *,
     max_precond_dim: int = 10_000,
     weight_dimension_numbers: Fixed = None,
@@ -222,6 +222,8 @@ def kl_soap(
 
     Reference: Lin et al., 2025, https://arxiv.org/abs/2509.03378
     """
+    checks.decay_rates(adam_b1=adam_b1, adam_b2=adam_b2)
+    checks.non_negative(adam_eps=adam_eps, adam_learning_rate=adam_learning_rate)
     direction = scale_by_kl_soap(
         b1,
         b2,

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import real, wide
 from gradtx.common.types import Scalar
+from gradtx.core.stacking import sharded_along
 from gradtx.linalg.blocks import Blocks, Dims
 from gradtx.linalg.kronecker import (
     HIGHEST,
@@ -74,13 +75,12 @@ def start(
     n = blocks.sizes(blocks.regions[0])[0]
     size = jnp.asarray(scale, dtype) ** (1 / max(len(blocks.dims), 1))
 
-    def one(d: int, *, diagonal: bool) -> jax.Array:
-        if diagonal:
-            return jnp.broadcast_to(size, (n, d))
-        return jnp.broadcast_to(size * jnp.eye(d, dtype=dtype), (n, d, d))
+    def one(i: int, d: int) -> jax.Array:
+        one = jnp.ones(d, dtype) if diagonal[i] else jnp.eye(d, dtype=dtype)
+        made = jnp.broadcast_to(size * one, (n, *one.shape))
+        return sharded_along(p, blocks, i, made)
 
-    pairs = zip(blocks.dims, diagonal, strict=True)
-    return (tuple(one(d, diagonal=x) for d, x in pairs),)
+    return (tuple(one(i, d) for i, d in enumerate(blocks.dims)),)
 
 
 def applied(x: jax.Array, factors: Any, *, transpose: bool = False) -> jax.Array:
@@ -113,7 +113,8 @@ def fitted(
       probe: standard normal numbers of the same shape.
       factors: Q.
     """
-    x, probe = jax.lax.stop_gradient((x, probe))
+    x, probe, kept = jax.lax.stop_gradient((x, probe, tuple(factors)))
+    factors = kept
     if len(factors) > 1:
         factors = _balanced(balance, factors)
     axes = tuple(range(1, x.ndim))
@@ -130,7 +131,7 @@ def fitted(
     return jax.tree.map(
         lambda q, old: jnp.where(_per_block(still, q), old, q),
         new,
-        tuple(factors),
+        kept,
     )
 
 
@@ -163,7 +164,7 @@ def _balanced(balance: Any, factors: Any) -> Any:
     The ratios are numbers of float32, as in the program.
     """
     sizes = [
-        jnp.max(jnp.abs(q), axis=tuple(range(1, q.ndim))).astype(jnp.float32)
+        jnp.max(jnp.abs(q), tuple(range(1, q.ndim)), initial=0).astype(jnp.float32)
         for q in factors
     ]
     mean = math.prod(sizes[1:], start=sizes[0]) ** (1 / len(sizes))

@@ -46,7 +46,7 @@ def preconditioner_update_schedule(
     max_prob: Scalar = 1.0,
     min_prob: Scalar = 0.03,
     decay: Scalar = 0.001,
-    flat_start: Scalar = 500,
+    flat_start: Scalar = 500.0,
 ) -> Schedule:
     """Let how often PSGD fits its factors fall from every step to few.
 
@@ -183,10 +183,12 @@ def scale_by_psgd_kron(
         x = mean if momentum_into_precond_update else leaves.cut(leaves.g)
 
         def fit(old: Column) -> Column:
-            coin, key = jax.random.split(jax.random.fold_in(rng_key, t))
-            drawn = jax.random.bernoulli(coin, balance_probability)
-            now = drawn if balance is None else balance
-            v = _drawn(key, leaves.g) if probes is None else leaves.column(probes)
+            key = jax.random.fold_in(rng_key, t)
+            now, v = balance, None if probes is None else leaves.column(probes)
+            if now is None:
+                now = jax.random.bernoulli(key, balance_probability)
+            if v is None:
+                v = _drawn(key, leaves.g)
             fit = partial(fitted, preconditioner_lr, now)
             return leaves.stacked(fit, x, leaves.cut(v), old)
 
@@ -224,11 +226,17 @@ def scale_by_psgd_kron(
 
 
 def _drawn(key: jax.Array, like: Column) -> Column:
-    """Draw standard normal numbers for every leaf."""
-    keys = jax.random.split(key, max(len(like), 1))
-    return [
-        jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, like, strict=False)
-    ]
+    """Draw standard normal numbers for every leaf, at once for all of one shape."""
+    groups: dict[Any, list[int]] = {}
+    for i, x in enumerate(like):
+        groups.setdefault((x.shape, x.dtype), []).append(i)
+    done = list(like)
+    for j, ((shape, dtype), members) in enumerate(groups.items()):
+        one = jax.random.fold_in(key, j + 1)
+        drawn = jax.random.normal(one, (len(members), *shape), dtype)
+        for k, i in enumerate(members):
+            done[i] = drawn[k]
+    return done
 
 
 @transformation

@@ -148,7 +148,7 @@ class SPlusAverageState(NamedTuple):
     """What :func:`splus` remembers of the parameters."""
 
     count: Count
-    ema: Params  # e, the mean of the parameters
+    average: Params  # e, the mean of the parameters
     ema_rate: jax.Array  # ρ
 
     def averaged_params(self, params: Params) -> Params:
@@ -160,11 +160,11 @@ class SPlusAverageState(NamedTuple):
             mean = e / jnp.where(none, 1, share).astype(e.dtype)
             return jnp.where(none, p, mean).astype(p.dtype)
 
-        return jax.tree.map(one, self.ema, params)
+        return jax.tree.map(one, self.average, params)
 
 
-class _Ema(NamedTuple):
-    ema: Params
+class _Average(NamedTuple):
+    average: Params
 
 
 def _averaging(ema_rate: Scalar) -> GradientTransformation:
@@ -173,11 +173,11 @@ def _averaging(ema_rate: Scalar) -> GradientTransformation:
     def rule(u: jax.Array, e: jax.Array, *, p: jax.Array) -> tuple[jax.Array, ...]:
         return u, mix(e, p + u, ema_rate)
 
-    follow = leafwise(rule, _Ema, ema=wide_zeros)
+    follow = leafwise(rule, _Average, average=wide_zeros)
 
     def init(params: Params) -> OptState:
         rate = beside(params, ema_rate, jnp.result_type(float))
-        return SPlusAverageState(zero_count(params), follow.init(params).ema, rate)
+        return SPlusAverageState(zero_count(params), follow.init(params).average, rate)
 
     def update(
         updates: Updates,
@@ -185,9 +185,9 @@ def _averaging(ema_rate: Scalar) -> GradientTransformation:
         params: Params | None = None,
         **_: Any,
     ) -> tuple[Updates, OptState]:
-        updates, new = follow.update(updates, _Ema(state.ema), params)
+        updates, new = follow.update(updates, _Average(state.average), params)
         count = safe_increment(state.count)
-        return updates, SPlusAverageState(count, new.ema, state.ema_rate)
+        return updates, SPlusAverageState(count, new.average, state.ema_rate)
 
     return GradientTransformation(init, update)
 

@@ -18,13 +18,6 @@ QUINTIC = [
     (2.8769, -3.1427, 1.2046),
     (2.8366, -3.0525, 1.2012),
 ]
-POLAR_EXPRESS = [
-    (8.156554524902461, -22.48329292557795, 15.878769915207462),
-    (4.042929935166739, -2.808917465908714, 0.5000178451051316),
-    (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
-    (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
-    (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
-]
 EXACT = [(2.0, -1.5, 0.5)] * 12
 
 # How they are followed: the papers decompose what the iteration multiplies.
@@ -234,6 +227,7 @@ def dion3(
     beta: float = 0.95,
     eps: float = 1e-8,
     weight_decay: float = 0.01,
+    ns_coeffs: str = "keller",
 ) -> Step:
     """Ahn et al., 2025 (2512.16928), Algorithm 1, and NorMuon of what is chosen."""
     m: Array = 0.0
@@ -241,13 +235,12 @@ def dion3(
 
     def step(t: int, g: Array, p: Array) -> Array:
         nonlocal m, v
+        assert ns_coeffs == "keller"
         v = np.zeros(p.shape[1]) if v is None else v
         m = m + g
         many = int(np.ceil(fraction * p.shape[1]))
         chosen = np.argsort(-np.sum(np.abs(m), axis=0))[:many]
-        margin = 1.02  # 1e-8 is added to the norm times this
-        norm = frobenius(1e-8)
-        x = orthogonal(m[:, chosen], POLAR_EXPRESS, lambda s: margin * norm(s))
+        x = orthogonal(m[:, chosen], KELLER, frobenius(1e-8))
         m[:, chosen] *= beta
         v[chosen] = b2 * v[chosen] + (1 - b2) * np.mean(abs_sq(x), axis=0)
         new = x / (np.sqrt(v[chosen]) + eps)
@@ -287,8 +280,10 @@ def soap_muon(
     b2: float = 0.9,
     floor: float = 0.3825,
     weight_decay: float = 0.025,
+    max_precond_dim: int = 4,
 ) -> Step:
     """Vyas, 2026, and modded-nanogpt's third track, records 44 to 46."""
+    del max_precond_dim  # no axis is longer
     m, v = 0.0, 0.0
     factors: Array = [0.0, 0.0]
     bases: Array = None
@@ -386,7 +381,13 @@ ROWS = [
     Row(
         "dion2, as Dion3",
         gradtx.dion2,
-        {"learning_rate": 0.2, "fraction": 0.5, "b2": 0.9, "eps": 1e-3},
+        {
+            "learning_rate": 0.2,
+            "fraction": 0.5,
+            "b2": 0.9,
+            "eps": 1e-3,
+            "ns_coeffs": "keller",
+        },
         dion3,
         state_bytes=6,
         **MATRIX,
@@ -402,7 +403,8 @@ ROWS = [
     Row(
         "soap_muon",
         gradtx.soap_muon,
-        {"learning_rate": 0.2},
+        # Of the bowl's matrix the long side has no factor, which would be singular.
+        {"learning_rate": 0.2, "max_precond_dim": 4},
         soap_muon,
         state_bytes=21,
         **MATRIX | {"paper_complex": False},
