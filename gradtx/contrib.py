@@ -53,7 +53,6 @@ from gradtx.optimizers.momo_adam import (
     momo_adam as momo_adam,
 )
 from gradtx.optimizers.muon import (
-    MuonDimensionNumbers as MuonDimensionNumbers,
     MuonState as MuonState,
     muon as muon,
     scale_by_muon as scale_by_muon,
@@ -73,6 +72,7 @@ from gradtx.optimizers.sophia import (
     scale_by_sophia as scale_by_sophia,
     sophia as sophia,
 )
+from gradtx.primitives.shape import MuonDimensionNumbers as MuonDimensionNumbers
 from gradtx.wrappers.mechanic import (
     MechanicState as MechanicState,
     mechanize as mechanize,

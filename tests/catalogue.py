@@ -12,13 +12,26 @@ from methods import (
     curvature,
     descent,
     layerwise,
+    matrix,
+    muon,
     signs,
     step_size,
     wrappers,
 )
 from methods.common import Row as Row
 
-FAMILIES = (descent, adam, wrappers, adaptive, signs, layerwise, step_size, curvature)
+FAMILIES = (
+    descent,
+    adam,
+    wrappers,
+    adaptive,
+    signs,
+    layerwise,
+    step_size,
+    curvature,
+    matrix,
+    muon,
+)
 ROWS = [row for family in FAMILIES for row in family.ROWS]
 NAMES = [row.name for row in ROWS]
 METHODS = [row for row in ROWS if row.card]

@@ -44,16 +44,18 @@ def squares(
     return jnp.full_like(p, fill, dtype=dtype)
 
 
-def totals(p: jax.Array, *, axis: Any = None) -> jax.Array:
+def totals(p: jax.Array, *, axis: Any = None, keepdims: bool = False) -> jax.Array:
     """Make a slot of zeros like the parameter's sums over some axes, or over all.
 
     For squares taken together: real, in at least float32, and laid out over devices as
     the sums would be.
     """
     if isinstance(p, jax.ShapeDtypeStruct):
-        return jnp.zeros_like(jax.eval_shape(partial(totals, axis=axis), p))
+        return jnp.zeros_like(
+            jax.eval_shape(partial(totals, axis=axis, keepdims=keepdims), p)
+        )
     dtype = numerics.wide(numerics.real(p.dtype))
-    sums = jnp.sum(p.real.astype(dtype), axis=axis)
+    sums = jnp.sum(p.real.astype(dtype), axis=axis, keepdims=keepdims)
     slot = jnp.zeros_like(sums)
     return sharded_like(sums, slot) if isinstance(p, Tracer) else slot
 

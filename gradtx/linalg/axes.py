@@ -10,6 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from gradtx.common import checks
 from gradtx.common.types import PyTree
+from gradtx.linalg.heads import block_columns, cut, joined
 from gradtx.tree import masks
 from gradtx.tree.params import is_placeholder
 
@@ -83,16 +84,27 @@ def as_matrices(x: jax.Array, numbers: Any, path: Any) -> tuple[jax.Array, Back]
     flat = matrix_shape(x.shape, numbers, path)
     back = sorted(range(x.ndim), key=order.__getitem__)
     spread = tuple(x.shape[i] for i in order)
-    layout = _layout(x)
+    whole, replace = on_every_device(x)
 
     def undo(y: jax.Array) -> jax.Array:
-        y = y.reshape(spread).transpose(back)
-        return y if layout is None else jax.sharding.reshard(y, layout)
+        return replace(y.reshape(spread).transpose(back))
 
-    if layout is not None:
-        everywhere = NamedSharding(layout.mesh, PartitionSpec())
-        x = jax.sharding.reshard(x, everywhere)
-    return x.transpose(order).reshape(flat), undo
+    return whole.transpose(order).reshape(flat), undo
+
+
+def on_every_device(x: jax.Array) -> tuple[jax.Array, Back]:
+    """Return x whole on every device, and the function that lays results out like x.
+
+    Only on a mesh that is part of the array's type; elsewhere both return what they
+    are given.
+    """
+    layout = _layout(x)
+    if layout is None:
+        return x, lambda y: y
+    everywhere = NamedSharding(layout.mesh, PartitionSpec())
+    return jax.sharding.reshard(x, everywhere), lambda y: jax.sharding.reshard(
+        y, layout
+    )
 
 
 def _layout(x: jax.Array) -> Any:
@@ -100,6 +112,30 @@ def _layout(x: jax.Array) -> Any:
     sharding = jax.typeof(x).sharding
     mesh = sharding.mesh
     return sharding if not mesh.empty and mesh.are_all_axes_explicit else None
+
+
+def output_axes(shape: tuple[int, ...], numbers: Any, path: Any) -> tuple[int, ...]:
+    """Return the axes of the columns of a leaf's matrices."""
+    return _axes(shape, numbers, path)[2]
+
+
+def with_columns(
+    shape: tuple[int, ...], numbers: Any, path: Any, rank: int
+) -> tuple[int, ...]:
+    """Return the shape of a leaf whose matrices have fewer columns.
+
+    Args:
+      shape: of the leaf.
+      numbers: its dimension numbers.
+      path: where it is.
+      rank: how many columns each matrix has; at most its rows and its columns.
+    """
+    _, rows, columns = matrix_shape(shape, numbers, path)
+    sizes = block_columns(columns, numbers)
+    many = sum(min(rank, rows, size) for size in sizes)
+    first, *others = _axes(shape, numbers, path)[2]
+    kept = {first: many, **dict.fromkeys(others, 1)}
+    return tuple(kept.get(i, n) for i, n in enumerate(shape))
 
 
 def _axes(
@@ -132,36 +168,126 @@ def _positive(axes: Axes, shape: tuple[int, ...], path: Any) -> tuple[int, ...]:
 def in_stacks(
     leaves: list[tuple[Any, Any]],
     numbers: list[Any],
-    function: Callable[[jax.Array], jax.Array],
+    function: Callable[..., Any],
+    *others: list[Any],
 ) -> list[Any]:
-    """Apply a function of a batch of matrices to all leaves, once for each shape.
+    """Apply a function of batches of matrices to all leaves, once for each shape.
 
     Args:
       leaves: paths and arrays; those that are None stay None.
       numbers: the dimension numbers of every leaf.
-      function: from an array of shape (b, m, n) to another.
+      function: from arrays of shape (b, m, n) to another, or to a tuple of them.
+      *others: more arrays of every leaf, of its shape but along the output axes, or
+        with reduction axes of size 1. The function is given their matrices too, and
+        then returns a tuple: results for the leaf and for these, in order, and perhaps
+        more that are shaped as the leaf is.
+
+    Returns:
+      What the function returned, for every leaf.
 
     Raises:
       ValueError: if a leaf is no matrix; the path is named.
     """
-    done: list[Any] = [None] * len(leaves)
+    blocks = [
+        _blocks_of(*leaf, which, [column[i] for column in others])
+        for i, (leaf, which) in enumerate(zip(leaves, numbers, strict=True))
+    ]
     groups: dict[Any, list[Any]] = {}
-    for i, ((path, x), which) in enumerate(zip(leaves, numbers, strict=True)):
-        if x is None:
-            continue
-        if which is None:
-            raise checks.Misuse(
-                f"no dimension numbers for the leaf at {checks.path_name(path)}"
-            )
-        matrices, back = as_matrices(x, which, path)
-        key = matrices.shape[1:], matrices.dtype
-        groups.setdefault(key, []).append((i, matrices, back))
-    for group in groups.values():
-        stack = jnp.concatenate([matrices for _, matrices, _ in group])
-        # Else what reads the stack more than once is made anew of all leaves each time.
-        whole = function(jax.lax.optimization_barrier(stack))
-        begin = 0
-        for i, matrices, back in group:
-            done[i] = back(whole[begin : begin + len(matrices)])
-            begin += len(matrices)
+    for parts, _ in blocks:
+        for part in parts:
+            key = tuple((x.shape[1:], x.dtype) for x in part)
+            groups.setdefault(key, []).append(part)
+    results = {key: iter(_of_group(group, function)) for key, group in groups.items()}
+    done = []
+    for parts, back in blocks:
+        keys = [tuple((x.shape[1:], x.dtype) for x in part) for part in parts]
+        done.append(back([next(results[key]) for key in keys]))
     return done
+
+
+def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, Any]:
+    """Return the matrices of a leaf, cut into blocks, and the way back."""
+    if x is None:
+        return [], lambda _: None
+    if which is None:
+        raise checks.Misuse(
+            f"no dimension numbers for the leaf at {checks.path_name(path)}"
+        )
+    pairs = [as_matrices(array, which, path) for array in (x, *others)]
+    backs = [back for _, back in pairs]
+    columns = [cut(matrices, which, path) for matrices, _ in pairs]
+
+    def undo(results: list[Any]) -> Any:
+        if not isinstance(results[0], tuple):
+            return backs[0](joined(results, which))
+        ways = [*backs, *[backs[0]] * (len(results[0]) - len(backs))]
+        return tuple(
+            way(joined(list(parts), which))
+            for way, parts in zip(ways, zip(*results, strict=True), strict=True)
+        )
+
+    return list(zip(*columns, strict=True)), undo
+
+
+def _of_group(group: list[Any], function: Callable[..., Any]) -> list[Any]:
+    """Apply a function once to matrices of one shape, and part the results again."""
+    stacks = [jnp.concatenate(arrays) for arrays in zip(*group, strict=True)]
+    # Else what reads the stack more than once is made anew of all leaves each time.
+    whole = function(*map(jax.lax.optimization_barrier, stacks))
+    parts, begin = [], 0
+    for first, *_ in group:
+        end = begin + len(first)
+        parts.append(jax.tree.map(lambda y, b=begin, e=end: y[b:e], whole))
+        begin = end
+    return parts
+
+
+def along_output(
+    row: jax.Array, shape: tuple[int, ...], numbers: Any, path: Any
+) -> jax.Array:
+    """Return one number for each column of a matrix, shaped to be multiplied with it.
+
+    Args:
+      row: the numbers.
+      shape: of the leaf that the matrix lies in.
+      numbers: its dimension numbers.
+      path: where it is.
+    """
+    _, _, output = _axes(shape, numbers, path)
+    spread = row.reshape([shape[i] for i in output])
+    order = sorted(range(len(output)), key=output.__getitem__)
+    sizes = [n if i in output else 1 for i, n in enumerate(shape)]
+    return spread.transpose(order).reshape(sizes)
+
+
+def matrix_sums(
+    columns: jax.Array, shape: tuple[int, ...], numbers: Any, path: Any
+) -> jax.Array:
+    """Return the sum over each matrix, in the place of every one of its columns.
+
+    Args:
+      columns: sums over the reduction axes, which stay with size 1.
+      shape: of the leaf.
+      numbers: its dimension numbers.
+      path: where it is.
+    """
+    _axes(shape, numbers, path)
+    rows, back = as_matrices(columns, numbers, path)
+
+    def total(block: jax.Array) -> jax.Array:
+        return jnp.broadcast_to(jnp.sum(block, axis=2, keepdims=True), block.shape)
+
+    return back(joined([total(x) for x in cut(rows, numbers, path)], numbers))
+
+
+def reduction_axes(shape: tuple[int, ...], numbers: Any, path: Any) -> tuple[int, ...]:
+    """Return the axes of the rows of a leaf's matrices.
+
+    Raises:
+      ValueError: if the leaf is no matrix; the path is named.
+    """
+    if numbers is None:
+        raise checks.Misuse(
+            f"no dimension numbers for the leaf at {checks.path_name(path)}"
+        )
+    return _axes(shape, numbers, path)[1]

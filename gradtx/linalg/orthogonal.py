@@ -9,24 +9,25 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import DTypeLike, Scalar
+from gradtx.linalg import presets
 from gradtx.tree.norms import modulus, squares_in_three_units
 
-QUINTIC = (3.4445, -4.7750, 2.0315)  # steep at 0: singular values end in [0.7, 1.2]
 PRECONDITIONINGS = ("frobenius", "spectral", "aol", "schatten")
 
 
 def newton_schulz(
     matrix: jax.Array,
     steps: int = 5,
-    coeffs: Any = QUINTIC,
+    coeffs: Any = presets.KELLER,
     *,
     preconditioning: str = "frobenius",
     eps: Scalar = 1e-8,
+    min_norm: Scalar = 0.0,
     dtype: DTypeLike | None = None,
 ) -> jax.Array:
     """Bring the singular values of matrices near 1, and leave their vectors alone.
 
-        X ← X / (‖X‖ + ε)
+        X ← X / max(‖X‖ + ε, min_norm)
         X ← (a I + b A + c A²) X        with A = X Xᴴ,  at every step
 
     For X = U S Vᴴ the result is close to U Vᴴ. How close, the coefficients tell: those
@@ -37,12 +38,16 @@ def newton_schulz(
       matrix: an array of shape (..., m, n): one matrix, or a batch of them, which goes
         through one loop. Where m > n, A = Xᴴ X stands on the right of X, which changes
         nothing but the work.
-      steps: how often to iterate, where ``coeffs`` is one triple.
-      coeffs: (a, b, c), or a sequence of such triples, one for each step.
+      steps: how often to iterate, where ``coeffs`` is one triple or a name.
+      coeffs: (a, b, c), or a sequence of such triples, one for each step, or the name
+        of one: "keller", "polar_express", "quintic", "cans" or "exact", whose tables
+        are cut or go on to make as many steps.
       preconditioning: what X is divided by at first: its Frobenius norm ("frobenius"),
         its largest singular value ("spectral"), the root of ‖X Xᴴ‖ ("schatten"), or
         each row by the root of the sum of |X Xᴴ| along it ("aol").
-      eps: ε.
+      eps: ε, added to the norms of "frobenius" and "spectral".
+      min_norm: the lower bound of what X is divided by, so that what is smaller stays
+        below 1.
       dtype: the type to iterate in, such as ``jnp.bfloat16``; the matrix's if None, and
         float32 where that has fewer bits. Norms are taken in float32 at least.
 
@@ -63,8 +68,8 @@ def newton_schulz(
             f"newton_schulz: expected a matrix, got an array of shape {matrix.shape}"
         )
     known_preconditioning(preconditioning)
-    table = coefficients(coeffs, steps)
-    return _iterated(matrix, table, eps, preconditioning, dtype)
+    table = coefficients(presets.named(coeffs, steps), steps)
+    return _iterated(matrix, table, eps, min_norm, preconditioning, dtype)
 
 
 def known_preconditioning(name: str) -> None:
@@ -91,12 +96,17 @@ def coefficients(coeffs: Any, steps: int) -> jax.Array:
     return jnp.broadcast_to(table, (steps, 3)) if table.ndim == 1 else table
 
 
-@partial(jax.jit, static_argnums=(3, 4))
+@partial(jax.jit, static_argnums=(4, 5))
 def _iterated(
-    matrix: jax.Array, table: jax.Array, eps: Scalar, preconditioning: str, dtype: Any
+    matrix: jax.Array,
+    table: jax.Array,
+    eps: Scalar,
+    min_norm: Scalar,
+    preconditioning: str,
+    dtype: Any,
 ) -> jax.Array:
     x = matrix.astype(numerics.wide(matrix.dtype))
-    x = _divided(x, preconditioning, eps)
+    x = _divided(x, preconditioning, eps, min_norm)
     if dtype is not None:
         x = x.astype(jnp.complex64 if jnp.iscomplexobj(x) else dtype)
     table = table.astype(numerics.real(x.dtype))
@@ -129,27 +139,44 @@ def _is_tall(x: jax.Array) -> bool:
     return x.shape[-2] > x.shape[-1]
 
 
-def _divided(x: jax.Array, preconditioning: str, eps: Scalar) -> jax.Array:
+def _divided(
+    x: jax.Array, preconditioning: str, eps: Scalar, min_norm: Scalar
+) -> jax.Array:
     """Return x with singular values of at most 1, or nearly."""
     if preconditioning == "frobenius":
         unit, norm = _frobenius(x)
-        return x / unit / jnp.where(norm == 0, 1, norm + eps / unit)
+        zero = norm == 0
+        bounded = jnp.maximum(norm + eps / unit, min_norm / unit)
+        return x / jnp.where(zero, 1, unit) / jnp.where(zero, 1, bounded)
     # Relative to the largest entry, as squares may overflow or vanish.
-    top = _largest(x)
+    top = largest_entry(x)
     x = x / top
     if preconditioning == "spectral":
         norm = _spectral(x)
-        return x / jnp.where(norm == 0, 1, norm + eps / top)
-    gram = _gram(x)
-    if preconditioning == "schatten":
-        unit, norm = _frobenius(gram)
-        square = unit * norm
-    else:
-        square = jnp.sum(modulus(gram), axis=-2 if _is_tall(x) else -1, keepdims=True)
-    return numerics.ratio(x, numerics.sqrt(square).astype(x.dtype))
+        bounded = jnp.maximum(norm + eps / top, min_norm / top)
+        return x / jnp.where(norm == 0, 1, bounded)
+    norm = schatten_norm(x) if preconditioning == "schatten" else _row_norms(x)
+    bounded = jnp.maximum(norm, min_norm / top)
+    return numerics.ratio(x, jnp.where(norm == 0, 0, bounded).astype(x.dtype))
 
 
-def _largest(x: jax.Array) -> jax.Array:
+def schatten_norm(x: jax.Array) -> jax.Array:
+    """Return ‖X Xᴴ‖^½ of every matrix, the fourth root of Σ σ⁴, with two axes of 1.
+
+    No entry may be so large or small that its square is no number.
+    """
+    unit, norm = _frobenius(_gram(x))
+    return numerics.sqrt(unit * norm)
+
+
+def _row_norms(x: jax.Array) -> jax.Array:
+    """Return √Σⱼ|X Xᴴ|ᵢⱼ for every row i, or column where there are fewer."""
+    gram = modulus(_gram(x))
+    return numerics.sqrt(jnp.sum(gram, axis=-2 if _is_tall(x) else -1, keepdims=True))
+
+
+def largest_entry(x: jax.Array) -> jax.Array:
+    """Return the largest |entry| of every matrix, and 1 where it is 0 or infinite."""
     size = jnp.abs(jax.lax.stop_gradient(x))
     top = jnp.max(size, axis=(-2, -1), keepdims=True, initial=0)
     return jnp.where((top > 0) & (top < jnp.inf), top, 1)

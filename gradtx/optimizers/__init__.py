@@ -37,6 +37,11 @@ from gradtx.optimizers.adamax import (
     adamaxw as adamaxw,
     scale_by_adamax as scale_by_adamax,
 )
+from gradtx.optimizers.adamuon import (
+    ScaleByAdaMuonState as ScaleByAdaMuonState,
+    adamuon as adamuon,
+    scale_by_adamuon as scale_by_adamuon,
+)
 from gradtx.optimizers.adan import (
     ScaleByAdanState as ScaleByAdanState,
     adan as adan,
@@ -62,6 +67,16 @@ from gradtx.optimizers.dadapt_adamw import (
     DAdaptAdamWState as DAdaptAdamWState,
     dadapt_adamw as dadapt_adamw,
 )
+from gradtx.optimizers.dion import (
+    ScaleByDionState as ScaleByDionState,
+    dion as dion,
+    scale_by_dion as scale_by_dion,
+)
+from gradtx.optimizers.dion2 import (
+    ScaleByDion2State as ScaleByDion2State,
+    dion2 as dion2,
+    scale_by_dion2 as scale_by_dion2,
+)
 from gradtx.optimizers.dog import (
     DoGState as DoGState,
     DoWGState as DoWGState,
@@ -85,6 +100,16 @@ from gradtx.optimizers.galore import (
 from gradtx.optimizers.hutchinson import (
     HutchinsonState as HutchinsonState,
     hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian,
+)
+from gradtx.optimizers.kl_shampoo import (
+    ScaleByKLShampooState as ScaleByKLShampooState,
+    kl_shampoo as kl_shampoo,
+    scale_by_kl_shampoo as scale_by_kl_shampoo,
+)
+from gradtx.optimizers.kl_soap import (
+    ScaleByKLSOAPState as ScaleByKLSOAPState,
+    kl_soap as kl_soap,
+    scale_by_kl_soap as scale_by_kl_soap,
 )
 from gradtx.optimizers.lamb import lamb as lamb
 from gradtx.optimizers.lars import lars as lars
@@ -115,12 +140,25 @@ from gradtx.optimizers.momo_adam import (
     momo_adam as momo_adam,
 )
 from gradtx.optimizers.muon import (
-    MuonDimensionNumbers as MuonDimensionNumbers,
     MuonState as MuonState,
     muon as muon,
     scale_by_muon as scale_by_muon,
 )
+from gradtx.optimizers.muon_squared import (
+    ScaleByMuonSquaredState as ScaleByMuonSquaredState,
+    muon_squared as muon_squared,
+    scale_by_muon_squared as scale_by_muon_squared,
+)
+from gradtx.optimizers.muown import (
+    MuownState as MuownState,
+    muown as muown,
+)
 from gradtx.optimizers.noisy_sgd import noisy_sgd as noisy_sgd
+from gradtx.optimizers.normuon import (
+    ScaleByNorMuonState as ScaleByNorMuonState,
+    normuon as normuon,
+    scale_by_normuon as scale_by_normuon,
+)
 from gradtx.optimizers.novograd import (
     ScaleByNovogradState as ScaleByNovogradState,
     novograd as novograd,
@@ -139,6 +177,16 @@ from gradtx.optimizers.polyak import (
     scale_by_polyak as scale_by_polyak,
 )
 from gradtx.optimizers.prodigy import ProdigyState as ProdigyState, prodigy as prodigy
+from gradtx.optimizers.psgd_kron import (
+    ScaleByPSGDKronState as ScaleByPSGDKronState,
+    preconditioner_update_schedule as preconditioner_update_schedule,
+    psgd_kron as psgd_kron,
+    scale_by_psgd_kron as scale_by_psgd_kron,
+)
+from gradtx.optimizers.qk_clip import (
+    QKProjection as QKProjection,
+    qk_clip as qk_clip,
+)
 from gradtx.optimizers.radam import radam as radam, scale_by_radam as scale_by_radam
 from gradtx.optimizers.rmsprop import (
     ScaleByRmsState as ScaleByRmsState,
@@ -149,6 +197,10 @@ from gradtx.optimizers.rmsprop import (
     scale_by_rms as scale_by_rms,
     scale_by_stddev as scale_by_stddev,
 )
+from gradtx.optimizers.routing import (
+    MatrixRoutes as MatrixRoutes,
+    matrices as matrices,
+)
 from gradtx.optimizers.rprop import (
     ScaleByRpropState as ScaleByRpropState,
     rprop as rprop,
@@ -158,7 +210,27 @@ from gradtx.optimizers.schedule_free import (
     schedule_free_adamw as schedule_free_adamw,
     schedule_free_sgd as schedule_free_sgd,
 )
+from gradtx.optimizers.scion import (
+    ScaleByScionState as ScaleByScionState,
+    scale_by_scion as scale_by_scion,
+    scion as scion,
+)
 from gradtx.optimizers.sgd import sgd as sgd
+from gradtx.optimizers.shampoo import (
+    ScaleByShampooState as ScaleByShampooState,
+    scale_by_shampoo as scale_by_shampoo,
+    shampoo as shampoo,
+)
+from gradtx.optimizers.shampoo_corrected import (
+    ScaleByCorrectedShampooState as ScaleByCorrectedShampooState,
+    corrected_shampoo as corrected_shampoo,
+    scale_by_corrected_shampoo as scale_by_corrected_shampoo,
+)
+from gradtx.optimizers.shampoo_grafting import (
+    GraftByRMSState as GraftByRMSState,
+    graft_by_mean as graft_by_mean,
+    graft_by_rms as graft_by_rms,
+)
 from gradtx.optimizers.sign_sgd import sign_sgd as sign_sgd, signum as signum
 from gradtx.optimizers.simplified_ademamix import (
     ScaleBySimplifiedAdEMAMixState as ScaleBySimplifiedAdEMAMixState,
@@ -170,9 +242,25 @@ from gradtx.optimizers.sm3 import (
     scale_by_sm3 as scale_by_sm3,
     sm3 as sm3,
 )
+from gradtx.optimizers.soap import (
+    ScaleBySOAPState as ScaleBySOAPState,
+    scale_by_soap as scale_by_soap,
+    soap as soap,
+)
+from gradtx.optimizers.soap_muon import (
+    ScaleBySOAPMuonState as ScaleBySOAPMuonState,
+    scale_by_soap_muon as scale_by_soap_muon,
+    soap_muon as soap_muon,
+)
 from gradtx.optimizers.sophia import (
     SophiaState as SophiaState,
     scale_by_sophia as scale_by_sophia,
     sophia as sophia,
+)
+from gradtx.optimizers.splus import (
+    ScaleBySPlusState as ScaleBySPlusState,
+    SPlusAverageState as SPlusAverageState,
+    scale_by_splus as scale_by_splus,
+    splus as splus,
 )
 from gradtx.optimizers.yogi import scale_by_yogi as scale_by_yogi, yogi as yogi

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -15,28 +14,22 @@ from gradtx.common.types import (
     MaskOrFn,
     OptState,
     Params,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, leafwise, matching_params, widened
+from gradtx.core.matrixwise import matrixwise
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linalg import axes, newton_schulz, presets
-from gradtx.linalg.orthogonal import QUINTIC, coefficients, known_preconditioning
-from gradtx.lowering.fusion import side_by_side
+from gradtx.linalg import presets
 from gradtx.lowering.sharding import beside
-from gradtx.optimizers.adam import adamw, nesterov_mean
+from gradtx.optimizers.adam import adamw
+from gradtx.optimizers.orthogonal import Iteration, momentum_of
+from gradtx.optimizers.routing import of_two_axes, with_rest
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.primitives.shape import (
-    MuonDimensionNumbers,
-    numbers_of_leaves,
-    scale_by_shape,
-)
+from gradtx.primitives.shape import numbers_of_leaves, scale_by_shape
 from gradtx.wrappers.chain import chain
-from gradtx.wrappers.partition import partition
 
 
 class MuonState(NamedTuple):
@@ -49,7 +42,7 @@ class MuonState(NamedTuple):
 
 @transformation
 def scale_by_muon(
-    ns_coeffs: Any = QUINTIC,
+    ns_coeffs: Any = presets.KELLER,
     ns_steps: int = 5,
     beta: Scalar = 0.95,
     eps: Scalar = 1e-8,
@@ -60,6 +53,9 @@ def scale_by_muon(
     preconditioning: str = "frobenius",
     weight_dimension_numbers: Fixed = None,
     ns_dtype: DTypeLike | None = None,
+    bias_correction: bool = True,
+    momentum: str = "mean",
+    min_norm: Scalar = 0.0,
 ) -> GradientTransformation:
     """Orthogonalize the mean gradient of every matrix.
 
@@ -71,13 +67,17 @@ def scale_by_muon(
 
         m̂ = β m / (1 - βᵗ⁺¹) + (1 - β) g / (1 - βᵗ)
 
-    (The author's program leaves out the two divisors, which soon are 1.) With
-    ``adaptive`` u is multiplied by Re⟨m̂, u⟩ of its matrix.
+    Without ``bias_correction`` both divisors, which soon are 1, are left out, as in the
+    author's program and PyTorch's. With ``momentum="sum"`` the factor (1 - β) is left
+    out, which changes nothing but what ε is to m. With ``adaptive`` u is multiplied by
+    Re⟨m̂, u⟩ of its matrix.
 
     Matrices of one shape go through one loop.
 
     Args:
-      ns_coeffs: the coefficients of the iteration: a triple, or a triple for each step.
+      ns_coeffs: the coefficients of the iteration: a triple, or a triple for each step,
+        or a name: "keller" ("standard"), "polar_express", "quintic" ("dion"), "cans" or
+        "exact", which brings all singular values to 1 in twelve steps.
       ns_steps: how many steps to make, where ``ns_coeffs`` is one triple.
       beta: β, how much of the mean is kept at each step.
       eps: ε, added to the norm that the iteration begins by dividing with.
@@ -87,11 +87,15 @@ def scale_by_muon(
       preconditioning: what the iteration begins with: "frobenius", "spectral", "aol" or
         "schatten".
       weight_dimension_numbers: which axes make up the matrices: a tree of
-        :class:`MuonDimensionNumbers` with the structure of the parameters or a prefix
-        of it, or a function that makes one from the updates. Every leaf is a matrix of
-        shape (in, out) if None.
+        :class:`MuonDimensionNumbers` or :class:`MatrixAxes` with the structure of the
+        parameters or a prefix of it, or a function that makes one from the updates,
+        such as :func:`gradtx.matrices` returns. Every leaf is a matrix of shape
+        (in, out) if None.
       ns_dtype: the type to iterate in, such as ``jnp.bfloat16``; at least float32 if
         None.
+      bias_correction: whether means are divided by 1 - βᵗ.
+      momentum: "mean", or "sum" for m ← β m + g.
+      min_norm: the lower bound of what the iteration begins by dividing with.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; from
@@ -100,59 +104,30 @@ def scale_by_muon(
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/;
       Bernstein and Newhouse, 2024, https://arxiv.org/abs/2409.20325 (``adaptive``)
     """
-    checks.decay_rates(beta=beta)
-    checks.non_negative(eps=eps)
-    checks.whole(ns_steps=ns_steps)
-    known_preconditioning(preconditioning)
-    presets.are_triples(ns_coeffs)
-    average = _averaging(beta, nesterov, mu_dtype)
+    iteration = Iteration(ns_coeffs, ns_steps, eps, preconditioning, ns_dtype, min_norm)
+    iteration.check("eps")
+    mean = momentum_of(beta, nesterov, bias_correction, momentum)
+
+    def rule(g: jax.Array, m: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
+        return mean(g, m, t)
+
+    def orthogonal(x: jax.Array, state: MuonState) -> jax.Array:
+        u = iteration(x, state.ns_coeffs)
+        return _inner(x, u) * u if adaptive else u
+
+    tx = matrixwise(
+        rule,
+        orthogonal,
+        partial(numbers_of_leaves, weight_dimension_numbers),
+        MuonState,
+        mu=partial(zeros, dtype=mu_dtype),
+    )
 
     def init(params: Params) -> OptState:
-        coeffs = beside(params, jnp.asarray(ns_coeffs))
-        return average.init(params)._replace(ns_coeffs=coeffs)
+        coeffs = beside(params, jnp.asarray(iteration.table))
+        return tx.init(params)._replace(ns_coeffs=coeffs)
 
-    def update(
-        updates: Updates, state: MuonState, params: Params | None = None, **_: Any
-    ) -> tuple[Updates, OptState]:
-        leaves, treedef = flatten_updates(updates)
-        # The mean goes on in float32, and only the result is rounded.
-        wide = None if params is None else _wide(params)
-        grads = treedef.unflatten(side_by_side([g for _, g in leaves], state.count))
-        mean, state = average.update(_wide(grads), state, wide)
-        table = coefficients(state.ns_coeffs, ns_steps)
-
-        def orthogonal(x: jax.Array) -> jax.Array:
-            u = newton_schulz(
-                x,
-                coeffs=table,
-                preconditioning=preconditioning,
-                eps=eps,
-                dtype=ns_dtype,
-            )
-            return _inner(x, u) * u if adaptive else u
-
-        numbers = numbers_of_leaves(weight_dimension_numbers, updates)
-        means, _ = flatten_updates(mean)
-        new = side_by_side(axes.in_stacks(means, numbers, orthogonal), state.count)
-        settled = [
-            None if u is None else u.astype(jnp.result_type(g if p is None else p))
-            for u, (_, g), p in zip(
-                new, leaves, matching_params(params, leaves, treedef), strict=True
-            )
-        ]
-        return treedef.unflatten(settled), state
-
-    return GradientTransformation(init, update)
-
-
-def _averaging(
-    beta: Scalar, nesterov: bool, mu_dtype: DTypeLike | None
-) -> GradientTransformation:
-    def rule(g: jax.Array, m: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
-        m = mix(m, g, beta)
-        return nesterov_mean(g, m, beta, t) if nesterov else debias(m, beta, t), m
-
-    return leafwise(rule, MuonState, mu=partial(zeros, dtype=mu_dtype))
+    return GradientTransformation(init, tx.update)
 
 
 def _inner(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -160,14 +135,10 @@ def _inner(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.sum((x.conj() * y).real, axis=(-2, -1), keepdims=True)
 
 
-def _wide(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda x: widened(jnp.asarray(x)), tree)
-
-
 @transformation
 def muon(
     learning_rate: ScalarOrSchedule,
-    ns_coeffs: Any = QUINTIC,
+    ns_coeffs: Any = presets.KELLER,
     ns_steps: int = 5,
     beta: Scalar = 0.95,
     eps: Scalar = 1e-8,
@@ -186,6 +157,9 @@ def muon(
     muon_weight_dimension_numbers: Fixed = None,
     consistent_rms: Scalar | None = None,
     ns_dtype: DTypeLike | None = None,
+    bias_correction: bool = True,
+    momentum: str = "mean",
+    shape_factor: str = "keller",
 ) -> GradientTransformation:
     """Muon for matrices, and AdamW for all other parameters.
 
@@ -195,16 +169,17 @@ def muon(
     **Which leaves go where**: those with exactly two axes go to Muon, all others to
     AdamW. So an embedding or a last layer, if it has two axes, goes to Muon, though its
     author gives both to AdamW; and a kernel of attention, of stacked layers or of a
-    convolution, which has more, goes to AdamW. ``muon_weight_dimension_numbers`` says
-    it otherwise:
+    convolution, which has more, goes to AdamW. ``init`` warns of a leaf with two axes
+    whose path says that it is an embedding, a head or a bias. Better let the paths
+    decide, and look at what they decided:
 
-        lambda params: {**jax.tree.map(lambda _: MuonDimensionNumbers(), params),
-                        "embedding": None,
-                        "attention": MuonDimensionNumbers(0, (1, 2))}
+        routes = gradtx.matrices(params)
+        print(routes)
+        gradtx.muon(0.02, muon_weight_dimension_numbers=routes)
 
     Args:
       learning_rate: η, or a schedule of the number of steps taken.
-      ns_coeffs: as :func:`scale_by_muon` takes it, or a name: "standard" or "dion".
+      ns_coeffs: as :func:`scale_by_muon` takes it.
       ns_steps: how many steps the iteration makes, with one triple of coefficients.
       beta: β, how much of the mean is kept at each step.
       eps: ε, in the norm of the iteration and in Adam's denominator.
@@ -219,12 +194,16 @@ def muon(
       adam_eps_root: Adam's ε inside the root.
       adam_weight_decay: the decay of Adam's leaves.
       adam_learning_rate: the learning rate of Adam's leaves; η if None.
-      muon_weight_dimension_numbers: a tree of :class:`MuonDimensionNumbers` with the
-        structure of the parameters or a prefix of it, None standing where a leaf goes
-        to Adam; or a function that makes one from the parameters. In ``update`` it is
-        called with the updates, and sees Muon's leaves alone.
+      muon_weight_dimension_numbers: what :func:`gradtx.matrices` returns, or a tree of
+        :class:`MuonDimensionNumbers` or :class:`MatrixAxes` with the structure of the
+        parameters or a prefix of it, None standing where a leaf goes to Adam; or a
+        function that makes one from the parameters. In ``update`` it is called with the
+        updates, and sees Muon's leaves alone.
       consistent_rms: r of :func:`scale_by_shape`.
       ns_dtype: the type to iterate in; at least float32 if None.
+      bias_correction: whether Muon's means are divided by 1 - βᵗ.
+      momentum: "mean" or "sum", as :func:`scale_by_muon` takes it.
+      shape_factor: as :func:`scale_by_shape` takes it.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -240,14 +219,7 @@ def muon(
         adam_weight_decay=adam_weight_decay,
         adam_learning_rate=adam_learning_rate,
     )
-    if isinstance(ns_coeffs, str):
-        ns_coeffs = presets.named(ns_coeffs)
-
-    def numbers(tree: PyTree) -> PyTree:
-        return axes.resolve_dimension_numbers(
-            muon_weight_dimension_numbers, tree, _if_matrix
-        )
-
+    numbers = of_two_axes(muon_weight_dimension_numbers)
     matrices = chain(
         scale_by_muon(
             ns_coeffs,
@@ -260,8 +232,10 @@ def muon(
             preconditioning=preconditioning,
             weight_dimension_numbers=numbers,
             ns_dtype=ns_dtype,
+            bias_correction=bias_correction,
+            momentum=momentum,
         ),
-        scale_by_shape(numbers, consistent_rms),
+        scale_by_shape(numbers, consistent_rms, shape_factor=shape_factor),
         add_decayed_weights(weight_decay, weight_decay_mask),
         scale_by_learning_rate(learning_rate),
     )
@@ -275,17 +249,4 @@ def muon(
         adam_weight_decay,
         nesterov=nesterov,
     )
-    return partition({"muon": matrices, "adam": rest}, lambda p: _labels(numbers(p), p))
-
-
-def _if_matrix(x: Any) -> MuonDimensionNumbers | None:
-    return MuonDimensionNumbers() if jnp.ndim(x) == 2 else None  # noqa: PLR2004
-
-
-def _labels(numbers: PyTree, tree: PyTree) -> PyTree:
-    def label(leaf: Any, which: Any) -> str | None:
-        if leaf is None:
-            return None
-        return "adam" if which is None else "muon"
-
-    return jax.tree.map(label, tree, numbers, is_leaf=checks.is_none)
+    return with_rest(matrices, rest, numbers)

@@ -21,6 +21,7 @@ from gradtx.primitives.decay import (
     AddDecayedWeightsState as AddDecayedWeightsState,
     add_decayed_weights as add_decayed_weights,
 )
+from gradtx.primitives.decay_after import decay_after_step as decay_after_step
 from gradtx.primitives.distance import (
     ScaleByDistanceOverGradientsState as ScaleByDistanceOverGradientsState,
     scale_by_distance_over_gradients as scale_by_distance_over_gradients,
@@ -48,6 +49,11 @@ from gradtx.primitives.per_example import (
     per_example_global_norm_clip as per_example_global_norm_clip,
     per_example_layer_norm_clip as per_example_layer_norm_clip,
 )
+from gradtx.primitives.radial import (
+    floor_by_weights as floor_by_weights,
+    keep_radial_step as keep_radial_step,
+    scale_radial_part as scale_radial_part,
+)
 from gradtx.primitives.scale import (
     ScaleByScheduleState as ScaleByScheduleState,
     ScaleState as ScaleState,
@@ -58,6 +64,7 @@ from gradtx.primitives.scale import (
     set_to_zero as set_to_zero,
 )
 from gradtx.primitives.shape import (
+    MuonDimensionNumbers as MuonDimensionNumbers,
     scale_by_shape as scale_by_shape,
 )
 from gradtx.primitives.trust_ratio import (

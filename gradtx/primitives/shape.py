@@ -1,7 +1,7 @@
 """Factors that depend on the shape of a matrix."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.linalg import axes
+from gradtx.linalg.heads import block_columns
 
 
 class MuonDimensionNumbers(NamedTuple):
@@ -28,37 +29,70 @@ class MuonDimensionNumbers(NamedTuple):
     output_axis: Sequence[int] | int = 1
 
 
+def _keller(rows: int, columns: int) -> float:
+    return math.sqrt(max(1, columns / max(rows, 1)))
+
+
+def _spectral(rows: int, columns: int) -> float:
+    return math.sqrt(columns / max(rows, 1))
+
+
+def _moonlight(rows: int, columns: int) -> float:
+    return 0.2 * math.sqrt(max(rows, columns))
+
+
+FACTORS: dict[str, Callable[[int, int], float]] = {
+    "keller": _keller,
+    "original": _keller,
+    "spectral": _spectral,
+    "moonlight": _moonlight,
+    "rms_norm": _moonlight,
+    "match_rms_adamw": _moonlight,
+    "none": lambda rows, columns: 1.0,  # noqa: ARG005
+}
+
+
 @transformation
 def scale_by_shape(
-    weight_dimension_numbers: Fixed = None, consistent_rms: Scalar | None = None
+    weight_dimension_numbers: Fixed = None,
+    consistent_rms: Scalar | None = None,
+    *,
+    shape_factor: str = "keller",
 ) -> GradientTransformation:
     """Scale the updates of matrices of shape (in, out) as suits their shape.
 
-        u √max(1, out / in)
+        u √max(1, out / in)                   "keller", also called "original"
+        u √(out / in)                         "spectral"
+        u 0.2 √max(in, out)                   "moonlight", "rms_norm", "match_rms_adamw"
+        u                                     "none"
         u r √max(in, out)                     with ``consistent_rms`` r
 
+    What the learning rate of an orthogonal u then means: with "spectral" how much the
+    root mean square of the output may change for an input of 1, and with "keller" the
+    same where there are more outputs than inputs; with "moonlight" what it means for
+    AdamW, so that both can share the learning rate and the decay.
+
     Args:
-      weight_dimension_numbers: as :func:`gradtx.scale_by_muon` takes them.
+      weight_dimension_numbers: as :func:`gradtx.scale_by_muon` takes them. Where a leaf
+        holds matrices side by side, the factor is that of each.
       consistent_rms: r, about the root mean square of the entries of the new u if u is
         orthogonal; 0.2 is that of AdamW's.
+      shape_factor: one of the names above.
 
     Raises:
-      ValueError: if r is negative.
+      ValueError: if r is negative or the name not known; if both are given.
 
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/;
-      Liu et al., 2025, https://arxiv.org/abs/2502.16982 (``consistent_rms``)
+      Yang et al., 2023, https://arxiv.org/abs/2310.17813 ("spectral");
+      Liu et al., 2025, https://arxiv.org/abs/2502.16982 ("moonlight")
     """
     checks.non_negative(consistent_rms=consistent_rms)
+    factor = known_factor(shape_factor, consistent_rms)
 
     def scaled(path: Any, u: Any, which: Any) -> Any:
         if u is None or which is None:
             return u
-        _, rows, columns = axes.matrix_shape(jnp.shape(u), which, path)
-        if consistent_rms is None:
-            factor: Any = math.sqrt(max(1, columns / max(rows, 1)))
-        else:
-            factor = math.sqrt(max(rows, columns)) * consistent_rms
-        return (factor * widened(u)).astype(u.dtype)
+        return (factors_of(u.shape, which, path, factor) * widened(u)).astype(u.dtype)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
@@ -70,6 +104,48 @@ def scale_by_shape(
         return treedef.unflatten(new), state
 
     return GradientTransformation(init_empty_state, update)
+
+
+def known_factor(name: str, rms: Scalar | None = None) -> Callable[[int, int], Any]:
+    """Return the factor of :func:`scale_by_shape`, a function of (in, out).
+
+    Args:
+      name: one of :data:`FACTORS`.
+      rms: r, if given.
+
+    Raises:
+      ValueError: if the name is not known, or both are given.
+    """
+    if name not in FACTORS:
+        raise checks.Misuse(
+            f"shape_factor must be one of {', '.join(FACTORS)}, got {name!r}"
+        )
+    if rms is None:
+        return FACTORS[name]
+    if name != "keller":
+        raise checks.Misuse(
+            f"consistent_rms is a factor itself: give it or shape_factor={name!r}"
+        )
+    return lambda rows, columns: math.sqrt(max(rows, columns)) * rms
+
+
+def factors_of(
+    shape: tuple[int, ...], numbers: Any, path: Any, factor: Callable[[int, int], Any]
+) -> Any:
+    """Return the factor of a leaf, or one for every column that fits its shape.
+
+    Args:
+      shape: of the leaf.
+      numbers: its dimension numbers.
+      path: where it is.
+      factor: from the rows and the columns of a matrix to its factor.
+    """
+    _, rows, columns = axes.matrix_shape(shape, numbers, path)
+    sizes = block_columns(columns, numbers)
+    if len(set(sizes)) <= 1:
+        return factor(rows, sizes[0])
+    row = jnp.concatenate([jnp.full(size, factor(rows, size)) for size in sizes])
+    return axes.along_output(row, shape, numbers, path)
 
 
 def numbers_of_leaves(given: Any, tree: PyTree) -> list[Any]:

@@ -17,20 +17,24 @@ Where = Callable[[keys.Path, Any], bool]
 
 Step = Callable[[Updates, OptState, Params | None], tuple[Updates, OptState]]
 
-# Fields that hold weights, what is subtracted from them, or coefficients, which a few
-# bits would ruin.
+# Fields that hold weights, what is subtracted from them, coefficients, or the factors,
+# bases and roots of matrix methods, which a few bits would ruin.
 EXACT = frozenset(
     {
         "average",
+        "bases",
         "cache",
         "diff_params_memory",
+        "factors",
         "init_params",
         "init_particles",
+        "inverse_roots",
         "master",
         "ns_coeffs",
         "params",
         "params0",
         "remainder",
+        "roots",
         "slow_params",
         "x0",
         "z",

@@ -1,4 +1,4 @@
-"""Curvature and matrices: Sophia, L-BFGS, Muon."""
+"""Curvature: Sophia, L-BFGS."""
 
 import numpy as np
 
@@ -41,43 +41,6 @@ def sophia(
     return step
 
 
-@paper
-def muon(
-    learning_rate: Rate,
-    beta: float = 0.95,
-    ns_steps: int = 5,
-    eps: float = 1e-8,
-    nesterov: bool = True,
-    weight_decay: float = 0.0,
-    consistent_rms: float | None = None,
-) -> Step:
-    """Jordan, 2024: momentum through five steps of Newton-Schulz, by its SVD.
-
-    The mean looks ahead as Dozat's does; the scale is that of 2502.16982 if asked for.
-    """
-    m = 0.0
-
-    def step(t: int, g: Array, p: Array) -> Array:
-        nonlocal m
-        m = beta * m + (1 - beta) * g
-        mean = m
-        if nesterov:
-            ahead, now = 1 - beta ** (t + 1), 1 - beta**t
-            mean = beta * m / ahead + (1 - beta) * g / now
-        left, s, right = np.linalg.svd(mean, full_matrices=False)
-        s = s / (np.sqrt(np.sum(s * s)) + eps)
-        for _ in range(ns_steps):
-            s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
-        rows, columns = p.shape
-        size = max(1, columns / rows) ** 0.5
-        if consistent_rms is not None:
-            size = max(rows, columns) ** 0.5 * consistent_rms
-        u = left * s @ right
-        return p - at(learning_rate, t) * (size * u + weight_decay * p)
-
-    return step
-
-
 # --- the rows ---
 
 
@@ -114,14 +77,5 @@ ROWS = [
         state_bytes=33.5,
         oracle="tests/test_programs.py",
         leafwise=False,
-    ),
-    Row(
-        "muon",
-        contrib.muon,
-        {"learning_rate": 0.05, "consistent_rms": 0.8, "weight_decay": 0.01},
-        muon,
-        state_bytes=6.5,
-        shape=(4, 3),
-        tolerance=1e-9,
     ),
 ]

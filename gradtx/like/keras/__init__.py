@@ -24,5 +24,6 @@ A setting of 0 that Keras takes for "off" is off here too.
 from gradtx.like.keras.adagrad import Adagrad as Adagrad
 from gradtx.like.keras.adam import Adam as Adam, AdamW as AdamW
 from gradtx.like.keras.lion import Lion as Lion
+from gradtx.like.keras.muon import Muon as Muon
 from gradtx.like.keras.rmsprop import RMSprop as RMSprop
 from gradtx.like.keras.sgd import SGD as SGD

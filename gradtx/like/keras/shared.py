@@ -70,7 +70,7 @@ def framed(
     rate = at_steps(learning_rate, calls)
     parts = [clipped(clipnorm, clipvalue, global_clipnorm), method(rate)]
     if weight_decay is not None:
-        parts.append(_shrink(rate, weight_decay))
+        parts.append(shrink(rate, weight_decay))
     tx = chain(*parts)
     if gradient_accumulation_steps is not None:
         tx = accumulated(tx, gradient_accumulation_steps)
@@ -79,7 +79,7 @@ def framed(
     return tx
 
 
-def _shrink(rate: ScalarOrSchedule, weight_decay: Scalar) -> GradientTransformation:
+def shrink(rate: ScalarOrSchedule, weight_decay: Scalar) -> GradientTransformation:
     """Add -η λ p to the step, which the methods of Keras do not look at."""
     checks.finite(weight_decay=weight_decay)
 

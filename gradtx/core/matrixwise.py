@@ -1,0 +1,155 @@
+"""From a mean of gradients, through stacks of its matrices, to an update of any tree.
+
+As :mod:`gradtx.core.leafwise`, for methods that bring the singular values of a mean of
+gradients near 1: what is done entry by entry before and after is done leaf by leaf, and
+what takes products of matrices once for all leaves of one shape.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from gradtx.common import checks
+from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core.leafwise import (
+    Leaf,
+    flatten_updates,
+    leafwise,
+    matching_params,
+    widened,
+)
+from gradtx.core.slots import Slot, make_slot
+from gradtx.core.transformation import GradientTransformation
+from gradtx.linalg import axes
+from gradtx.lowering.fusion import side_by_side
+from gradtx.lowering.sharding import sharded_like
+
+Numbers = Callable[[PyTree], list[Any]]
+
+
+def matrixwise(
+    rule: Callable[..., Any],
+    orthogonal: Callable[..., jax.Array],
+    numbers: Numbers,
+    state_type: Any,
+    afterwards: Callable[..., Any] | None = None,
+    late: Callable[[jax.Array, Any, Any], jax.Array] | None = None,
+    **slots: Slot,
+) -> GradientTransformation:
+    """Make a transformation of a rule for one leaf and a function of stacked matrices.
+
+        x, *new_slots = rule(g, *old_slots, t=step, p=param)
+        u = orthogonal(matrices of x, state)
+        u, nu = afterwards(u, nu, numbers, path)
+
+    Args:
+      rule: as :func:`gradtx.leafwise` takes it.
+      orthogonal: from a batch of matrices (b, in, out), and the state, to another.
+      numbers: from a tree to the dimension numbers of its leaves.
+      state_type: a NamedTuple with ``count`` and a field for each slot, and ``nu`` if
+        there is something to do afterwards.
+      afterwards: from the leaf's u, its ``nu``, its dimension numbers and its path to
+        both anew; leaves without entries are passed over.
+      late: makes ``nu`` of a parameter, its dimension numbers and its path.
+      **slots: how each slot of the rule is made from a parameter.
+
+    Raises:
+      ValueError: from ``update``, if a leaf is no matrix; what ``leafwise`` refuses.
+    """
+    average = leafwise(rule, state_type, **slots)
+
+    def init(params: Params) -> OptState:
+        state = average.init(params)
+        return (
+            state
+            if late is None
+            else state._replace(nu=slots_of_matrices(late, params, numbers))
+        )
+
+    def update(
+        updates: Updates, state: OptState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, OptState]:
+        leaves, treedef = flatten_updates(updates)
+        # The mean goes on in float32, and only the result is rounded.
+        wide = None if params is None else _wide(params)
+        grads = treedef.unflatten(side_by_side([g for _, g in leaves], state.count))
+        mean, state = average.update(_wide(grads), state, wide, **extra)
+        found = numbers(updates)
+        means, _ = flatten_updates(mean)
+        stacked = partial(orthogonal, state=state)
+        new = side_by_side(axes.in_stacks(means, found, stacked), state.count)
+        if afterwards is not None:
+            old = checks.leaves_like(state.nu, treedef, "the state 'nu'", "updates")
+            new, nu = _after(afterwards, leaves, new, old, found)
+            state = state._replace(nu=stored(state.nu, treedef.unflatten(nu)))
+        targets = matching_params(params, leaves, treedef)
+        return treedef.unflatten(settled(new, leaves, targets)), state
+
+    return GradientTransformation(init, update)
+
+
+def _after(
+    afterwards: Callable[..., Any],
+    leaves: list[Leaf],
+    new: list[Any],
+    old: list[Any],
+    numbers: list[Any],
+) -> tuple[list[Any], list[Any]]:
+    pairs = []
+    for (path, _), u, v, which in zip(leaves, new, old, numbers, strict=True):
+        if u is None or u.size == 0:
+            pairs.append((u, v))
+            continue
+        changed, slot = afterwards(u, widened(v), which, path)
+        pairs.append((changed, slot))
+    return [u for u, _ in pairs], [v for _, v in pairs]
+
+
+def slots_of_matrices(
+    make: Callable[..., PyTree], params: Params, numbers: Numbers
+) -> PyTree:
+    """Make one slot for every parameter, which depends on its dimension numbers.
+
+    Args:
+      make: ``make(p, numbers=..., path=...)``.
+      params: the parameters.
+      numbers: from a tree to the dimension numbers of its leaves.
+    """
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(
+        params, is_leaf=checks.is_none
+    )
+    found = numbers(params)
+    slots = [
+        None if p is None else make_slot(partial(make, numbers=which, path=path), p)
+        for (path, p), which in zip(leaves, found, strict=True)
+    ]
+    return treedef.unflatten(slots)
+
+
+def settled(new: list[Any], leaves: list[Leaf], params: list[Any]) -> list[Any]:
+    """Return updates in the types of their parameters, or else of their gradients."""
+    return [
+        None if u is None else u.astype(jnp.result_type(g if p is None else p))
+        for u, (_, g), p in zip(new, leaves, params, strict=True)
+    ]
+
+
+def stored(old: PyTree, new: PyTree) -> PyTree:
+    """Return new state in the types and the places of the old.
+
+    What comes out of a stack lies where its computation happens to end.
+    """
+
+    def one(x: Any, y: Any) -> Any:
+        y = y.astype(x.dtype)
+        return sharded_like(x, y) if isinstance(y, Tracer) else y
+
+    return jax.tree.map(one, old, new)
+
+
+def _wide(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: widened(jnp.asarray(x)), tree)

@@ -1,0 +1,112 @@
+"""Bases in which positive semidefinite matrices are diagonal, or nearly.
+
+What comes out is a constant to derivatives, as that of an eigenvector does not exist
+where eigenvalues are equal. A zero matrix, or one that is not finite, gives no NaN.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common.types import Scalar
+from gradtx.linalg.kronecker import HIGHEST
+
+
+def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
+    """Return the eigenvectors of symmetric matrices, as columns.
+
+    Args:
+      matrices: of shape (n, d, d), in float32 or wider.
+      descending: whether the eigenvalues fall from column to column.
+    """
+    _, vectors = _eigh(matrices)
+    return vectors[..., ::-1] if descending else vectors
+
+
+def _eigh(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
+    # Of matrices of about 1, as the algorithms square their entries.
+    unit, a = _scaled(matrices)
+    values, vectors = jnp.linalg.eigh(a)
+    return values * unit[..., 0], vectors
+
+
+def _scaled(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
+    still = jax.lax.stop_gradient(matrices)
+    top = jnp.max(jnp.abs(still), axis=(-2, -1), keepdims=True, initial=0)
+    unit = jnp.where((top > 0) & (top < jnp.inf), top, 1)
+    return unit, still / unit
+
+
+def turned(
+    matrices: jax.Array, old: jax.Array, *, sort: bool
+) -> tuple[jax.Array, jax.Array]:
+    """Turn a basis towards the eigenvectors: one step of orthogonal iteration.
+
+        Q ← the orthogonal factor of A Q[:, o]       o: by falling diagonal of Qᵀ A Q
+
+    Args:
+      matrices: A, of shape (n, d, d), positive semidefinite.
+      old: Q, orthogonal.
+      sort: whether to sort; otherwise the columns keep their order.
+
+    Returns:
+      The new basis, and o, of shape (n, d). Where the result is not finite, the old
+      basis.
+    """
+    _, a = _scaled(matrices)
+    old = jax.lax.stop_gradient(old)
+    product = jnp.matmul(a, old, precision=HIGHEST)
+    order = jnp.broadcast_to(jnp.arange(old.shape[-1]), old.shape[:-1])
+    if sort:
+        order = jnp.argsort(-jnp.sum(old * product, axis=-2), axis=-1)
+        product = jnp.take_along_axis(product, order[..., None, :], axis=-1)
+    new, _ = jnp.linalg.qr(product)
+    finite = jnp.all(jnp.isfinite(new), axis=(-2, -1))
+    plain = jnp.arange(old.shape[-1])[None]
+    new = jnp.where(finite[:, None, None], new, old)
+    return new, jnp.where(finite[:, None], order, plain)
+
+
+def inverse_power(
+    matrices: jax.Array,
+    power: Scalar,
+    eps: Scalar,
+    old: jax.Array,
+    *,
+    pseudo: bool = False,
+) -> jax.Array:
+    """Return (A + ε I)⁻ᵖ of symmetric matrices that are positive semidefinite, nearly.
+
+    By rounding, the least eigenvalue λ of A + ε I may come out below ε, even below 0:
+    then ε - λ is added to all.
+
+    Args:
+      matrices: A, of shape (n, d, d), in float32 or wider.
+      power: p, above 0.
+      eps: ε, at least 0.
+      old: what to return where the result is not finite.
+      pseudo: whether to leave directions out that A lacks: eigenvalues that are at most
+        d times the rounding error of the largest become 0 in the result. For ε = 0.
+    """
+    eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)[None]
+    values, vectors = _eigh(matrices + eps * eye)
+    values = _raised(values, power, eps, pseudo=pseudo)
+    scaled = vectors * values[:, None, :]
+    root = jnp.matmul(scaled, vectors.mT, precision=HIGHEST)
+    finite = jnp.all(jnp.isfinite(root), axis=(-2, -1), keepdims=True)
+    return jnp.where(finite, root, jax.lax.stop_gradient(old))
+
+
+def _raised(values: jax.Array, power: Any, eps: Any, *, pseudo: bool) -> jax.Array:
+    eps = jax.lax.stop_gradient(eps)
+    power = jax.lax.stop_gradient(power)
+    if pseudo:
+        rounding = values.shape[-1] * jnp.finfo(values.dtype).eps
+        least = rounding * jnp.maximum(values[:, -1:], 0)
+    else:
+        low = values[:, :1]
+        values = jnp.where(low < eps, values - low + eps, values)
+        least = jnp.zeros_like(low)
+    zero = values <= least
+    return jnp.where(zero, 0, jnp.where(zero, 1, values) ** -power)

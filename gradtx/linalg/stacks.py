@@ -1,0 +1,47 @@
+"""Arrays of one shape in one stack, so that many of them cost what one does."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common.types import PyTree
+
+
+def by_shape(function: Callable[..., PyTree], rows: Sequence[tuple[Any, ...]]) -> Any:
+    """Apply a function to rows of arrays, once for all rows of the same shapes.
+
+    One batched product, eigendecomposition or solve then does the work of many.
+
+    Args:
+      function: ``function(*row)`` takes trees of arrays that begin with a batch axis,
+        and returns a tree of such arrays. It must treat the batch entry by entry.
+      rows: tuples of trees of arrays. All arrays of a row begin with an axis of the
+        same length; None is no array.
+
+    Returns:
+      A list of what the function returns for each row.
+    """
+    groups: dict[Any, list[int]] = {}
+    for i, row in enumerate(rows):
+        leaves, treedef = jax.tree.flatten(row)
+        key = treedef, tuple((x.shape[1:], x.dtype) for x in leaves)
+        groups.setdefault(key, []).append(i)
+    done: list[Any] = [None] * len(rows)
+    for (_, shapes), members in groups.items():
+        if len(members) == 1 or not shapes:  # there is nothing to lay end to end
+            for i in members:
+                done[i] = function(*rows[i])
+            continue
+        lengths = [len(jax.tree.leaves(rows[i])[0]) for i in members]
+        stack = jax.tree.map(_end_to_end, *(rows[i] for i in members))
+        whole, begin = function(*stack), 0
+        for i, length in zip(members, lengths, strict=True):
+            done[i] = jax.tree.map(lambda x, b=begin, n=length: x[b : b + n], whole)
+            begin += length
+    return done
+
+
+def _end_to_end(*arrays: jax.Array) -> jax.Array:
+    return jnp.concatenate(arrays)

@@ -1,0 +1,186 @@
+"""AdaMuon: Muon of signs, divided entry by entry by its root mean square."""
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common import checks
+from gradtx.common.numerics import mix_squares, ratio, sign, sqrt, square
+from gradtx.common.types import (
+    Count,
+    DTypeLike,
+    Fixed,
+    MaskOrFn,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+)
+from gradtx.core.matrixwise import matrixwise
+from gradtx.core.slots import squares, zeros
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.linalg import axes, presets
+from gradtx.optimizers.orthogonal import Iteration, momentum_of
+from gradtx.optimizers.routing import descend_with_rest, of_two_axes
+from gradtx.primitives.shape import factors_of, numbers_of_leaves
+
+
+class ScaleByAdaMuonState(NamedTuple):
+    """What :func:`scale_by_adamuon` remembers."""
+
+    count: Count
+    mu: Updates  # m, the mean of the gradients
+    nu: Params  # v, the mean of the squares of what is orthogonalized
+
+
+@transformation
+def scale_by_adamuon(
+    ns_coeffs: Any = presets.KELLER,
+    ns_steps: int = 5,
+    beta: Scalar = 0.95,
+    b2: Scalar | None = None,
+    eps: Scalar = 1e-8,
+    mu_dtype: DTypeLike | None = None,
+    *,
+    nesterov: bool = True,
+    consistent_rms: Scalar = 0.2,
+    ns_eps: Scalar = 1e-7,
+    ns_dtype: DTypeLike | None = None,
+    weight_dimension_numbers: Fixed = None,
+) -> GradientTransformation:
+    """Orthogonalize the signs of the mean gradient, and divide by its mean square.
+
+        m ← β m + (1 - β) g
+        o = NS(sign(β m + (1 - β) g))         NS as :func:`scale_by_muon`
+        v ← β₂ v + (1 - β₂) o²
+        ô = o / (√v + ε)
+        u = r √(in out) ô / (‖ô‖ + ε)         the norm of each matrix
+
+    Bias corrections of m and v would be lost in the sign and the norm. The sign of 0
+    is 0.
+
+    Args:
+      ns_coeffs: the coefficients of the iteration, numbers or a name.
+      ns_steps: how many steps to make, where ``ns_coeffs`` is one triple.
+      beta: β, how much of the mean is kept at each step.
+      b2: β₂, how much of the mean square is kept; β if None.
+      eps: ε.
+      mu_dtype: the type to keep m in; the parameter's if None.
+      nesterov: whether the mean looks ahead; the signs are those of m if not.
+      consistent_rms: r, the root mean square of the entries of u.
+      ns_eps: ε of the iteration.
+      ns_dtype: the type to iterate in; at least float32 if None.
+      weight_dimension_numbers: which axes make up the matrices, as
+        :func:`scale_by_muon` takes them.
+
+    Raises:
+      ValueError: if a number is outside its range or a setting not known; from
+        ``update``, if a leaf is no matrix.
+
+    Reference: Si et al., 2025, https://arxiv.org/abs/2507.11005
+    """
+    checks.decay_rates(b2=b2)
+    checks.non_negative(eps=eps, consistent_rms=consistent_rms)
+    iteration = Iteration(ns_coeffs, ns_steps, ns_eps, dtype=ns_dtype)
+    iteration.check()
+    mean = momentum_of(beta, nesterov)
+    decay = beta if b2 is None else b2
+
+    def rule(g: jax.Array, m: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
+        x, m = mean(g, m, t)
+        return sign(x), m
+
+    def divided(
+        o: jax.Array, v: jax.Array, numbers: Any, path: Any
+    ) -> tuple[jax.Array, jax.Array]:
+        v = mix_squares(v, o, decay)
+        o = ratio(o, sqrt(v) + eps)
+        inputs = axes.reduction_axes(o.shape, numbers, path)
+        columns = jnp.sum(square(o), axis=inputs, keepdims=True)
+        length = sqrt(axes.matrix_sums(columns, o.shape, numbers, path))
+        area = factors_of(o.shape, numbers, path, lambda m, n: math.sqrt(m * n))
+        return o * ratio(consistent_rms * area, length + eps), v
+
+    return matrixwise(
+        rule,
+        lambda x, state: iteration(x),  # noqa: ARG005
+        partial(numbers_of_leaves, weight_dimension_numbers),
+        ScaleByAdaMuonState,
+        divided,
+        lambda p, numbers, path: squares(p),  # noqa: ARG005
+        mu=partial(zeros, dtype=mu_dtype),
+    )
+
+
+@transformation
+def adamuon(
+    learning_rate: ScalarOrSchedule,
+    ns_coeffs: Any = presets.KELLER,
+    ns_steps: int = 5,
+    beta: Scalar = 0.95,
+    b2: Scalar | None = None,
+    eps: Scalar = 1e-8,
+    weight_decay: ScalarOrSchedule = 0.01,
+    weight_decay_mask: MaskOrFn | None = None,
+    mu_dtype: DTypeLike | None = None,
+    *,
+    nesterov: bool = True,
+    consistent_rms: Scalar = 0.2,
+    ns_eps: Scalar = 1e-7,
+    ns_dtype: DTypeLike | None = None,
+    weight_dimension_numbers: Fixed = None,
+    rest: GradientTransformation | None = None,
+) -> GradientTransformation:
+    """AdaMuon for matrices, and AdamW for all other parameters.
+
+        p ← p - η (u + λ p)         u: the direction of :func:`scale_by_adamuon`
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      ns_coeffs: the coefficients of the iteration, numbers or a name.
+      ns_steps: how many steps the iteration makes, with one triple of coefficients.
+      beta: β, how much of the mean is kept at each step.
+      b2: β₂, how much of the mean square is kept; β if None.
+      eps: ε.
+      weight_decay: λ, or a schedule; also AdamW's.
+      weight_decay_mask: which of the matrices decay; all if None.
+      mu_dtype: the type to keep means in; the parameter's if None.
+      nesterov: whether the mean looks ahead.
+      consistent_rms: r, the root mean square of the entries of u; 0.2 is AdamW's.
+      ns_eps: ε of the iteration.
+      ns_dtype: the type to iterate in; at least float32 if None.
+      weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
+        :func:`muon` takes them; every leaf of two axes is a matrix if None.
+      rest: the method for all other leaves; ``adamw(learning_rate)`` if None.
+
+    Raises:
+      ValueError: if a number is outside its range or a setting not known; if a leaf is
+        given to AdaMuon that is no matrix.
+
+    Reference: Si et al., 2025, https://arxiv.org/abs/2507.11005
+    """
+    numbers = of_two_axes(weight_dimension_numbers)
+    direction = scale_by_adamuon(
+        ns_coeffs,
+        ns_steps,
+        beta,
+        b2,
+        eps,
+        mu_dtype,
+        nesterov=nesterov,
+        consistent_rms=consistent_rms,
+        ns_eps=ns_eps,
+        ns_dtype=ns_dtype,
+        weight_dimension_numbers=numbers,
+    )
+    return descend_with_rest(
+        direction,
+        learning_rate,
+        numbers,
+        weight_decay=weight_decay,
+        mask=weight_decay_mask,
+        rest=rest,
+    )

@@ -1,0 +1,188 @@
+"""What methods share that work in the eigenbases of a gradient's Kronecker factors.
+
+For every axis of a block that is not left alone they keep a factor L, a sum over what
+lies along the other axes, and a basis Q: arrays of shape (n, d, d) for n blocks. In the
+state a leaf has a tuple of them for every region, with None for an axis that has none.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common.numerics import mix, real, wide
+from gradtx.common.types import Scalar
+from gradtx.core.stacking import Column, Leaves, columns_of, sharded_along
+from gradtx.linalg.bases import eigenvectors, turned
+from gradtx.linalg.blocks import Blocks, Dims
+from gradtx.linalg.kronecker import HIGHEST, gram, multiply_axes, norms
+
+# ``has(dims, i)``: whether axis i of a tensor has a factor.
+Has = Callable[[Dims, int], bool]
+
+
+def up_to(limit: int) -> Has:
+    """Let axes have a factor that are not longer than ``limit``.
+
+    An axis of length 1 needs none: its factor is a number.
+    """
+    return lambda dims, i: 1 < dims[i] <= limit
+
+
+def or_elementwise(blocks: Blocks, has: Has) -> Blocks:
+    """Return the blocks, or the leaf as it is where no axis has a factor."""
+    dims = blocks.dims
+    some = any(has(dims, i) for i in range(len(dims)))
+    if blocks.elementwise or blocks.numbers is not None or some:
+        return blocks
+    return Blocks(blocks.shape, elementwise=True)
+
+
+def per_axis(
+    p: jax.Array, blocks: Blocks, *, has: Has, make: Callable[[int, int, Any], Any]
+) -> Any:
+    """Make a slot with an array for every axis that has a factor.
+
+    Args:
+      p: the parameter.
+      blocks: how it is taken apart.
+      has: which axes have one.
+      make: ``make(n, d, dtype)``, for n blocks and an axis of length d.
+    """
+    dtype = wide(real(p.dtype))
+
+    def one(region: Any) -> Any:
+        n, dims = blocks.sizes(region)
+        if blocks.elementwise:
+            return (None,) * len(dims)
+        return tuple(
+            sharded_along(p, blocks, i, make(n, d, dtype)) if has(dims, i) else None
+            for i, d in enumerate(dims)
+        )
+
+    return tuple(map(one, blocks.regions))
+
+
+def zero_matrices(n: int, d: int, dtype: Any) -> jax.Array:
+    """Make n factors that nothing has been added to."""
+    return jnp.zeros((n, d, d), dtype)
+
+
+def identities(n: int, d: int, dtype: Any) -> jax.Array:
+    """Make n bases that turn nothing."""
+    return jnp.broadcast_to(jnp.eye(d, dtype=dtype), (n, d, d))
+
+
+def factors_and_bases(has: Has) -> dict[str, Any]:
+    """Return the slots ``factors`` and ``bases``."""
+    return {
+        "factors": partial(per_axis, has=has, make=zero_matrices),
+        "bases": partial(per_axis, has=has, make=identities),
+    }
+
+
+def rotate(leaves: Leaves, blocks: Column, bases: Column) -> Column:
+    """Return blocks in their bases."""
+    return leaves.stacked(multiply_axes, blocks, bases)
+
+
+def rotate_back(leaves: Leaves, blocks: Column, bases: Column) -> Column:
+    """Return blocks that are in their bases as they were before."""
+    return leaves.stacked(partial(multiply_axes, transpose=True), blocks, bases)
+
+
+def averaged_grams(
+    leaves: Leaves,
+    blocks: Column,
+    factors: Column,
+    decay: Scalar,
+    average: Callable[..., jax.Array] = mix,
+) -> Column:
+    """Return L ← β L + (1 - β) G₍ᵢ₎ G₍ᵢ₎ᵀ for every axis that has a factor.
+
+    Args:
+      leaves: the leaves.
+      blocks: the gradients.
+      factors: L.
+      decay: β.
+      average: from the old, the new and β to what is kept.
+    """
+
+    def grams(x: jax.Array, old: Any) -> Any:
+        return tuple(None if a is None else gram(x, i) for i, a in enumerate(old))
+
+    new = leaves.stacked(grams, blocks, factors)
+    return jax.tree.map(lambda a, b: average(a, b, decay), factors, new)
+
+
+def all_eigenvectors(leaves: Leaves, factors: Column, *, descending: bool) -> Column:
+    """Return the eigenvectors of every factor."""
+    find = partial(eigenvectors, descending=descending)
+    return leaves.stacked(lambda row: jax.tree.map(find, row), factors)
+
+
+def turn_bases(
+    leaves: Leaves,
+    factors: Column,
+    bases: Column,
+    mean: Column,
+    *,
+    squares: Column | None = None,
+) -> tuple[Column, ...]:
+    """Turn every basis towards the eigenvectors of its factor, by one QR.
+
+    Args:
+      leaves: the leaves.
+      factors: the factors.
+      bases: the bases.
+      mean: arrays of the leaves' shapes in the bases; they are brought into the new.
+      squares: arrays of the same shapes. If given, the new bases are sorted, and these
+        sorted with them; they are not turned, as squares cannot be.
+
+    Returns:
+      The new bases, mean and squares.
+    """
+    sort = squares is not None
+
+    def one(factors: Any, bases: Any, m: jax.Array, v: Any) -> Any:
+        new, change = [], []
+        for i, (a, q) in enumerate(zip(factors, bases, strict=True)):
+            if a is None:
+                new.append(None)
+                change.append(None)
+                continue
+            q_new, order = turned(a, q, sort=sort)
+            new.append(q_new)
+            change.append(jnp.matmul(q.mT, q_new, precision=HIGHEST))
+            v = _sorted(v, order, i) if sort else v
+        return tuple(new), multiply_axes(m, change), v
+
+    given = [tuple(None for _ in b.regions) for b in leaves.blocks]
+    v = given if squares is None else leaves.cut(squares)
+    rows = leaves.stacked(one, factors, bases, leaves.cut(mean), v)
+    bases, m, v = columns_of(rows, 3)
+    done = bases, leaves.join(m)
+    return done if squares is None else (*done, leaves.join(v))
+
+
+def _sorted(x: jax.Array, order: jax.Array, i: int) -> jax.Array:
+    shape = [1] * x.ndim
+    shape[0], shape[i + 1] = order.shape
+    places = jnp.broadcast_to(order.reshape(shape), x.shape)
+    return jnp.take_along_axis(x, places, axis=i + 1)
+
+
+def normalized(u: jax.Array) -> jax.Array:
+    """Divide every block by the root of its mean square."""
+    rms = norms(u) / math.sqrt(max(math.prod(u.shape[1:]), 1))
+    return u / (rms + 1e-30)
+
+
+def unless_first(
+    average: Callable[..., jax.Array], decay: Scalar, first: Any, old: Any, x: Any
+) -> jax.Array:
+    """Return one step of a running mean, which the first step leaves as it is."""
+    return jnp.where(first, old, average(old, x, decay))

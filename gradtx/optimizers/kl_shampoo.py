@@ -1,0 +1,246 @@
+"""KL-Shampoo: whiten the mean gradient by its most likely Kronecker factors."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common import checks
+from gradtx.common.numerics import mix
+from gradtx.common.types import (
+    Count,
+    DTypeLike,
+    Fixed,
+    MaskOrFn,
+    PyTree,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+)
+from gradtx.core.slots import zeros
+from gradtx.core.stacking import Column, Leaves, blockwise
+from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.linalg.kronecker import multiply_axes
+from gradtx.lowering.conditional import run_when
+from gradtx.optimizers import kl_factors
+from gradtx.optimizers.eigenbasis import (
+    all_eigenvectors,
+    normalized,
+    rotate,
+    turn_bases,
+    unless_first,
+    up_to,
+)
+from gradtx.optimizers.kl_factors import scaled_by_roots
+
+
+class ScaleByKLShampooState(NamedTuple):
+    """What :func:`scale_by_kl_shampoo` remembers."""
+
+    count: Count
+    mu: Updates  # m, in the basis
+    factors: PyTree  # S, for every axis
+    bases: PyTree  # Q, for every axis
+    inverse_roots: PyTree  # e = λ^(-1/2), for every axis
+
+
+@transformation
+def scale_by_kl_shampoo(
+    b1: Scalar = 0.9,
+    shampoo_beta: Scalar = 0.98,
+    eps: Scalar = 1e-8,
+    precondition_frequency: int = 10,
+    normalize_grads: bool = False,
+    init_factor: Scalar = 0.1,
+    damping: Scalar = 0.0,
+    clamp: Scalar | None = 4000.0,
+    *,
+    max_precond_dim: int = 10_000,
+    weight_dimension_numbers: Fixed = None,
+    mu_dtype: DTypeLike | None = None,
+) -> GradientTransformation:
+    """Whiten the mean gradient by the Kronecker factors of largest likelihood.
+
+        step 1:  S_L ← (1 - β) G Gᵀ / c,  Q_L ← its eigenvectors,  λ_L = init,  u = 0
+        later:
+            m ← β₁ m + (1 - β₁) G
+            u = Q_L (M ∘ E / (1 + ε E)) Q_Rᵀ    M = Q_Lᵀ m Q_R,  E = (λ_L λ_Rᵀ)^(-1/2)
+            S_L ← β S_L + (1 - β) G Q_R diag(1 / λ_R) Q_Rᵀ Gᵀ / c
+            λ_L ← β λ_L + (1 - β) mean over j of (Q_Lᵀ G Q_R)²ᵢⱼ / λ_Rⱼ
+            every f steps:  Q_L ← the orthogonal factor of S_L Q_L
+
+    for a matrix of c columns; S_R, Q_R and λ_R alike, from the rows. Each factor is
+    averaged after the other has been whitened away, where Shampoo lets each answer for
+    both. Of three axes each is whitened with the two others.
+
+    The first step only looks at the gradient. ``mu`` has the shapes of the parameters,
+    but is coordinates in the bases. What is kept for an axis is so in float32 at least.
+    To derivatives the bases are constants. An axis longer than ``max_precond_dim`` has
+    no factor: it is taken for white.
+
+    Args:
+      b1: β₁, how much of the mean is kept at each step.
+      shampoo_beta: β, how much of the factors and eigenvalues is kept.
+      eps: ε, as if added to the roots of the eigenvalues of the whole.
+      precondition_frequency: f, after how many steps the bases are turned.
+      normalize_grads: whether u is divided by the root mean square of its matrix.
+      init_factor: the eigenvalues to start from, above 0: the first u is m divided by
+        it, and not infinite where the factors are still of low rank.
+      damping: δ; δ times the mean of 1 / λ of the other axes is added to what the
+        eigenvalues are averaged with.
+      clamp: λ^(-1/2) is at most this, or the length of the axis if that is less, but
+        at least 10; None sets no bound.
+      max_precond_dim: how long an axis with a factor may be.
+      weight_dimension_numbers: which axes make up matrices, the others being batches of
+        them, as :func:`scale_by_muon` takes it. If None every leaf is one tensor, axes
+        of length 1 left out.
+      mu_dtype: the type to keep m in; the parameter's if None.
+
+    Raises:
+      ValueError: if a number is outside its range; for complex parameters; if a leaf
+        has, without axes of length 1, neither two nor three axes.
+
+    Reference: Lin et al., 2025, https://arxiv.org/abs/2509.03378
+    """
+    checks.decay_rates(b1=b1, shampoo_beta=shampoo_beta)
+    checks.non_negative(eps=eps, damping=damping, max_precond_dim=max_precond_dim)
+    checks.positive(init_factor=init_factor, clamp=clamp)
+    checks.whole(precondition_frequency=precondition_frequency)
+    has = up_to(max_precond_dim)
+
+    def scaled_back(m: jax.Array, bases: Any, roots: Any) -> jax.Array:
+        u = multiply_axes(scaled_by_roots(m, roots, eps), bases, transpose=True)
+        return normalized(u) if normalize_grads else u
+
+    def rule(
+        leaves: Leaves,
+        m: Column,
+        factors: Column,
+        bases: Column,
+        roots: Column,
+        *,
+        t: Count,
+    ) -> Any:
+        first, n = t == 1, t - 1
+        blocks = leaves.cut(leaves.g)
+        rotated = rotate(leaves, blocks, bases)
+        m = leaves.each(partial(unless_first, mix, b1, first), m, leaves.join(rotated))
+        back = leaves.stacked(scaled_back, leaves.cut(m), bases, roots)
+        u = leaves.each(lambda x: jnp.where(first, 0, x), leaves.join(back))
+        factors, roots = kl_factors.refined(
+            leaves,
+            first,
+            blocks,
+            rotated,
+            factors,
+            bases,
+            roots,
+            decay=shampoo_beta,
+            damping=damping,
+            clamp=clamp,
+        )
+        start = partial(all_eigenvectors, leaves, factors, descending=True)
+        bases = run_when(first, lambda _: start(), bases)
+        due = ~first & (n % precondition_frequency == 0)
+        bases, m = run_when(
+            due, lambda kept: turn_bases(leaves, factors, *kept), (bases, m)
+        )
+        return u, m, factors, bases, roots
+
+    return blockwise(
+        rule,
+        ScaleByKLShampooState,
+        kl_factors.plan,
+        weight_dimension_numbers,
+        mu=lambda p, blocks: zeros(p, dtype=mu_dtype),  # noqa: ARG005
+        **kl_factors.slots(has, init_factor),
+    )
+
+
+@transformation
+def kl_shampoo(
+    learning_rate: ScalarOrSchedule,
+    b1: Scalar = 0.9,
+    shampoo_beta: Scalar = 0.98,
+    eps: Scalar = 1e-8,
+    weight_decay: ScalarOrSchedule | None = 0.01,
+    mask: MaskOrFn | None = None,
+    precondition_frequency: int = 10,
+    normalize_grads: bool = False,
+    init_factor: Scalar = 0.1,
+    damping: Scalar = 0.0,
+    clamp: Scalar | None = 4000.0,
+    *,
+    max_precond_dim: int = 10_000,
+    weight_dimension_numbers: Fixed = None,
+    mu_dtype: DTypeLike | None = None,
+    adam_b1: Scalar = 0.9,
+    adam_b2: Scalar = 0.999,
+    adam_eps: Scalar = 1e-8,
+    adam_learning_rate: ScalarOrSchedule | None = None,
+) -> GradientTransformation:
+    """KL-Shampoo for matrices, and AdamW for all other parameters.
+
+        p ← p - η (u + λ p)          u: the direction of :func:`scale_by_kl_shampoo`
+
+    **Which leaves go where**: those of two or three axes, of which one at least is not
+    longer than ``max_precond_dim``, go to KL-Shampoo; vectors, scalars and all others
+    to AdamW. Axes of length 1 do not count. ``weight_dimension_numbers`` says it
+    otherwise.
+
+    The authors' program decays after the step, and not in the first, which only looks
+    at the gradient: :func:`decay_after_step` does so.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁, how much of the mean is kept at each step.
+      shampoo_beta: β, how much of the factors and eigenvalues is kept.
+      eps: ε, beside the roots of the eigenvalues.
+      weight_decay: λ, for all leaves, or a schedule; None leaves the decay out.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      precondition_frequency: f, after how many steps the bases are turned.
+      normalize_grads: whether every u has the same root mean square.
+      init_factor: the eigenvalues to start from.
+      damping: what is added to the eigenvalues, relative to those of the other axes.
+      clamp: a bound of λ^(-1/2); None sets none.
+      max_precond_dim: how long an axis with a factor may be.
+      weight_dimension_numbers: a tree of :class:`MuonDimensionNumbers` with the
+        structure of the parameters or a prefix of it, None standing where a leaf goes
+        to AdamW; or a function that makes one from the parameters.
+      mu_dtype: the type to keep means in; the parameter's if None.
+      adam_b1: AdamW's β₁.
+      adam_b2: AdamW's β₂.
+      adam_eps: AdamW's ε.
+      adam_learning_rate: the learning rate of AdamW's leaves; η if None.
+
+    Raises:
+      ValueError: if a number is outside its range; for complex parameters.
+
+    Reference: Lin et al., 2025, https://arxiv.org/abs/2509.03378
+    """
+    checks.decay_rates(adam_b1=adam_b1, adam_b2=adam_b2)
+    checks.non_negative(adam_eps=adam_eps, adam_learning_rate=adam_learning_rate)
+    direction = scale_by_kl_shampoo(
+        b1,
+        shampoo_beta,
+        eps,
+        precondition_frequency,
+        normalize_grads,
+        init_factor,
+        damping,
+        clamp,
+        max_precond_dim=max_precond_dim,
+        weight_dimension_numbers=weight_dimension_numbers,
+        mu_dtype=mu_dtype,
+    )
+    return kl_factors.with_adamw(
+        direction,
+        learning_rate,
+        weight_decay,
+        mask,
+        numbers=weight_dimension_numbers,
+        limit=max_precond_dim,
+        adam=(adam_learning_rate, adam_b1, adam_b2, adam_eps, mu_dtype),
+    )
