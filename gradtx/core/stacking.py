@@ -171,7 +171,7 @@ def blockwise(
         plans = _plans(params, paths, plan, numbers)
         for name, make in slots.items():
             column = [
-                p if p is None else make_slot(lambda x, b=b: make(x, b), p)
+                p if p is None else make_slot(lambda x, b=b, make=make: make(x, b), p)
                 for (_, p), b in zip(paths, plans, strict=True)
             ]
             made[name] = treedef.unflatten(column)
