@@ -6,7 +6,6 @@ through one batched product, decomposition or solve.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -172,7 +171,7 @@ def blockwise(
         plans = _plans(params, paths, plan, numbers)
         for name, make in slots.items():
             column = [
-                p if p is None else make_slot(partial(make, blocks=b), p)
+                p if p is None else make_slot(lambda x, b=b, make=make: make(x, b), p)
                 for (_, p), b in zip(paths, plans, strict=True)
             ]
             made[name] = treedef.unflatten(column)

@@ -179,9 +179,11 @@ from gradtx.optimizers.polyak import (
 from gradtx.optimizers.prodigy import ProdigyState as ProdigyState, prodigy as prodigy
 from gradtx.optimizers.psgd_kron import (
     ScaleByPSGDKronState as ScaleByPSGDKronState,
-    preconditioner_update_schedule as preconditioner_update_schedule,
     psgd_kron as psgd_kron,
     scale_by_psgd_kron as scale_by_psgd_kron,
+)
+from gradtx.optimizers.psgd_schedule import (
+    preconditioner_update_schedule as preconditioner_update_schedule,
 )
 from gradtx.optimizers.qk_clip import (
     QKProjection as QKProjection,

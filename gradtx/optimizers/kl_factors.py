@@ -226,7 +226,7 @@ def with_adamw(
     rate, b1, b2, eps, mu_dtype = adam
     rate = learning_rate if rate is None else rate
     rest = scale_by_adam(b1, b2, eps, mu_dtype=mu_dtype)
-    parts = {
+    parts: dict[Any, GradientTransformation] = {
         "kl": descend(direction, learning_rate, weight_decay=weight_decay, mask=mask),
         "adam": descend(rest, rate, weight_decay=weight_decay, mask=mask),
     }

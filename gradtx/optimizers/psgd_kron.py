@@ -18,7 +18,6 @@ from gradtx.common.types import (
     PyTree,
     Scalar,
     ScalarOrSchedule,
-    Schedule,
     Updates,
 )
 from gradtx.core.slots import zeros
@@ -36,41 +35,9 @@ from gradtx.optimizers.psgd_factors import (
     preconditioned,
     start,
 )
+from gradtx.optimizers.psgd_schedule import preconditioner_update_schedule
 from gradtx.primitives.noise import random_key
-from gradtx.schedules.value import schedule
 from gradtx.wrappers.descend import descend
-
-
-@schedule
-def preconditioner_update_schedule(
-    max_prob: Scalar = 1.0,
-    min_prob: Scalar = 0.03,
-    decay: Scalar = 0.001,
-    flat_start: Scalar = 500.0,
-) -> Schedule:
-    """Let how often PSGD fits its factors fall from every step to few.
-
-        s(t) = max · exp(-decay (t + 1 - flat)), but between min and max
-
-    Args:
-      max_prob: the share of the steps to start from.
-      min_prob: the share to end with.
-      decay: how fast the share falls.
-      flat_start: the number of steps before it falls.
-
-    Raises:
-      ValueError: if a number is outside its range.
-    """
-    checks.fractions(max_prob=max_prob, min_prob=min_prob)
-    checks.non_negative(decay=decay, flat_start=flat_start)
-
-    def value(count: Count) -> jax.Array:
-        t = jnp.asarray(count, jnp.result_type(float)) + 1
-        share = max_prob * jnp.exp(-decay * jnp.maximum(t - flat_start, 0))
-        return jnp.clip(share, min_prob, max_prob)
-
-    return value
-
 
 _FALLING = preconditioner_update_schedule()
 

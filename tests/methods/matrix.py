@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from methods.common import Array, Card, Rate, Row, Step, at, paper
 
 import gradtx
+from methods.common import Array, Card, Rate, Row, Step, at, paper
 
 
 def falling(a: Array) -> Array:
@@ -412,8 +412,9 @@ ROWS: list[Row] = [
         "psgd_kron",
         gradtx.psgd_kron,
         {"learning_rate": 0.05, "weight_decay": 0.01},
-        None,  # tests/optimizers/test_psgd_kron.py
+        None,
         state_bytes=11.5,
+        oracle="tests/optimizers/test_psgd_kron.py",
         complex=False,
         card=Card(
             "PSGD Kron",

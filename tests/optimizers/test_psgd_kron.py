@@ -139,3 +139,13 @@ def test_no_gradient_teaches_nothing() -> None:
     assert (u == 0).all()
     for one, other in zip(state.factors[0], new.factors[0], strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_optimizer_descends_along_it() -> None:
+    """`psgd_kron` decays beside the direction of `scale_by_psgd_kron`."""
+    params, g = jnp.asarray(square(0)), jnp.asarray(square(1))
+    tx, direction = gradtx.psgd_kron(0.1, weight_decay=0.5), gradtx.scale_by_psgd_kron()
+    with jax.disable_jit():
+        updates, _ = tx.update(g, tx.init(params), params)
+        u, _ = direction.update(g, direction.init(params), params)
+    np.testing.assert_allclose(updates, -0.1 * (u + 0.5 * params), rtol=1e-10)

@@ -28,7 +28,7 @@ def test_what_to_evaluate_with() -> None:
 
 
 def test_factors_by_the_shape() -> None:
-    """Matrices take 2 / (rows + columns), all else and what is too long the constant."""
+    """Matrices take 2 / (rows + columns), all else and what is long the constant."""
     shapes = {"a": (2, 3), "b": (3,), "c": (2, 5), "d": (2, 2, 2), "e": ()}
     grads = {k: np.ones(s) for k, s in shapes.items()}
     tx = gradtx.scale_by_splus(max_dim=4, nonstandard_constant=0.01)
