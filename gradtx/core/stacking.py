@@ -27,7 +27,6 @@ from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg import axes
 from gradtx.linalg.blocks import Back, Blocks
 from gradtx.linalg.stacks import by_shape
-from gradtx.lowering.eager import at_once
 from gradtx.lowering.packing import is_spread
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.tree.params import is_placeholder
@@ -212,7 +211,7 @@ def blockwise(
         whole = treedef.unflatten(_put(none, here, settled, typed=False))
         return whole, state._replace(count=t, **fields)
 
-    return GradientTransformation(init, at_once(update))
+    return GradientTransformation(init, update)
 
 
 def _plans(tree: PyTree, leaves: Sequence[Leaf], plan: Plan, numbers: Any) -> list[Any]:

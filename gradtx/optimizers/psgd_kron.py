@@ -25,7 +25,6 @@ from gradtx.core.stacking import Column, Leaves, blockwise
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg.blocks import Blocks
 from gradtx.lowering.conditional import run_when
-from gradtx.lowering.eager import at_once
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.optimizers.psgd_factors import (
     are_diagonal,
@@ -189,7 +188,7 @@ def scale_by_psgd_kron(
         )
         return updates, new._replace(update_counter=jnp.where(due, 0, waited))
 
-    return GradientTransformation(init, at_once(update))
+    return GradientTransformation(init, update)
 
 
 def _drawn(key: jax.Array, like: Column) -> Column:

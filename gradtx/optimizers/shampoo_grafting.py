@@ -25,7 +25,6 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.linalg.kronecker import norms
-from gradtx.lowering.eager import at_once
 from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.shampoo_parts import Mean, averaging, sum_or_mean, unbiased
 
@@ -180,4 +179,4 @@ def with_mean_and_grafting(
         u, state = inner.update(updates, state._replace(mu=kept.mu), params, **given)
         return u, state
 
-    return GradientTransformation(init, at_once(update))
+    return GradientTransformation(init, update)
