@@ -8,7 +8,14 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import ratio
-from gradtx.common.types import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.common.types import (
+    MaskOrFn,
+    Scalar,
+    ScalarOrSchedule,
+    SecondMoment,
+    Updates,
+    Weights,
+)
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, wide_zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -20,11 +27,11 @@ from gradtx.wrappers.chain import chain
 class COCOBState(NamedTuple):
     """What :func:`scale_by_cocob` remembers."""
 
-    init_particles: Params  # p₀, where it all began
+    init_particles: Weights  # p₀, where it all began
     cumulative_gradients: Updates  # θ, the sum of the negative gradients
-    scale: Params  # L, the largest |g| so far
-    subgradients: Params  # G, the sum of |g|
-    reward: Params  # R, what was won
+    scale: SecondMoment  # L, the largest |g| so far
+    subgradients: SecondMoment  # G, the sum of |g|
+    reward: SecondMoment  # R, what was won
 
 
 @transformation

@@ -14,6 +14,7 @@ from gradtx.common.types import (
     Scalar,
     ScalarOrSchedule,
     Updates,
+    Weights,
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import gather, shared
@@ -29,7 +30,7 @@ class DoGState(NamedTuple):
     """What :func:`scale_by_dog` remembers."""
 
     is_init_step: jax.Array  # whether no step has been taken
-    init_params: Params  # p₀, where it all began
+    init_params: Weights  # p₀, where it all began
     max_dist: jax.Array  # r, the farthest from there
     sum_sq_norm_grads: jax.Array  # G
 
@@ -101,7 +102,7 @@ def scale_by_dog(
 class DoWGState(NamedTuple):
     """What :func:`scale_by_dowg` remembers."""
 
-    init_params: Params  # p₀, where it all began
+    init_params: Weights  # p₀, where it all began
     weighted_sq_norm_grads: jax.Array  # v
     estim_sq_dist: jax.Array  # r², the square of the farthest from there
 

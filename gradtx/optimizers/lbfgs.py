@@ -12,11 +12,13 @@ from gradtx.common import checks
 from gradtx.common.numerics import ratio, safe_increment
 from gradtx.common.types import (
     Count,
+    Exact,
     OptState,
     Params,
     PyTree,
     ScalarOrSchedule,
     Updates,
+    Weights,
 )
 from gradtx.core.leafwise import (
     flatten_updates,
@@ -41,11 +43,11 @@ class ScaleByLBFGSState(NamedTuple):
     """What :func:`scale_by_lbfgs` remembers."""
 
     count: Count
-    params: Params  # of the step before
+    params: Weights  # of the step before
     updates: Updates  # the gradients of the step before
-    diff_params_memory: PyTree  # s, the last steps, along a new first axis
+    diff_params_memory: Exact  # s, the last steps, along a new first axis
     diff_updates_memory: PyTree  # y, how the gradients changed with them
-    weights_memory: jax.Array  # ρ = 1 / ⟨y, s⟩
+    weights_memory: Exact  # ρ = 1 / ⟨y, s⟩
 
 
 @transformation

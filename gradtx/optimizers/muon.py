@@ -11,6 +11,7 @@ from gradtx.common.numerics import debias, mix
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
     OptState,
@@ -44,7 +45,7 @@ class MuonState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    ns_coeffs: jax.Array  # of the Newton-Schulz iteration
+    ns_coeffs: Exact  # of the Newton-Schulz iteration
 
 
 @transformation

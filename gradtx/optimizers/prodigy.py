@@ -15,7 +15,9 @@ from gradtx.common.types import (
     Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
+    Weights,
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.masking import MaskedState, restrict
@@ -34,9 +36,9 @@ class ProdigyState(NamedTuple):
     """What :func:`prodigy` remembers."""
 
     exp_avg: Updates  # m, the mean of the gradients times d
-    exp_avg_sq: Params  # v, the mean of their squares
+    exp_avg_sq: SecondMoment  # v, the mean of their squares
     grad_sum: Updates  # s, the weighted sum of the gradients
-    params0: Params  # p₀, where it all began
+    params0: Weights  # p₀, where it all began
     estim_lr: jax.Array  # d, the estimated learning rate
     numerator_weighted: jax.Array  # r
     count: Count

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, either, mix, ratio, shortened
+from gradtx.common.numerics import debias, either, mix, ratio, real, shortened, wide
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -22,7 +22,7 @@ from gradtx.common.types import (
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import add_up, gather
-from gradtx.core.slots import squares, zeros
+from gradtx.core.slots import zeros
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -40,7 +40,7 @@ class SophiaState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # h, the mean of the curvatures
+    nu: Params  # h, the mean of the curvatures, which may be negative
     hessian_fn_state: OptState
 
 
@@ -98,7 +98,7 @@ def scale_by_sophia(
     checks.whole(update_interval=update_interval)
     estimator = with_extra_args_support(hessian_diagonal_fn)
     step = _step(b1, eps, gamma, clip_threshold, mu_dtype, unbias=bias_correction)
-    follow = leafwise(_following(b2), _Curvature, nu=squares, new=squares)
+    follow = leafwise(_following(b2), _Curvature, nu=_curvatures, new=_curvatures)
 
     def init(params: Params) -> OptState:
         inner = estimator.init(params)
@@ -158,7 +158,13 @@ def _step(
         u = ratio(mean, jnp.maximum(gamma * h, eps))
         return u if threshold is None else shortened(u, threshold), m, h
 
-    return leafwise(rule, SophiaState, mu=partial(zeros, dtype=mu_dtype), nu=squares)
+    return leafwise(
+        rule, SophiaState, mu=partial(zeros, dtype=mu_dtype), nu=_curvatures
+    )
+
+
+def _curvatures(p: jax.Array) -> jax.Array:
+    return zeros(p, dtype=wide(real(p.dtype)))
 
 
 def _report(u: Updates, threshold: Scalar) -> None:

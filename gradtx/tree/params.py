@@ -2,12 +2,16 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 
 from gradtx.codecs import is_encoded
-from gradtx.common.types import OptState, PyTree
+from gradtx.common import foreign
+from gradtx.common.types import OptState, PyTree, Role
+
+# Where optax keeps its own placeholder.
+_OPTAX = "optax.tree_utils._state_utils"
 
 
 @jax.tree_util.register_pytree_node_class
@@ -28,9 +32,63 @@ class ParamsPlaceholder:
         return cls()
 
 
+@jax.tree_util.register_pytree_node_class
+class SlotPlaceholder(ParamsPlaceholder):
+    """Stands for all parameters, also in another form, and is told each slot's role.
+
+    Attributes:
+      role: in a state, what the slot that it stands in is declared as.
+    """
+
+    def __init__(self, role: Role | None = None) -> None:
+        self.role = role
+
+    def tree_flatten(self) -> tuple[tuple[()], Any]:
+        """Return no leaves."""
+        return (), self.role
+
+    @classmethod
+    def tree_unflatten(cls, aux: Any, leaves: Any) -> "SlotPlaceholder":
+        """Return another one, as good as the first."""
+        del leaves
+        return cls(aux)
+
+
 def is_placeholder(x: Any) -> bool:
     """Whether ``x`` stands for all parameters, here or in optax."""
-    return type(x).__name__ in ("ParamsPlaceholder", "_ParamsPlaceholder")
+    return isinstance(x, ParamsPlaceholder) or foreign.is_instance(
+        x, _OPTAX, "_ParamsPlaceholder"
+    )
+
+
+def is_slot(x: Any) -> bool:
+    """Whether ``x`` asks for the roles of slots."""
+    return isinstance(x, SlotPlaceholder)
+
+
+def with_role(tree: PyTree, role: Role | None) -> PyTree:
+    """Return a slot in which what stands for parameters tells the slot's role."""
+    if role is None:
+        return tree
+    return jax.tree.map(
+        lambda x: SlotPlaceholder(role) if is_slot(x) else x, tree, is_leaf=is_slot
+    )
+
+
+class FastAndSlow(NamedTuple):
+    """Two sets of weights that are held together, as Lookahead takes them."""
+
+    fast: PyTree
+    slow: PyTree
+
+
+@runtime_checkable
+class MapsParams(Protocol):
+    """A tree of parameters in another form, which knows what belongs to each."""
+
+    def map_params(self, f: Callable[..., Any], *rest: PyTree) -> PyTree:
+        """Apply a function to its arrays, with what trees like the parameters hold."""
+        ...
 
 
 def map_params(
@@ -49,6 +107,9 @@ def map_params(
         # the layout of a state from the layout of the parameters
         map_params(tx, lambda _, spec: spec, state, specs)
 
+    Small leaves that :func:`gradtx.pack_small_leaves` has put together are one leaf: it
+    is given what the trees of ``rest`` hold for all of them.
+
     Args:
       initable: the transformation that made the state, or its ``init``.
       f: ``f(leaf, *leaves_of_rest)`` gives the new leaf; of an encoded array, it is
@@ -57,8 +118,11 @@ def map_params(
       *rest: trees of the structure of the parameters.
       transform_non_params: applied to all other leaves, which else stay as they are.
       is_leaf: says where the trees of parameters end, as :func:`jax.tree.map` takes it.
+
+    Raises:
+      ValueError: if a tree of ``rest`` holds different things for small leaves that are
+        kept together.
     """
-    init = getattr(initable, "init", initable)
 
     def ends(x: Any) -> bool:
         return is_encoded(x) or (is_leaf is not None and is_leaf(x))
@@ -69,31 +133,35 @@ def map_params(
         return f(x, *others)
 
     def mapped(mark: Any, value: PyTree) -> PyTree:
-        if is_placeholder(mark):
-            return jax.tree.map(within, value, *rest, is_leaf=ends)
-        return value if transform_non_params is None else transform_non_params(value)
+        if not is_placeholder(mark):
+            other = transform_non_params
+            return value if other is None else other(value)
+        if isinstance(value, MapsParams):
+            return value.map_params(within, *rest)
+        return jax.tree.map(within, value, *rest, is_leaf=ends)
 
-    return jax.tree.map(mapped, _marks(init, state), state, is_leaf=is_placeholder)
-
-
-class _Pair(NamedTuple):
-    """What stands for parameters that are held in pairs, as Lookahead knows them."""
-
-    fast: Any
-    slow: Any
+    marks = marks_of(initable, state, _placeholder())
+    return jax.tree.map(mapped, marks, state, is_leaf=is_placeholder)
 
 
-def _marks(init: Any, state: OptState) -> Any:
-    """Return the state of a placeholder: it marks where parameters have theirs."""
-    mark = _placeholder()
+def marks_of(initable: Any, state: OptState, mark: Any) -> Any:
+    """Return the state of a placeholder: it marks where parameters have theirs.
+
+    Args:
+      initable: the transformation that made the state, or its ``init``.
+      state: the state, which tells whether it is that of :class:`FastAndSlow`.
+      mark: the placeholder.
+    """
+    init = getattr(initable, "init", initable)
     marks = init(mark)
-    if not _fits(marks, state):
-        of_pairs = init(_Pair(mark, mark))
-        return of_pairs if _fits(of_pairs, state) else marks
+    if not fits(marks, state):
+        of_pairs = init(FastAndSlow(mark, mark))
+        return of_pairs if fits(of_pairs, state) else marks
     return marks
 
 
-def _fits(marks: Any, state: OptState) -> bool:
+def fits(marks: Any, state: OptState) -> bool:
+    """Whether a state has the structure of what marks the places of parameters."""
     try:
         jax.tree.structure(marks, is_leaf=is_placeholder).flatten_up_to(state)
     except ValueError:
@@ -106,5 +174,5 @@ def _placeholder() -> Any:
 
     There a mask given as a tree would not fit any placeholder but optax's own.
     """
-    theirs = sys.modules.get("optax.tree_utils._state_utils")
+    theirs = sys.modules.get(_OPTAX)
     return getattr(theirs, "_ParamsPlaceholder", ParamsPlaceholder)()

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.common.types import Count, OptState, Params, Scalar, Updates, Weights
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot
@@ -38,7 +38,7 @@ class LookaheadSlowState(NamedTuple):
 
     fast_state: OptState
     steps_since_sync: Count
-    slow_params: Params  # φ
+    slow_params: Weights  # φ
 
     def averaged_params(self, params: Params) -> Params:
         """Return the slow weights, and of leaves that have none the current ones."""

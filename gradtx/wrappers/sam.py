@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, OptState, Params, Updates
+from gradtx.common.types import Count, OptState, Params, Updates, Weights
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot
@@ -40,7 +40,7 @@ class SAMState(NamedTuple):
     steps_since_sync: Count
     opt_state: OptState
     adv_state: OptState
-    cache: Params | None  # w, the parameters before the way up; None in opaque mode
+    cache: Weights | None  # w, the parameters before the way up; None in opaque mode
 
     def averaged_params(self, params: Params) -> Params:
         """Return w, also in the middle of a way up."""
@@ -99,7 +99,7 @@ def sam(
 
 
 class _Start(NamedTuple):
-    w: Params
+    w: Weights
 
 
 def _reversed(tx: GradientTransformation) -> GradientTransformation:

@@ -14,6 +14,7 @@ from gradtx.common.types import (
     Scalar,
     ScalarOrSchedule,
     Updates,
+    Weights,
 )
 from gradtx.core.leafwise import leafwise, widened
 from gradtx.core.slots import make_slot
@@ -36,7 +37,7 @@ class ScheduleFreeState(NamedTuple):
     step_count: Count
     max_lr: Any  # the largest learning rate so far
     base_optimizer_state: OptState
-    z: Params  # the sequence that the base optimizer moves
+    z: Weights  # the sequence that the base optimizer moves
 
     def averaged_params(self, params: Params) -> Params:
         """Return x, the average, from y = ``params``."""
@@ -131,7 +132,7 @@ def schedule_free(
 
 
 class _Sequence(NamedTuple):
-    z: Params
+    z: Weights
 
 
 def _follow(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from gradtx.codecs.dither import noise, rounded
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, OptState, Params, PyTree, Updates
+from gradtx.common.types import Count, OptState, Params, PyTree, Updates, Weights
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -30,14 +30,14 @@ class MasterWeightsState(NamedTuple):
     """What :func:`with_master_weights` remembers."""
 
     inner_state: OptState
-    master: Params  # x, in float32; None for parameters that are wide themselves
+    master: Weights  # x, in float32; None for parameters that are wide themselves
 
 
 class CompensationState(NamedTuple):
     """What :func:`with_compensation` remembers."""
 
     inner_state: OptState
-    remainder: Params  # c, what the parameter lacks; None where it is wide itself
+    remainder: Weights  # c, what the parameter lacks; None where it is wide itself
 
 
 class StochasticRoundingState(NamedTuple):

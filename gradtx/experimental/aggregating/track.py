@@ -6,7 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, Fixed, OptState, Params, Scalar, Updates
+from gradtx.common.types import (
+    Count,
+    Fixed,
+    OptState,
+    Params,
+    Scalar,
+    SecondMoment,
+    Updates,
+)
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, squares, wide_zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
@@ -25,7 +33,7 @@ class PerElementMeanAndVarianceEMAState(NamedTuple):
     count: Count
     ema_decay: jax.Array  # β, kept to make the means unbiased
     mean_grads_ema: Updates
-    variance_grads_ema: Updates  # real
+    variance_grads_ema: SecondMoment  # real
 
 
 class _Running(NamedTuple):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import abs_sq, debias, mix, one_minus_power, ratio, sqrt
-from gradtx.common.types import Count, DTypeLike, Params, Scalar, Updates
+from gradtx.common.types import Count, DTypeLike, Scalar, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -22,8 +22,8 @@ class ScaleByAmsBeliefState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # s, the mean squared surprise
-    nu_max: Params  # w, the largest s so far
+    nu: SecondMoment  # s, the mean squared surprise
+    nu_max: SecondMoment  # w, the largest s so far
 
 
 @transformation

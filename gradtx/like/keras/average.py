@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import mix, wide
-from gradtx.common.types import Count, Params, Scalar
+from gradtx.common.types import Count, Params, Scalar, Weights
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import GradientTransformation
 from gradtx.wrappers.average import merge
@@ -17,7 +17,7 @@ class AverageState(NamedTuple):
     """What Keras's ``use_ema`` remembers."""
 
     count: Count
-    average: Params  # a, the running mean of the parameters
+    average: Weights  # a, the running mean of the parameters
 
     def averaged_params(self, params: Params) -> Params:
         """Return the running mean, in the types of the parameters."""
