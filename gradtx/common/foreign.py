@@ -14,3 +14,8 @@ def is_instance(x: Any, module: str, name: str) -> bool:
     """
     cls = getattr(sys.modules.get(module), name, None)
     return isinstance(cls, type) and isinstance(x, cls)
+
+
+def is_variable(x: Any) -> bool:
+    """Whether this is what ``nnx`` of Flax keeps an array in."""
+    return is_instance(x, "flax.nnx", "Variable")

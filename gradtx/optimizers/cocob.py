@@ -17,7 +17,7 @@ from gradtx.common.types import (
     Weights,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.slots import squares, weights, wide_zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
@@ -84,7 +84,7 @@ def scale_by_cocob(alpha: Scalar = 100.0, eps: Scalar = 1e-8) -> GradientTransfo
     return leafwise(
         rule,
         COCOBState,
-        init_particles=jnp.copy,
+        init_particles=weights,
         cumulative_gradients=wide_zeros,
         scale=partial(squares, fill=eps),
         subgradients=squares,

@@ -18,6 +18,7 @@ from gradtx.common.types import (
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import gather, shared
+from gradtx.core.slots import weights
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.lowering.sharding import beside
 from gradtx.primitives.decay import add_decayed_weights
@@ -64,7 +65,7 @@ def scale_by_dog(
             'init_step must begin with "distance", "learning_rate" or "heuristic", '
             f"got {kind!r}"
         )
-    keep = leafwise(_scaled, DoGState, init_params=jnp.copy)
+    keep = leafwise(_scaled, DoGState, init_params=weights)
 
     def init(params: Params) -> OptState:
         far = {
@@ -127,7 +128,7 @@ def scale_by_dowg(
     Reference: Khaled et al., 2023, https://arxiv.org/abs/2305.16284 (Algorithm 1)
     """
     checks.non_negative(init_estim_sq_dist=init_estim_sq_dist, eps=eps)
-    keep = leafwise(_scaled, DoWGState, init_params=jnp.copy)
+    keep = leafwise(_scaled, DoWGState, init_params=weights)
 
     def init(params: Params) -> OptState:
         start = eps if init_estim_sq_dist is None else init_estim_sq_dist

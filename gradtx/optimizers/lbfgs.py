@@ -27,7 +27,7 @@ from gradtx.core.leafwise import (
     widened,
 )
 from gradtx.core.reductions import add_up, inner, shared
-from gradtx.core.slots import make_slot, zeros
+from gradtx.core.slots import make_slot, wide_zeros, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.linesearch.zoom import scale_by_zoom_linesearch
 from gradtx.lowering.eager import compiled
@@ -85,7 +85,7 @@ def scale_by_lbfgs(
         checks.float_leaves(params, "the parameter")
         return ScaleByLBFGSState(
             count=zero_count(params),
-            params=make_slot(zeros, params),
+            params=make_slot(wide_zeros, params),
             updates=make_slot(zeros, params),
             diff_params_memory=make_slot(pile, params),
             diff_updates_memory=make_slot(pile, params),
@@ -148,13 +148,15 @@ def _step(
     weights = state.weights_memory
     begun, size = state.count > 0, len(weights)
 
-    def since(new: Arrays, old: Arrays) -> Arrays:
-        pairs = zip(new, old, strict=True)
+    def since(new: Arrays, old: Arrays, memory: Arrays) -> Arrays:
+        """Return the changes, in the types that they are remembered in."""
+        triples = zip(new, old, memory, strict=True)
         return [
-            jnp.where(begun, _wide(x) - _wide(o), 0).astype(o.dtype) for x, o in pairs
+            jnp.where(begun, _wide(x) - _wide(o), 0).astype(m.dtype)
+            for x, o, m in triples
         ]
 
-    s, y = since(p, old_p), since(g, old_g)
+    s, y = since(p, old_p, steps), since(g, old_g, changes)
     product = _inner(y, s)
     place = (state.count - 1) % size
     steps, changes = _put(steps, s, place), _put(changes, y, place)

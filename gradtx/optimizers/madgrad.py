@@ -16,7 +16,7 @@ from gradtx.common.types import (
     Weights,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.slots import squares, weights, wide_zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.wrappers.chain import chain
@@ -78,7 +78,7 @@ def scale_by_madgrad(
         z = x0 - ratio(s, _cbrt(v) + eps)
         return (1 - momentum) * (z - p), v, s, x0
 
-    return leafwise(rule, MadgradState, grad_sum_sq=squares, s=wide_zeros, x0=jnp.copy)
+    return leafwise(rule, MadgradState, grad_sum_sq=squares, s=wide_zeros, x0=weights)
 
 
 def _cbrt(x: jax.Array) -> jax.Array:

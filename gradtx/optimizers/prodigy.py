@@ -22,7 +22,7 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.masking import MaskedState, restrict
 from gradtx.core.reductions import add_up_together, gather, multiplied, shared
-from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.slots import squares, weights, wide_zeros
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -153,7 +153,7 @@ def _step(b1: Scalar, b2: Scalar, b3: Scalar, eps: Scalar) -> GradientTransforma
         exp_avg=wide_zeros,
         exp_avg_sq=squares,
         grad_sum=wide_zeros,
-        params0=jnp.copy,
+        params0=weights,
     )
 
 

@@ -10,7 +10,7 @@ from gradtx.common.numerics import largest_square, safe_increment, sqrt
 from gradtx.common.types import Count, Exact, OptState, Params, Scalar, Updates, Weights
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import add_up, gather, inner
-from gradtx.core.slots import make_slot
+from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -68,7 +68,7 @@ def mechanize(
     checks.non_negative(weight_decay=weight_decay, eps=eps, s_init=s_init)
     checks.whole(num_betas=num_betas)
     base = with_extra_args_support(base_optimizer)
-    move = leafwise(_move, _Start, x0=jnp.copy)
+    move = leafwise(_move, _Start, x0=weights)
 
     def init(params: Params) -> MechanicState:
         zeros = jnp.zeros(num_betas, widest(params))
@@ -79,7 +79,7 @@ def mechanize(
             m=beside(params, zeros),
             v=beside(params, zeros),
             s=beside(params, zeros + s_init),
-            x0=make_slot(jnp.copy, params),
+            x0=make_slot(weights, params),
         )
 
     def update(

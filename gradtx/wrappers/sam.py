@@ -9,7 +9,7 @@ from gradtx.common import checks, numerics
 from gradtx.common.types import Count, OptState, Params, Updates, Weights
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import make_slot
+from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -47,7 +47,7 @@ class SAMState(NamedTuple):
         if self.cache is not None:
             away = self.steps_since_sync > 0
             params = jax.tree.map(
-                lambda w, p: jnp.where(away, w, p), self.cache, params
+                lambda w, p: jnp.where(away, w.astype(p.dtype), p), self.cache, params
             )
         return eval_params(self.opt_state, params)
 
@@ -119,14 +119,14 @@ def _stepwise(
     period: int,
     reset_state: bool,
 ) -> GradientTransformation:
-    back = leafwise(lambda u, w, *, p: ((w - p) + u, w), _Start, w=jnp.copy)
+    back = leafwise(lambda u, w, *, p: ((w - p) + u, w), _Start, w=weights)
 
     def init(params: Params) -> SAMState:
         return SAMState(
             steps_since_sync=zero_count(params),
             opt_state=down.init(params),
             adv_state=up.init(params),
-            cache=make_slot(jnp.copy, params),
+            cache=make_slot(weights, params),
         )
 
     @compiled
