@@ -15,7 +15,7 @@ from jax.core import Tracer
 from gradtx.common import checks, numerics
 from gradtx.common.types import DTypeLike, Params, PyTree, Role
 from gradtx.lowering.sharding import placed_like, sharded_like
-from gradtx.tree.params import with_role
+from gradtx.tree.placeholders import with_role
 
 Slot = Callable[[jax.Array], PyTree]
 

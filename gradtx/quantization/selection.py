@@ -10,7 +10,7 @@ from gradtx.codecs import Codec, int8
 from gradtx.common import checks
 from gradtx.common.types import OptState, Params, PyTree, Role, Updates
 from gradtx.tree import keys
-from gradtx.tree.params import is_placeholder
+from gradtx.tree.placeholders import is_placeholder
 from gradtx.tree.roles import Part, walk
 
 # ``where(path, leaf)``, with a path as those of :func:`gradtx.tree.get_all_with_path`.

@@ -1,78 +1,14 @@
 """What in a state is shaped like the parameters."""
 
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 
 from gradtx.codecs import is_encoded
-from gradtx.common import foreign
-from gradtx.common.types import OptState, PyTree, Role
-
-# Where optax keeps its own placeholder.
-_OPTAX = "optax.tree_utils._state_utils"
-
-
-@jax.tree_util.register_pytree_node_class
-class ParamsPlaceholder:
-    """Stands for all parameters: a tree without leaves, so that it comes out as it is.
-
-    What ``init`` makes for every parameter it makes of this too, in the same places.
-    """
-
-    def tree_flatten(self) -> tuple[tuple[()], None]:
-        """Return no leaves."""
-        return (), None
-
-    @classmethod
-    def tree_unflatten(cls, aux: None, leaves: Any) -> "ParamsPlaceholder":
-        """Return another one, as good as the first."""
-        del aux, leaves
-        return cls()
-
-
-@jax.tree_util.register_pytree_node_class
-class SlotPlaceholder(ParamsPlaceholder):
-    """Stands for all parameters, also in another form, and is told each slot's role.
-
-    Attributes:
-      role: in a state, what the slot that it stands in is declared as.
-    """
-
-    def __init__(self, role: Role | None = None) -> None:
-        self.role = role
-
-    def tree_flatten(self) -> tuple[tuple[()], Any]:
-        """Return no leaves."""
-        return (), self.role
-
-    @classmethod
-    def tree_unflatten(cls, aux: Any, leaves: Any) -> "SlotPlaceholder":
-        """Return another one, as good as the first."""
-        del leaves
-        return cls(aux)
-
-
-def is_placeholder(x: Any) -> bool:
-    """Whether ``x`` stands for all parameters, here or in optax."""
-    return isinstance(x, ParamsPlaceholder) or foreign.is_instance(
-        x, _OPTAX, "_ParamsPlaceholder"
-    )
-
-
-def is_slot(x: Any) -> bool:
-    """Whether ``x`` asks for the roles of slots."""
-    return isinstance(x, SlotPlaceholder)
-
-
-def with_role(tree: PyTree, role: Role | None) -> PyTree:
-    """Return a slot in which what stands for parameters tells the slot's role."""
-    if role is None:
-        return tree
-    return jax.tree.map(
-        lambda x: SlotPlaceholder(role) if is_slot(x) else x, tree, is_leaf=is_slot
-    )
+from gradtx.common.types import OptState, PyTree
+from gradtx.tree import masks
+from gradtx.tree.placeholders import is_placeholder, known_placeholder
 
 
 class FastAndSlow(NamedTuple):
@@ -124,11 +60,16 @@ def map_params(
         kept together.
     """
 
+    def is_whole(x: Any) -> bool:
+        return is_leaf is not None and is_leaf(x)
+
     def ends(x: Any) -> bool:
-        return is_encoded(x) or (is_leaf is not None and is_leaf(x))
+        return is_encoded(x) or masks.is_masked(x) or is_whole(x)
 
     def within(x: Any, *others: Any) -> Any:
-        if is_encoded(x) and not (is_leaf is not None and is_leaf(x)):
+        if masks.is_masked(x) and not is_whole(x):
+            return x
+        if is_encoded(x) and not is_whole(x):
             return jax.tree.map(lambda array: f(array, *others), x)
         return f(x, *others)
 
@@ -140,7 +81,7 @@ def map_params(
             return value.map_params(within, *rest)
         return jax.tree.map(within, value, *rest, is_leaf=ends)
 
-    marks = marks_of(initable, state, _placeholder())
+    marks = marks_of(initable, state, known_placeholder())
     return jax.tree.map(mapped, marks, state, is_leaf=is_placeholder)
 
 
@@ -167,12 +108,3 @@ def fits(marks: Any, state: OptState) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _placeholder() -> Any:
-    """Return a placeholder that every ``init`` knows, also one made by optax.
-
-    There a mask given as a tree would not fit any placeholder but optax's own.
-    """
-    theirs = sys.modules.get(_OPTAX)
-    return getattr(theirs, "_ParamsPlaceholder", ParamsPlaceholder)()

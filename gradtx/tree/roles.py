@@ -23,13 +23,8 @@ import jax
 from gradtx.codecs import is_encoded
 from gradtx.common.types import OptState, PyTree, Role
 from gradtx.tree import keys
-from gradtx.tree.params import (
-    SlotPlaceholder,
-    fits,
-    is_placeholder,
-    is_slot,
-    marks_of,
-)
+from gradtx.tree.params import fits, marks_of
+from gradtx.tree.placeholders import SlotPlaceholder, is_placeholder, is_slot
 
 
 class Part(NamedTuple):

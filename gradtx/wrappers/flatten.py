@@ -15,7 +15,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.tree.params import is_slot
+from gradtx.tree.placeholders import is_slot
 
 
 @transformation

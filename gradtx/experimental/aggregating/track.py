@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, foreign, numerics
 from gradtx.common.types import (
     Count,
     Fixed,
@@ -140,9 +140,11 @@ def get_unbiased_mean_and_variance_ema(state: OptState) -> tuple[Updates, Update
 
 
 def _is_tracked(x: Any) -> bool:
-    """Whether this is such a state, of this library or of another."""
-    fields = PerElementMeanAndVarianceEMAState._fields
-    return getattr(x, "_fields", None) == fields
+    """Whether this is such a state, ours or optax's."""
+    name = PerElementMeanAndVarianceEMAState.__name__
+    return isinstance(x, PerElementMeanAndVarianceEMAState) or foreign.is_instance(
+        x, "optax.experimental._aggregating", name
+    )
 
 
 @aggregation
