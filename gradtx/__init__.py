@@ -31,6 +31,7 @@ from gradtx.common.numerics import (
 from gradtx.common.types import (
     ArrayTree as ArrayTree,
     DTypeLike as DTypeLike,
+    Exact as Exact,
     MaskOrFn as MaskOrFn,
     OptState as OptState,
     Params as Params,
@@ -38,10 +39,12 @@ from gradtx.common.types import (
     Scalar as Scalar,
     ScalarOrSchedule as ScalarOrSchedule,
     Schedule as Schedule,
+    SecondMoment as SecondMoment,
     Updates as Updates,
+    Weights as Weights,
 )
 from gradtx.common.version import __version__ as __version__
-from gradtx.core import MaskedState as MaskedState, masked as masked
+from gradtx.core import MaskedState as MaskedState, masked as masked, slots as slots
 from gradtx.core.apply_updates import apply_updates as apply_updates
 
 # From a rule for one array to a transformation

@@ -74,24 +74,41 @@ def rounded(x: jax.Array, dtype: DTypeLike, bits: jax.Array | None = None) -> ja
     """
     x = jax.lax.stop_gradient(x)
     if jnp.dtype(dtype) == jnp.bfloat16:  # which keeps the first bits of a float32
-        return _cut(x, bits)
-    info: Any = jnp.finfo(dtype)
-    # The distance of neighbours: by the octave, and the same in all below the least.
-    octave = bits_of(x, jnp.int32) & 0x7F800000
-    octave = jnp.maximum(octave, (127 + info.minexp) << 23) - (info.nmant << 23)
-    step = bits_of(octave, jnp.float32)
-    # Its inverse, exactly: XLA would write out what a division gives.
-    steps = x * bits_of((254 << 23) - octave, jnp.float32)
+        odd = (bits_of(x, jnp.uint32) >> 16) & 1
+        return _cut(x, jnp.uint32(0x7FFF) + odd if bits is None else bits >> 16)
+    steps, step = _in_steps(x, dtype)
     if bits is None:
         return jnp.round(steps) * step
     low = jnp.floor(steps)
     return (low + (steps - low > share_of(bits))) * step
 
 
-def _cut(x: jax.Array, bits: jax.Array | None) -> jax.Array:
-    """Add up to 2¹⁶ below the last bit that stays, and cut off the rest."""
-    whole = bits_of(x, jnp.uint32)
-    odd = (whole >> 16) & 1
-    raised = whole + (jnp.uint32(0x7FFF) + odd if bits is None else bits >> 16)
+def rounded_down(x: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """Return the largest numbers that a narrower type has and that are not above ``x``.
+
+    Args:
+      x: float32 numbers.
+      dtype: a float type of 16 or 8 bits.
+    """
+    x = jax.lax.stop_gradient(x)
+    if jnp.dtype(dtype) == jnp.bfloat16:
+        return _cut(x, jnp.where(x < 0, jnp.uint32(0xFFFF), jnp.uint32(0)))
+    steps, step = _in_steps(x, dtype)
+    return jnp.floor(steps) * step
+
+
+def _in_steps(x: jax.Array, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
+    """Return x in units of the distance that neighbours have there, and that."""
+    info: Any = jnp.finfo(dtype)
+    # By the octave, and the same in all below the least.
+    octave = bits_of(x, jnp.int32) & 0x7F800000
+    octave = jnp.maximum(octave, (127 + info.minexp) << 23) - (info.nmant << 23)
+    # Its inverse, exactly: XLA would write out what a division gives.
+    return x * bits_of((254 << 23) - octave, jnp.float32), bits_of(octave, jnp.float32)
+
+
+def _cut(x: jax.Array, more: jax.Array) -> jax.Array:
+    """Add up to 2¹⁶ below the last bit that a bfloat16 keeps, and cut off the rest."""
+    raised = bits_of(x, jnp.uint32) + more
     cut = bits_of(raised & jnp.uint32(0xFFFF0000), jnp.float32)
     return jnp.where(jnp.isfinite(x), cut, x)

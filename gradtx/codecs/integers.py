@@ -1,5 +1,6 @@
 """Integers of 8 and 4 bits, with a scale for every block."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -64,11 +65,13 @@ def int8(
     def code(*given: Any) -> jax.Array:
         return entries.code(*given).astype(kind)
 
-    return blockwise(
+    made = blockwise(
         entries._replace(code=code),
         unsigned=not signed,
         stalls=reason(cells, rounding),
     )
+    bare = partial(int8, block, signed=False, map=map, rounding=rounding)
+    return made._replace(without_sign=bare if signed else None)
 
 
 @codec
@@ -112,7 +115,13 @@ def int4(
         codes = (codes ^ 8) - 8 if signed else codes
         return single.unpack(codes, scales, shape)
 
-    return single._replace(pack=pack, unpack=unpack, entries=None)
+    bare = partial(int4, block, signed=False, map=map, rounding=rounding)
+    return single._replace(
+        pack=pack,
+        unpack=unpack,
+        entries=None,
+        without_sign=bare if signed else None,
+    )
 
 
 # --- what they share ---------------------------------------------------------

@@ -35,6 +35,7 @@ class Format(NamedTuple):
     unsigned: bool = False
     stalls: str | None = None
     entries: Any = None
+    without_sign: Callable[[], Any] | None = None
 
 
 class Codec(spec.Value):
@@ -71,6 +72,12 @@ class Codec(spec.Value):
         """The working parts."""
         recipe: Any = self.recipe
         return recipe.product
+
+    @cached_property
+    def unsigned(self) -> "Codec":
+        """This codec for what is never negative: it spends no bit on the sign."""
+        make = self.format.without_sign
+        return self if make is None else make()
 
     def scales_of(self, x: jax.Array) -> jax.Array | None:
         """Return the scales of an array's blocks; None where there are none."""

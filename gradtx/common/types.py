@@ -1,5 +1,6 @@
 """The words that the signatures of gradtx are written in."""
 
+import enum
 from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
 
@@ -29,3 +30,24 @@ MaskOrFn: TypeAlias = PyTree | Callable[[Params], PyTree]
 
 # An argument that is part of the structure whatever it is: no leaf of it is a number.
 Fixed: TypeAlias = Annotated[Any, "fixed"]
+
+
+class Role(enum.Enum):
+    """What the arrays of a slot of state are, which says how they may be kept."""
+
+    SECOND_MOMENT = "second moment"
+    WEIGHTS = "weights"
+    EXACT = "exact"
+
+
+# What the fields of a state are declared as. They are plain trees to a type checker;
+# gradtx.tree.roles reads what they are besides.
+
+# Means or sums of squares, and of sizes: never negative, and slow.
+SecondMoment: TypeAlias = Annotated[PyTree, Role.SECOND_MOMENT]
+
+# Copies or averages of the parameters, and what is added to them.
+Weights: TypeAlias = Annotated[PyTree, Role.WEIGHTS]
+
+# Coefficients and other numbers that rounding would ruin.
+Exact: TypeAlias = Annotated[PyTree, Role.EXACT]

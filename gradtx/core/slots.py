@@ -1,4 +1,8 @@
-"""Slots: how the arrays of a state are made from the parameters."""
+"""Slots: how the arrays of a state are made from the parameters, and what they are.
+
+Each function here makes the slot of one parameter, for :func:`gradtx.leafwise`; how a
+slot is made also declares what its arrays are, as :mod:`gradtx.tree.roles` reads it.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,39 +13,68 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import DTypeLike, Params, PyTree
+from gradtx.common.types import DTypeLike, Params, PyTree, Role
 from gradtx.lowering.sharding import placed_like, sharded_like
+from gradtx.tree.placeholders import with_role
 
 Slot = Callable[[jax.Array], PyTree]
 
 
 def zeros(p: jax.Array, *, dtype: DTypeLike | None = None) -> jax.Array:
-    """Make a slot of zeros like the parameter, for a mean of gradients."""
+    """Make a slot of zeros like the parameter, for a mean of gradients.
+
+    Args:
+      p: the parameter, or its ``jax.ShapeDtypeStruct``.
+      dtype: the type of the slot; the parameter's if None.
+    """
     return jnp.zeros_like(p, dtype=dtype)
 
 
 def wide_zeros(p: jax.Array) -> jax.Array:
-    """Make a slot of zeros in at least float32, for a sum that must not be rounded."""
+    """Make a slot of zeros in at least float32, for a sum that must not be rounded.
+
+    Args:
+      p: the parameter, or its ``jax.ShapeDtypeStruct``.
+    """
     return zeros(p, dtype=numerics.wide(p.dtype))
 
 
 def squares(
     p: jax.Array, *, fill: Any = 0.0, dtype: DTypeLike | None = None
 ) -> jax.Array:
-    """Make a slot for a mean of squares: real, and in at least float32.
+    """Make a slot for a mean or a sum of squares: real, and in at least float32.
+
+    Also for sizes: for whatever is never negative and changes little at a step.
+
+    Args:
+      p: the parameter, or its ``jax.ShapeDtypeStruct``.
+      fill: what the slot starts from.
+      dtype: the type of the slot; None means the parameter's real type, float32 at
+        least.
 
     Raises:
-      ValueError: for a type of fewer bits, in which a slow mean stands still: in
-        bfloat16 the factor 0.999 rounds to 1.
+      ValueError: for a type of fewer bits, in which a slow mean stalls: in bfloat16 the
+        factor 0.999 rounds to 1.
     """
     dtype = jnp.dtype(dtype or numerics.wide(numerics.real(p.dtype)))
     if numerics.wide(dtype) != dtype:
         raise checks.Misuse(
-            f"a mean of squares kept in {dtype} would stand still, as 0.999 times a "
-            "number rounds to that number: leave it in float32, or keep it in few bits "
-            "by quantize_state"
+            f"a mean of squares stalls in {dtype}, where 0.999 rounds to 1: leave it "
+            "in float32, or keep it in few bits by quantize_state"
         )
     return jnp.full_like(p, fill, dtype=dtype)
+
+
+def weights(p: jax.Array) -> jax.Array:
+    """Make a slot of weights: it starts as the parameter, in at least float32.
+
+    Half-precision weights would lose the small steps by which they move, and the last
+    bits of a parameter that :func:`gradtx.with_compensation` and its like have widened.
+
+    Args:
+      p: the parameter.
+    """
+    return jnp.array(p, numerics.wide(p.dtype))
 
 
 def totals(p: jax.Array, *, axis: Any = None, keepdims: bool = False) -> jax.Array:
@@ -49,6 +82,11 @@ def totals(p: jax.Array, *, axis: Any = None, keepdims: bool = False) -> jax.Arr
 
     For squares taken together: real, in at least float32, and laid out over devices as
     the sums would be.
+
+    Args:
+      p: the parameter, or its ``jax.ShapeDtypeStruct``.
+      axis: the axes that are summed over; all if None.
+      keepdims: whether the summed axes stay, of length 1.
     """
     if isinstance(p, jax.ShapeDtypeStruct):
         return jnp.zeros_like(
@@ -60,15 +98,45 @@ def totals(p: jax.Array, *, axis: Any = None, keepdims: bool = False) -> jax.Arr
     return sharded_like(sums, slot) if isinstance(p, Tracer) else slot
 
 
+# What a slot is declared as by the function that makes it.
+ROLES: dict[Slot, Role] = {
+    squares: Role.SECOND_MOMENT,
+    totals: Role.SECOND_MOMENT,
+    weights: Role.WEIGHTS,
+}
+
+
+def role_of(make: Slot) -> Role | None:
+    """Return what a slot is declared as by how it is made; None for any numbers."""
+    while isinstance(make, partial):
+        make = make.func
+    return next((role for known, role in ROLES.items() if known is make), None)
+
+
 def make_slot(make: Slot, params: Params) -> PyTree:
     """Make one slot for every parameter, laid out over devices as the parameter is.
 
-    Of a parameter the shape and the type suffice (a ``jax.ShapeDtypeStruct``), unless
-    the slot is made from its entries.
+    Of a parameter the shape and the type suffice (a ``jax.ShapeDtypeStruct``). A slot
+    that is made from its entries is then known by its shape and type too.
     """
 
     def one(p: Any) -> PyTree:
-        p = p if isinstance(p, jax.ShapeDtypeStruct) else jnp.asarray(p)
+        if isinstance(p, jax.ShapeDtypeStruct):
+            return _made_of_shape(make, p)
+        p = jnp.asarray(p)
         return jax.tree.map(partial(placed_like, p), make(p))
 
-    return jax.tree.map(one, params)
+    return with_role(jax.tree.map(one, params), role_of(make))
+
+
+def _made_of_shape(make: Slot, p: jax.ShapeDtypeStruct) -> PyTree:
+    try:
+        made = make(p)  # type: ignore[arg-type]
+    except (TypeError, AttributeError):  # it reads the entries, which are not there
+        made = jax.eval_shape(make, p)
+        return jax.tree.map(lambda x: x.update(sharding=_spread_as(p, x)), made)
+    return jax.tree.map(partial(placed_like, p), made)  # type: ignore[arg-type]
+
+
+def _spread_as(p: jax.ShapeDtypeStruct, made: jax.ShapeDtypeStruct) -> Any:
+    return p.sharding if p.shape == made.shape else made.sharding

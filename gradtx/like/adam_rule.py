@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import abs_sq, debias, mix, one_minus_power, ratio, sqrt
-from gradtx.common.types import Count, Params, Scalar, Updates
+from gradtx.common.types import Count, Scalar, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -19,8 +19,8 @@ class ScaleByAmsgradState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # v, the mean of their squares
-    nu_max: Params  # w, the largest v so far
+    nu: SecondMoment  # v, the mean of their squares
+    nu_max: SecondMoment  # w, the largest v so far
 
 
 @transformation

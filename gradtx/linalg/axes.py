@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +12,23 @@ from gradtx.common import checks
 from gradtx.common.types import PyTree
 from gradtx.linalg.heads import block_columns, cut, joined
 from gradtx.tree import masks
-from gradtx.tree.params import is_placeholder
+from gradtx.tree.placeholders import is_placeholder
 
 Axes = int | Sequence[int]
 Back = Callable[[jax.Array], jax.Array]
 
 
+@runtime_checkable
+class DimensionNumbers(Protocol):
+    """Which axes of an array reduce and which are put out, as any library says it."""
+
+    reduction_axis: Axes
+    output_axis: Axes
+
+
 def is_dimension_numbers(x: Any) -> bool:
     """Whether ``x`` says which axes reduce and which are put out."""
-    return hasattr(x, "reduction_axis") and hasattr(x, "output_axis")
+    return isinstance(x, DimensionNumbers)
 
 
 def is_whole(x: Any) -> bool:

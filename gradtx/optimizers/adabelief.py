@@ -11,9 +11,9 @@ from gradtx.common.types import (
     Count,
     DTypeLike,
     MaskOrFn,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -28,7 +28,7 @@ class ScaleByBeliefState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # s, the mean squared surprise
+    nu: SecondMoment  # s, the mean squared surprise
 
 
 @transformation

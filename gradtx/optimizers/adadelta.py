@@ -6,7 +6,7 @@ import jax
 
 from gradtx.common import checks
 from gradtx.common.numerics import abs_sq, mix, ratio, sqrt
-from gradtx.common.types import MaskOrFn, Params, Scalar, ScalarOrSchedule
+from gradtx.common.types import MaskOrFn, Scalar, ScalarOrSchedule, SecondMoment
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -18,8 +18,8 @@ from gradtx.wrappers.chain import chain
 class ScaleByAdaDeltaState(NamedTuple):
     """What :func:`scale_by_adadelta` remembers."""
 
-    e_g: Params  # the mean square of the gradients
-    e_x: Params  # the mean square of the updates
+    e_g: SecondMoment  # the mean square of the gradients
+    e_x: SecondMoment  # the mean square of the updates
 
 
 @transformation

@@ -13,9 +13,9 @@ from gradtx.common.types import (
     Count,
     DTypeLike,
     MaskOrFn,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, totals, zeros
@@ -36,9 +36,9 @@ class FactoredState(NamedTuple):
     """
 
     count: Count
-    v_row: Params  # R, the means of the squares over the longest axis
-    v_col: Params  # C, over the second longest
-    v: Params  # V, the mean squares of leaves that are not factored
+    v_row: SecondMoment  # R, the means of the squares over the longest axis
+    v_col: SecondMoment  # C, over the second longest
+    v: SecondMoment  # V, the mean squares of leaves that are not factored
 
 
 def power_decay(step: Count, exponent: Scalar) -> jax.Array:

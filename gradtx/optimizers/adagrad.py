@@ -7,7 +7,7 @@ import jax
 
 from gradtx.common import checks
 from gradtx.common.numerics import add_squares, inverse_sqrt
-from gradtx.common.types import Params, Scalar, ScalarOrSchedule
+from gradtx.common.types import Scalar, ScalarOrSchedule, SecondMoment
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -17,7 +17,7 @@ from gradtx.wrappers.descend import descend
 class ScaleByRssState(NamedTuple):
     """What :func:`scale_by_rss` remembers."""
 
-    sum_of_squares: Params  # G
+    sum_of_squares: SecondMoment  # G
 
 
 @transformation

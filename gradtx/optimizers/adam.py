@@ -11,9 +11,9 @@ from gradtx.common.types import (
     Count,
     DTypeLike,
     MaskOrFn,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -27,7 +27,7 @@ class ScaleByAdamState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # v, the mean of their squares
+    nu: SecondMoment  # v, the mean of their squares
 
 
 @transformation

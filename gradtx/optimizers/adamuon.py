@@ -14,9 +14,9 @@ from gradtx.common.types import (
     DTypeLike,
     Fixed,
     MaskOrFn,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.matrixwise import matrixwise
@@ -33,7 +33,7 @@ class ScaleByAdaMuonState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # v, the mean of the squares of what is orthogonalized
+    nu: SecondMoment  # v, the mean of the squares of what is orthogonalized
 
 
 @transformation

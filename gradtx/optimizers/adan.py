@@ -10,9 +10,9 @@ from gradtx.common.numerics import abs_sq, debias, mix, put_over, ratio, sqrt
 from gradtx.common.types import (
     Count,
     MaskOrFn,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -30,7 +30,7 @@ class ScaleByAdanState(NamedTuple):
 
     m: Updates  # the mean of the gradients
     v: Updates  # the mean of their differences
-    n: Params  # the mean square of the gradient seen ahead
+    n: SecondMoment  # the mean square of the gradient seen ahead
     g: Updates  # the last gradient
     t: Count
 

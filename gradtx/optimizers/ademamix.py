@@ -23,6 +23,7 @@ from gradtx.common.types import (
     Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -39,7 +40,7 @@ class ScaleByAdemamixState(NamedTuple):
     count_m2: Count  # what the schedules of β₃ and α are asked for
     m1: Updates  # the fast mean of the gradients
     m2: Updates  # the slow one
-    nu: Params  # v, the mean of their squares
+    nu: SecondMoment  # v, the mean of their squares
 
 
 @transformation

@@ -11,9 +11,9 @@ from gradtx.common.numerics import abs_sq, debias, mix, ratio, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -27,8 +27,8 @@ class ScaleByAmsgradState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # v, the mean of their squares
-    nu_max: Params  # w, the largest v so far
+    nu: SecondMoment  # v, the mean of their squares
+    nu_max: SecondMoment  # w, the largest v so far
 
 
 @transformation

@@ -8,9 +8,16 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import ratio
-from gradtx.common.types import MaskOrFn, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.common.types import (
+    MaskOrFn,
+    Scalar,
+    ScalarOrSchedule,
+    SecondMoment,
+    Updates,
+    Weights,
+)
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.slots import squares, weights, wide_zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
@@ -20,11 +27,11 @@ from gradtx.wrappers.chain import chain
 class COCOBState(NamedTuple):
     """What :func:`scale_by_cocob` remembers."""
 
-    init_particles: Params  # p₀, where it all began
+    init_particles: Weights  # p₀, where it all began
     cumulative_gradients: Updates  # θ, the sum of the negative gradients
-    scale: Params  # L, the largest |g| so far
-    subgradients: Params  # G, the sum of |g|
-    reward: Params  # R, what was won
+    scale: SecondMoment  # L, the largest |g| so far
+    subgradients: SecondMoment  # G, the sum of |g|
+    reward: SecondMoment  # R, what was won
 
 
 @transformation
@@ -77,7 +84,7 @@ def scale_by_cocob(alpha: Scalar = 100.0, eps: Scalar = 1e-8) -> GradientTransfo
     return leafwise(
         rule,
         COCOBState,
-        init_particles=jnp.copy,
+        init_particles=weights,
         cumulative_gradients=wide_zeros,
         scale=partial(squares, fill=eps),
         subgradients=squares,

@@ -23,6 +23,7 @@ from gradtx.common.types import (
     Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -36,7 +37,7 @@ class DAdaptAdamWState(NamedTuple):
     """What :func:`dadapt_adamw` remembers."""
 
     exp_avg: Updates  # m, the mean of the steps
-    exp_avg_sq: Params  # v, the mean of the squares
+    exp_avg_sq: SecondMoment  # v, the mean of the squares
     grad_sum: Updates  # s, the weighted mean of the gradients
     estim_lr: jax.Array  # d, the estimated distance
     numerator_weighted: jax.Array  # r

@@ -12,11 +12,11 @@ from gradtx.common.numerics import ratio, safe_increment, sqrt, square, wide
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
     OptState,
     Params,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
     Updates,
@@ -44,7 +44,7 @@ class ScaleByDionState(NamedTuple):
 
     count: Count
     mu: Updates  # M, the gradients that no update has taken yet
-    basis: PyTree  # Q, shaped as the parameter with k in the place of its outputs
+    basis: Exact  # Q, shaped as the parameter with k in the place of its outputs
 
 
 @transformation

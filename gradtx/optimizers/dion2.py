@@ -18,6 +18,7 @@ from gradtx.common.types import (
     Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import (
@@ -49,7 +50,7 @@ class ScaleByDion2State(NamedTuple):
 
     count: Count
     mu: Updates  # M, a sum of the gradients
-    nu: Params  # v, a mean square for every neuron; None without ``b2``
+    nu: SecondMoment  # v, a mean square for every neuron; None without ``b2``
 
 
 @transformation

@@ -14,9 +14,11 @@ from gradtx.common.types import (
     Scalar,
     ScalarOrSchedule,
     Updates,
+    Weights,
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import gather, shared
+from gradtx.core.slots import weights
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.lowering.sharding import beside
 from gradtx.primitives.decay import add_decayed_weights
@@ -29,7 +31,7 @@ class DoGState(NamedTuple):
     """What :func:`scale_by_dog` remembers."""
 
     is_init_step: jax.Array  # whether no step has been taken
-    init_params: Params  # p₀, where it all began
+    init_params: Weights  # p₀, where it all began
     max_dist: jax.Array  # r, the farthest from there
     sum_sq_norm_grads: jax.Array  # G
 
@@ -63,7 +65,7 @@ def scale_by_dog(
             'init_step must begin with "distance", "learning_rate" or "heuristic", '
             f"got {kind!r}"
         )
-    keep = leafwise(_scaled, DoGState, init_params=jnp.copy)
+    keep = leafwise(_scaled, DoGState, init_params=weights)
 
     def init(params: Params) -> OptState:
         far = {
@@ -101,7 +103,7 @@ def scale_by_dog(
 class DoWGState(NamedTuple):
     """What :func:`scale_by_dowg` remembers."""
 
-    init_params: Params  # p₀, where it all began
+    init_params: Weights  # p₀, where it all began
     weighted_sq_norm_grads: jax.Array  # v
     estim_sq_dist: jax.Array  # r², the square of the farthest from there
 
@@ -126,7 +128,7 @@ def scale_by_dowg(
     Reference: Khaled et al., 2023, https://arxiv.org/abs/2305.16284 (Algorithm 1)
     """
     checks.non_negative(init_estim_sq_dist=init_estim_sq_dist, eps=eps)
-    keep = leafwise(_scaled, DoWGState, init_params=jnp.copy)
+    keep = leafwise(_scaled, DoWGState, init_params=weights)
 
     def init(params: Params) -> OptState:
         start = eps if init_estim_sq_dist is None else init_estim_sq_dist

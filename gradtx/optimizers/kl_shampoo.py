@@ -11,9 +11,9 @@ from gradtx.common.numerics import mix
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
     Updates,
@@ -40,9 +40,9 @@ class ScaleByKLShampooState(NamedTuple):
 
     count: Count
     mu: Updates  # m, in the basis
-    factors: PyTree  # S, for every axis
-    bases: PyTree  # Q, for every axis
-    inverse_roots: PyTree  # e = λ^(-1/2), for every axis
+    factors: Exact  # S, for every axis
+    bases: Exact  # Q, for every axis
+    inverse_roots: Exact  # e = λ^(-1/2), for every axis
 
 
 @transformation

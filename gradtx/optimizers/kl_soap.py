@@ -11,12 +11,12 @@ from gradtx.common.numerics import mix, mix_squares, ratio, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
-    Params,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.slots import squares, zeros
@@ -40,10 +40,10 @@ class ScaleByKLSOAPState(NamedTuple):
 
     count: Count
     mu: Updates  # m, in the basis
-    nu: Params  # v, in the basis
-    factors: PyTree  # S, for every axis
-    bases: PyTree  # Q, for every axis
-    inverse_roots: PyTree  # e = λ^(-1/2), for every axis
+    nu: SecondMoment  # v, in the basis
+    factors: Exact  # S, for every axis
+    bases: Exact  # Q, for every axis
+    inverse_roots: Exact  # e = λ^(-1/2), for every axis
 
 
 @transformation

@@ -12,11 +12,13 @@ from gradtx.common import checks
 from gradtx.common.numerics import ratio, safe_increment
 from gradtx.common.types import (
     Count,
+    Exact,
     OptState,
     Params,
     PyTree,
     ScalarOrSchedule,
     Updates,
+    Weights,
 )
 from gradtx.core.leafwise import (
     flatten_updates,
@@ -25,7 +27,7 @@ from gradtx.core.leafwise import (
     widened,
 )
 from gradtx.core.reductions import add_up, inner, shared
-from gradtx.core.slots import make_slot, zeros
+from gradtx.core.slots import make_slot, wide_zeros, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.linesearch.zoom import scale_by_zoom_linesearch
 from gradtx.lowering.sharding import sharded_like, zero_count
@@ -40,11 +42,11 @@ class ScaleByLBFGSState(NamedTuple):
     """What :func:`scale_by_lbfgs` remembers."""
 
     count: Count
-    params: Params  # of the step before
+    params: Weights  # of the step before
     updates: Updates  # the gradients of the step before
-    diff_params_memory: PyTree  # s, the last steps, along a new first axis
+    diff_params_memory: Exact  # s, the last steps, along a new first axis
     diff_updates_memory: PyTree  # y, how the gradients changed with them
-    weights_memory: jax.Array  # ρ = 1 / ⟨y, s⟩
+    weights_memory: Exact  # ρ = 1 / ⟨y, s⟩
 
 
 @transformation
@@ -82,7 +84,7 @@ def scale_by_lbfgs(
         checks.float_leaves(params, "the parameter")
         return ScaleByLBFGSState(
             count=zero_count(params),
-            params=make_slot(zeros, params),
+            params=make_slot(wide_zeros, params),
             updates=make_slot(zeros, params),
             diff_params_memory=make_slot(pile, params),
             diff_updates_memory=make_slot(pile, params),
@@ -144,13 +146,15 @@ def _step(
     weights = state.weights_memory
     begun, size = state.count > 0, len(weights)
 
-    def since(new: Arrays, old: Arrays) -> Arrays:
-        pairs = zip(new, old, strict=True)
+    def since(new: Arrays, old: Arrays, memory: Arrays) -> Arrays:
+        """Return the changes, in the types that they are remembered in."""
+        triples = zip(new, old, memory, strict=True)
         return [
-            jnp.where(begun, _wide(x) - _wide(o), 0).astype(o.dtype) for x, o in pairs
+            jnp.where(begun, _wide(x) - _wide(o), 0).astype(m.dtype)
+            for x, o, m in triples
         ]
 
-    s, y = since(p, old_p), since(g, old_g)
+    s, y = since(p, old_p, steps), since(g, old_g, changes)
     product = _inner(y, s)
     place = (state.count - 1) % size
     steps, changes = _put(steps, s, place), _put(changes, y, place)

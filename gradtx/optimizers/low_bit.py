@@ -31,8 +31,7 @@ def adamw8bit(
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
     tx = adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
-    codec = {"mu": int8(block), "nu": int8(block, signed=False)}
-    return quantize_state(tx, codec, min_size=min_size, kernel=kernel)
+    return quantize_state(tx, int8(block), min_size=min_size, kernel=kernel)
 
 
 @transformation
@@ -57,8 +56,7 @@ def adamw4bit(
     Reference: Li et al., 2023, https://arxiv.org/abs/2309.01507
     """
     tx = adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
-    codec = {"mu": int4(block), "nu": int4(block, signed=False)}
-    return quantize_state(tx, codec, min_size=min_size)
+    return quantize_state(tx, int4(block), min_size=min_size)
 
 
 @transformation
@@ -81,4 +79,4 @@ def lion8bit(
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
     tx = lion(learning_rate, b1, b2, weight_decay=weight_decay, mask=mask)
-    return quantize_state(tx, {"mu": int8(block)}, min_size=min_size, kernel=kernel)
+    return quantize_state(tx, int8(block), min_size=min_size, kernel=kernel)

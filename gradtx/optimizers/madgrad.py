@@ -7,9 +7,16 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import abs_sq, largest_square, one_minus, ratio, value_at
-from gradtx.common.types import Count, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.common.types import (
+    Count,
+    Scalar,
+    ScalarOrSchedule,
+    SecondMoment,
+    Updates,
+    Weights,
+)
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.slots import squares, weights, wide_zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.wrappers.chain import chain
@@ -19,9 +26,9 @@ class MadgradState(NamedTuple):
     """What :func:`scale_by_madgrad` remembers."""
 
     count: Count
-    grad_sum_sq: Params  # v, the weighted sum of the squares
+    grad_sum_sq: SecondMoment  # v, the weighted sum of the squares
     s: Updates  # the weighted sum of the gradients
-    x0: Params  # where it all began
+    x0: Weights  # where it all began
 
 
 @transformation
@@ -71,7 +78,7 @@ def scale_by_madgrad(
         z = x0 - ratio(s, _cbrt(v) + eps)
         return one_minus(momentum) * (z - p), v, s, x0
 
-    return leafwise(rule, MadgradState, grad_sum_sq=squares, s=wide_zeros, x0=jnp.copy)
+    return leafwise(rule, MadgradState, grad_sum_sq=squares, s=wide_zeros, x0=weights)
 
 
 def _cbrt(x: jax.Array) -> jax.Array:

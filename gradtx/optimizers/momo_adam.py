@@ -21,6 +21,7 @@ from gradtx.common.types import (
     Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -34,7 +35,7 @@ class MomoAdamState(NamedTuple):
     """What :func:`momo_adam` remembers."""
 
     exp_avg: Updates  # m, the mean of the gradients
-    exp_avg_sq: Params  # v, the mean of their squares
+    exp_avg_sq: SecondMoment  # v, the mean of their squares
     barf: jax.Array  # f̄, the mean of the losses
     gamma: jax.Array  # γ, the mean of ⟨g, p⟩
     lb: jax.Array  # f*, the lower bound of the loss
@@ -125,7 +126,7 @@ def momo_adam(
 
 class _Moments(NamedTuple):
     exp_avg: Updates
-    exp_avg_sq: Params
+    exp_avg_sq: SecondMoment
 
 
 def _averaging(b1: Scalar, b2: Scalar) -> GradientTransformation:

@@ -10,6 +10,7 @@ from gradtx.common import checks
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
     OptState,
@@ -37,7 +38,7 @@ class MuonState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    ns_coeffs: jax.Array  # of the Newton-Schulz iteration
+    ns_coeffs: Exact  # of the Newton-Schulz iteration
 
 
 @transformation

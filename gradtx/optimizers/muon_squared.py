@@ -12,9 +12,9 @@ from gradtx.common.types import (
     DTypeLike,
     Fixed,
     MaskOrFn,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.matrixwise import matrixwise
@@ -32,7 +32,7 @@ class ScaleByMuonSquaredState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # v, the mean of their squares
+    nu: SecondMoment  # v, the mean of their squares
 
 
 @transformation

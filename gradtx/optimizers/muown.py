@@ -21,12 +21,14 @@ from gradtx.common.numerics import (
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     OptState,
     Params,
     PyTree,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import (
@@ -54,10 +56,10 @@ class MuownState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean gradient of the directions
-    gain: Params  # γ, the length of each neuron's weights
-    length: Params  # ‖v‖, of its direction
+    gain: Exact  # γ, the length of each neuron's weights
+    length: Exact  # ‖v‖, of its direction
     gain_mu: Params  # the mean gradient of γ
-    gain_nu: Params  # the mean of its square
+    gain_nu: SecondMoment  # the mean of its square
 
 
 class _Settings(NamedTuple):

@@ -14,9 +14,9 @@ from gradtx.common.types import (
     DTypeLike,
     Fixed,
     MaskOrFn,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.matrixwise import matrixwise
@@ -34,7 +34,7 @@ class ScaleByNorMuonState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # v, a mean square for every neuron
+    nu: SecondMoment  # v, a mean square for every neuron
 
 
 @transformation

@@ -11,9 +11,9 @@ from gradtx.common.numerics import abs_sq, mix, ratio, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -28,7 +28,7 @@ class ScaleByNovogradState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the decaying sum of the normalised gradients
-    nu: Params  # v, for every leaf the mean of its squared norms: one number
+    nu: SecondMoment  # v, for every leaf the mean of its squared norms: one number
 
 
 @transformation

@@ -15,12 +15,14 @@ from gradtx.common.types import (
     Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
+    Weights,
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.masking import MaskedState, restrict
 from gradtx.core.reductions import add_up_together, gather, multiplied, shared
-from gradtx.core.slots import squares, wide_zeros
+from gradtx.core.slots import squares, weights, wide_zeros
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -34,9 +36,9 @@ class ProdigyState(NamedTuple):
     """What :func:`prodigy` remembers."""
 
     exp_avg: Updates  # m, the mean of the gradients times d
-    exp_avg_sq: Params  # v, the mean of their squares
+    exp_avg_sq: SecondMoment  # v, the mean of their squares
     grad_sum: Updates  # s, the weighted sum of the gradients
-    params0: Params  # p₀, where it all began
+    params0: Weights  # p₀, where it all began
     estim_lr: jax.Array  # d, the estimated learning rate
     numerator_weighted: jax.Array  # r
     count: Count
@@ -151,7 +153,7 @@ def _step(b1: Scalar, b2: Scalar, b3: Scalar, eps: Scalar) -> GradientTransforma
         exp_avg=wide_zeros,
         exp_avg_sq=squares,
         grad_sum=wide_zeros,
-        params0=jnp.copy,
+        params0=weights,
     )
 
 

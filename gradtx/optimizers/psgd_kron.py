@@ -11,11 +11,11 @@ from gradtx.common.numerics import debias, mix, value_at
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
     OptState,
     Params,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
     Updates,
@@ -46,7 +46,7 @@ class ScaleByPSGDKronState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    factors: PyTree  # Q, for every axis
+    factors: Exact  # Q, for every axis
     update_counter: Count  # steps since the factors were fitted
     rng_key: jax.Array
 

@@ -17,7 +17,13 @@ from gradtx.common.numerics import (
     square,
     wide,
 )
-from gradtx.common.types import Count, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.common.types import (
+    Count,
+    Scalar,
+    ScalarOrSchedule,
+    SecondMoment,
+    Updates,
+)
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
@@ -29,21 +35,21 @@ from gradtx.wrappers.chain import chain
 class ScaleByRmsState(NamedTuple):
     """What :func:`scale_by_rms` remembers."""
 
-    nu: Params  # v, the mean of the squares
+    nu: SecondMoment  # v, the mean of the squares
 
 
 class ScaleByRmsWithCountState(NamedTuple):
     """What :func:`scale_by_rms` remembers when it corrects the bias."""
 
     count: Count
-    nu: Params
+    nu: SecondMoment
 
 
 class ScaleByRStdDevState(NamedTuple):
     """What :func:`scale_by_stddev` remembers."""
 
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # v, the mean of their squares
+    nu: SecondMoment  # v, the mean of their squares
 
 
 class ScaleByRStdDevWithCountState(NamedTuple):
@@ -51,7 +57,7 @@ class ScaleByRStdDevWithCountState(NamedTuple):
 
     count: Count
     mu: Updates
-    nu: Params
+    nu: SecondMoment
 
 
 @transformation

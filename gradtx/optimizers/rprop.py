@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.common.types import Scalar, ScalarOrSchedule, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, wide_zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -17,7 +17,7 @@ from gradtx.wrappers.chain import chain
 class ScaleByRpropState(NamedTuple):
     """What :func:`scale_by_rprop` remembers."""
 
-    step_sizes: Params  # Δ
+    step_sizes: SecondMoment  # Δ
     prev_updates: Updates  # the last update, 0 where the gradient had turned
 
 

@@ -8,10 +8,10 @@ import jax
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
     OptState,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
     Updates,
@@ -40,8 +40,8 @@ class ScaleByShampooState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    factors: PyTree  # L, for every axis of every block
-    roots: PyTree  # P, the inverse roots of the factors
+    factors: Exact  # L, for every axis of every block
+    roots: Exact  # P, the inverse roots of the factors
     graft_state: OptState
 
 

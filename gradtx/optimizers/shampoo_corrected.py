@@ -10,13 +10,13 @@ from gradtx.common.numerics import abs_sq
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
     OptState,
-    Params,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.slots import squares
@@ -48,9 +48,9 @@ class ScaleByCorrectedShampooState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # v, the mean of squares in the bases
-    factors: PyTree  # L, for every axis of every block
-    bases: PyTree  # Q, for every axis of every block
+    nu: SecondMoment  # v, the mean of squares in the bases
+    factors: Exact  # L, for every axis of every block
+    bases: Exact  # Q, for every axis of every block
     graft_state: OptState
 
 

@@ -13,6 +13,7 @@ from gradtx.common.types import (
     OptState,
     Params,
     Scalar,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise, widened
@@ -40,7 +41,7 @@ class GraftByRMSState(NamedTuple):
     """What :func:`graft_by_rms` remembers."""
 
     count: Count
-    nu: Params  # v, the mean of squares
+    nu: SecondMoment  # v, the mean of squares
 
 
 @transformation

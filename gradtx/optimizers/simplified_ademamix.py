@@ -9,9 +9,9 @@ from gradtx.common.numerics import abs_sq, debias, mix, ratio, sqrt, value_at
 from gradtx.common.types import (
     Count,
     MaskOrFn,
-    Params,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -25,7 +25,7 @@ class ScaleBySimplifiedAdEMAMixState(NamedTuple):
 
     t: Count
     m: Updates  # the decaying sum of the gradients
-    n: Params  # the mean of their squares
+    n: SecondMoment  # the mean of their squares
 
 
 @transformation

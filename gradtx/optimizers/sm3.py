@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import abs_sq, largest_square, mix, ratio, sqrt
-from gradtx.common.types import PyTree, Scalar, ScalarOrSchedule, Updates
+from gradtx.common.types import Scalar, ScalarOrSchedule, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -19,7 +19,7 @@ from gradtx.wrappers.chain import chain
 class ScaleBySM3State(NamedTuple):
     """What :func:`scale_by_sm3` remembers."""
 
-    mu: PyTree  # for every leaf a list, by axis, of the largest sums along it
+    mu: SecondMoment  # for every leaf a list, by axis, of the largest sums along it
     nu: Updates  # m, the mean of the updates
 
 

@@ -18,12 +18,12 @@ from gradtx.common.numerics import (
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
-    Params,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.slots import squares, zeros
@@ -51,9 +51,9 @@ class ScaleBySOAPState(NamedTuple):
 
     count: Count
     mu: Updates  # m, in the basis
-    nu: Params  # v, in the basis
-    factors: PyTree  # L, for every axis
-    bases: PyTree  # Q, for every axis
+    nu: SecondMoment  # v, in the basis
+    factors: Exact  # L, for every axis
+    bases: Exact  # Q, for every axis
 
 
 @transformation

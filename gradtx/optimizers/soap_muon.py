@@ -11,11 +11,11 @@ from gradtx.common.numerics import mix, mix_squares, ratio, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
-    Params,
-    PyTree,
     Scalar,
     ScalarOrSchedule,
+    SecondMoment,
     Updates,
 )
 from gradtx.core.slots import squares, zeros
@@ -53,9 +53,9 @@ class ScaleBySOAPMuonState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # v, in the bases
-    factors: PyTree  # L, for every axis
-    bases: PyTree  # Q, for every axis
+    nu: SecondMoment  # v, in the bases
+    factors: Exact  # L, for every axis
+    bases: Exact  # Q, for every axis
 
 
 @transformation

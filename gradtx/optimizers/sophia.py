@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, either, mix, ratio, shortened
+from gradtx.common.numerics import debias, either, mix, ratio, real, shortened, wide
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -21,7 +21,7 @@ from gradtx.common.types import (
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import add_up, gather
-from gradtx.core.slots import squares, zeros
+from gradtx.core.slots import zeros
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -39,7 +39,7 @@ class SophiaState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # h, the mean of the curvatures
+    nu: Params  # h, the mean of the curvatures, which may be negative
     hessian_fn_state: OptState
 
 
@@ -141,7 +141,7 @@ def _following(b2: Scalar) -> GradientTransformation:
     def rule(g: jax.Array, h: jax.Array, new: jax.Array) -> tuple[jax.Array, ...]:
         return g, mix(h, new.real, b2), new
 
-    return leafwise(rule, _Curvature, nu=squares, new=squares)
+    return leafwise(rule, _Curvature, nu=_curvatures, new=_curvatures)
 
 
 @transformation
@@ -164,7 +164,13 @@ def _step(
         u = ratio(mean, jnp.maximum(gamma * h, eps))
         return u if threshold is None else shortened(u, threshold), m, h
 
-    return leafwise(rule, SophiaState, mu=partial(zeros, dtype=mu_dtype), nu=squares)
+    return leafwise(
+        rule, SophiaState, mu=partial(zeros, dtype=mu_dtype), nu=_curvatures
+    )
+
+
+def _curvatures(p: jax.Array) -> jax.Array:
+    return zeros(p, dtype=wide(real(p.dtype)))
 
 
 def _report(u: Updates, threshold: Scalar) -> None:

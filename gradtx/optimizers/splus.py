@@ -11,6 +11,7 @@ from gradtx.common.numerics import mix, one_minus_power, safe_increment
 from gradtx.common.types import (
     Count,
     DTypeLike,
+    Exact,
     Fixed,
     MaskOrFn,
     OptState,
@@ -19,6 +20,7 @@ from gradtx.common.types import (
     Scalar,
     ScalarOrSchedule,
     Updates,
+    Weights,
 )
 from gradtx.core.leafwise import flatten_updates, leafwise
 from gradtx.core.slots import wide_zeros, zeros
@@ -48,8 +50,8 @@ class ScaleBySPlusState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    factors: PyTree  # L, for every axis
-    bases: PyTree  # Q, for every axis
+    factors: Exact  # L, for every axis
+    bases: Exact  # Q, for every axis
 
 
 @transformation
@@ -148,7 +150,7 @@ class SPlusAverageState(NamedTuple):
     """What :func:`splus` remembers of the parameters."""
 
     count: Count
-    average: Params  # e, the mean of the parameters
+    average: Weights  # e, the mean of the parameters
     ema_rate: jax.Array  # ρ
 
     def averaged_params(self, params: Params) -> Params:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import abs_sq, largest_square, ratio, sqrt, wide
-from gradtx.common.types import DTypeLike, Params, Scalar
+from gradtx.common.types import DTypeLike, Params, Scalar, SecondMoment, Weights
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import totals
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -19,8 +19,8 @@ class ScaleByDistanceOverGradientsState(NamedTuple):
     """What :func:`scale_by_distance_over_gradients` remembers of every leaf."""
 
     max_dist: Params  # r, a number
-    grad_sum_of_squares: Params  # G, an array of one number
-    init_params: Params  # p₀
+    grad_sum_of_squares: SecondMoment  # G, an array of one number
+    init_params: Weights  # p₀
 
 
 @transformation

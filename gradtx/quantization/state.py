@@ -1,6 +1,5 @@
 """State in few bits, around any transformation."""
 
-import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from jax.core import Tracer
 
 from gradtx.codecs import Codec, Encoded, is_encoded
 from gradtx.codecs.sharding import put_like
-from gradtx.common import checks, numerics
+from gradtx.common import checks, foreign, numerics
 from gradtx.common.types import Count, OptState, Params, Updates
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -18,7 +17,8 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import zero_count
-from gradtx.quantization.selection import Choice, Step, Where, walk
+from gradtx.quantization.selection import Choice, Step, Where
+from gradtx.tree.roles import parts
 from gradtx.wrappers.step import moved, remember
 
 # Those for which there are kernels.
@@ -48,9 +48,15 @@ def quantize_state(
         s = decode(e),    u, s = tx(g, s, p),    e ← encode(s)
 
     Only real floats of at least ``min_size`` numbers are encoded; scalars, counts,
-    random keys and complex arrays stay as they are. So do, unless a mapping names them,
-    coefficients, and copies of the weights, such as the slow ones of
-    :func:`gradtx.lookahead`.
+    random keys and complex arrays stay as they are. What else is done follows from what
+    a slot of state is declared as, by the types of the fields of its class or by the
+    function that makes it (``gradtx.leafwise(..., nu=gradtx.slots.squares)``):
+
+    * :data:`gradtx.SecondMoment`: encoded without signs, by the unsigned form of a
+      codec with signs;
+    * :data:`gradtx.Weights`, such as the slow ones of :func:`gradtx.lookahead`, and
+      :data:`gradtx.Exact`: left as they are, unless a mapping names them;
+    * nothing: encoded by the codec that is given.
 
     :func:`gradtx.tree.get` returns arrays, not codes. ``init`` makes the state of
     ``tx`` before it is encoded; jitted it never holds it. Where blocks have scales, a
@@ -77,8 +83,8 @@ def quantize_state(
 
     Raises:
       ValueError: from ``init``, if a key names nothing in the state, for a codec in
-        which a mean of squares would stand still, for one without signs where nothing
-        says that there are none, and for integer parameters.
+        which a mean of squares would stall, for an unsigned one where nothing declares
+        that there are no signs, and for integer parameters.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
@@ -88,7 +94,7 @@ def quantize_state(
             f"kernel must be True, False or one of {', '.join(DEVICES)}, got {kernel!r}"
         )
     inner = with_extra_args_support(tx)
-    choose = Choice(codec, where, min_size)
+    choose = Choice(inner.init, codec, where, min_size)
 
     def init(params: Params) -> QuantizedState:
         checks.float_leaves(params, "the parameter")
@@ -205,9 +211,9 @@ def _decoded(state: OptState, kept: Kept) -> OptState:
     def one(x: Any) -> Any:
         if not is_encoded(x):
             return x
-        bare = jax.tree.map(_bare, x, is_leaf=_is_variable)
+        bare = jax.tree.map(_bare, x, is_leaf=foreign.is_variable)
         array = bare.decode()
-        array = x.codes.replace(array) if _is_variable(x.codes) else array
+        array = x.codes.replace(array) if foreign.is_variable(x.codes) else array
         kept[id(array)] = array, x
         return array
 
@@ -248,10 +254,10 @@ def _codecs(choose: Choice, state: OptState) -> list[Codec | None]:
 
 def _slots(choose: Choice, state: OptState) -> list[tuple[Any, Codec | None]]:
     """Return the leaves, and with what each is encoded."""
-    leaves = jax.tree.leaves(state, is_leaf=_is_whole)
-    paths = [path for path, x in walk((), state) if jax.tree.leaves(x)]
-    pairs = zip(paths, leaves, strict=True)
-    return [(leaf, choose(path, _bare(leaf))) for path, leaf in pairs]
+    return [
+        (part.leaf, choose(part._replace(leaf=_bare(part.leaf))))
+        for part in parts(choose.init, state, _is_whole)
+    ]
 
 
 def _held_like(leaf: Any, array: jax.Array, made: jax.Array) -> Any:
@@ -260,18 +266,12 @@ def _held_like(leaf: Any, array: jax.Array, made: jax.Array) -> Any:
     A variable of Flax holds arrays and no trees, so that the tree goes around it.
     """
     made = put_like(array, made)
-    return leaf.replace(made) if _is_variable(leaf) else made
+    return leaf.replace(made) if foreign.is_variable(leaf) else made
 
 
 def _bare(x: Any) -> Any:
-    return x.get_value() if _is_variable(x) else x
+    return x.get_value() if foreign.is_variable(x) else x
 
 
 def _is_whole(x: Any) -> bool:
-    return is_encoded(x) or _is_variable(x)
-
-
-def _is_variable(x: Any) -> bool:
-    """Whether this is what ``nnx`` of Flax keeps an array in."""
-    nnx = sys.modules.get("flax.nnx")
-    return nnx is not None and isinstance(x, nnx.Variable)
+    return is_encoded(x) or foreign.is_variable(x)

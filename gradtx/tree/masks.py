@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax
 from jax.core import Tracer
 
-from gradtx.common import checks
+from gradtx.common import checks, foreign
 from gradtx.common.types import MaskOrFn, PyTree
-from gradtx.tree.params import is_placeholder
+from gradtx.tree.placeholders import is_placeholder
 
 
 class MaskedNode(NamedTuple):
@@ -15,8 +15,10 @@ class MaskedNode(NamedTuple):
 
 
 def is_masked(node: Any) -> bool:
-    """Whether a leaf has been masked out here (by any library's MaskedNode)."""
-    return type(node).__name__ == "MaskedNode" and node == ()
+    """Whether a leaf has been masked out here, by us or by optax."""
+    return isinstance(node, MaskedNode) or foreign.is_instance(
+        node, "optax", "MaskedNode"
+    )
 
 
 def is_function(x: Any) -> bool:

@@ -1,36 +1,30 @@
 """What in a state is shaped like the parameters."""
 
-import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 
 from gradtx.codecs import is_encoded
 from gradtx.common.types import OptState, PyTree
+from gradtx.tree import masks
+from gradtx.tree.placeholders import is_placeholder, known_placeholder
 
 
-@jax.tree_util.register_pytree_node_class
-class ParamsPlaceholder:
-    """Stands for all parameters: a tree without leaves, so that it comes out as it is.
+class FastAndSlow(NamedTuple):
+    """Two sets of weights that are held together, as Lookahead takes them."""
 
-    What ``init`` makes for every parameter it makes of this too, in the same places.
-    """
-
-    def tree_flatten(self) -> tuple[tuple[()], None]:
-        """Return no leaves."""
-        return (), None
-
-    @classmethod
-    def tree_unflatten(cls, aux: None, leaves: Any) -> "ParamsPlaceholder":
-        """Return another one, as good as the first."""
-        del aux, leaves
-        return cls()
+    fast: PyTree
+    slow: PyTree
 
 
-def is_placeholder(x: Any) -> bool:
-    """Whether ``x`` stands for all parameters, here or in optax."""
-    return type(x).__name__ in ("ParamsPlaceholder", "_ParamsPlaceholder")
+@runtime_checkable
+class MapsParams(Protocol):
+    """A tree of parameters in another form, which knows what belongs to each."""
+
+    def map_params(self, f: Callable[..., Any], *rest: PyTree) -> PyTree:
+        """Apply a function to its arrays, with what trees like the parameters hold."""
+        ...
 
 
 def map_params(
@@ -49,6 +43,9 @@ def map_params(
         # the layout of a state from the layout of the parameters
         map_params(tx, lambda _, spec: spec, state, specs)
 
+    Small leaves that :func:`gradtx.pack_small_leaves` has put together are one leaf: it
+    is given what the trees of ``rest`` hold for all of them.
+
     Args:
       initable: the transformation that made the state, or its ``init``.
       f: ``f(leaf, *leaves_of_rest)`` gives the new leaf; of an encoded array, it is
@@ -57,54 +54,57 @@ def map_params(
       *rest: trees of the structure of the parameters.
       transform_non_params: applied to all other leaves, which else stay as they are.
       is_leaf: says where the trees of parameters end, as :func:`jax.tree.map` takes it.
+
+    Raises:
+      ValueError: if a tree of ``rest`` holds different things for small leaves that are
+        kept together.
     """
-    init = getattr(initable, "init", initable)
+
+    def is_whole(x: Any) -> bool:
+        return is_leaf is not None and is_leaf(x)
 
     def ends(x: Any) -> bool:
-        return is_encoded(x) or (is_leaf is not None and is_leaf(x))
+        return is_encoded(x) or masks.is_masked(x) or is_whole(x)
 
     def within(x: Any, *others: Any) -> Any:
-        if is_encoded(x) and not (is_leaf is not None and is_leaf(x)):
+        if masks.is_masked(x) and not is_whole(x):
+            return x
+        if is_encoded(x) and not is_whole(x):
             return jax.tree.map(lambda array: f(array, *others), x)
         return f(x, *others)
 
     def mapped(mark: Any, value: PyTree) -> PyTree:
-        if is_placeholder(mark):
-            return jax.tree.map(within, value, *rest, is_leaf=ends)
-        return value if transform_non_params is None else transform_non_params(value)
+        if not is_placeholder(mark):
+            other = transform_non_params
+            return value if other is None else other(value)
+        if isinstance(value, MapsParams):
+            return value.map_params(within, *rest)
+        return jax.tree.map(within, value, *rest, is_leaf=ends)
 
-    return jax.tree.map(mapped, _marks(init, state), state, is_leaf=is_placeholder)
-
-
-class _Pair(NamedTuple):
-    """What stands for parameters that are held in pairs, as Lookahead knows them."""
-
-    fast: Any
-    slow: Any
+    marks = marks_of(initable, state, known_placeholder())
+    return jax.tree.map(mapped, marks, state, is_leaf=is_placeholder)
 
 
-def _marks(init: Any, state: OptState) -> Any:
-    """Return the state of a placeholder: it marks where parameters have theirs."""
-    mark = _placeholder()
+def marks_of(initable: Any, state: OptState, mark: Any) -> Any:
+    """Return the state of a placeholder: it marks where parameters have theirs.
+
+    Args:
+      initable: the transformation that made the state, or its ``init``.
+      state: the state, which tells whether it is that of :class:`FastAndSlow`.
+      mark: the placeholder.
+    """
+    init = getattr(initable, "init", initable)
     marks = init(mark)
-    if not _fits(marks, state):
-        of_pairs = init(_Pair(mark, mark))
-        return of_pairs if _fits(of_pairs, state) else marks
+    if not fits(marks, state):
+        of_pairs = init(FastAndSlow(mark, mark))
+        return of_pairs if fits(of_pairs, state) else marks
     return marks
 
 
-def _fits(marks: Any, state: OptState) -> bool:
+def fits(marks: Any, state: OptState) -> bool:
+    """Whether a state has the structure of what marks the places of parameters."""
     try:
         jax.tree.structure(marks, is_leaf=is_placeholder).flatten_up_to(state)
     except ValueError:
         return False
     return True
-
-
-def _placeholder() -> Any:
-    """Return a placeholder that every ``init`` knows, also one made by optax.
-
-    There a mask given as a tree would not fit any placeholder but optax's own.
-    """
-    theirs = sys.modules.get("optax.tree_utils._state_utils")
-    return getattr(theirs, "_ParamsPlaceholder", ParamsPlaceholder)()

@@ -1,18 +1,39 @@
 """Find the averaged weights that a state keeps, however deep they lie in it."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
 from gradtx.codecs import decoded
-from gradtx.common import checks
+from gradtx.common import checks, foreign
 from gradtx.common.types import OptState, Params, PyTree
 from gradtx.tree import masks
+from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.flatten import packed
+
+# From a state and the parameters to the weights to evaluate with.
+Find: TypeAlias = Callable[[OptState, Params], Params]
+
+
+@runtime_checkable
+class Averages(Protocol):
+    """A state that keeps a second, steadier copy of the weights."""
+
+    def averaged_params(self, params: Params) -> Params:
+        """Return the weights to evaluate with, in the types of the parameters."""
+        ...
+
+
+@runtime_checkable
+class ShowsParams(Protocol):
+    """A state of a wrapper that shows its transformation the parameters otherwise."""
+
+    def seen_by_inner(self, find: Find, params: Params) -> Params:
+        """Return what ``find`` finds in the inner state, as the parameters are."""
+        ...
 
 
 def eval_params(state: OptState, params: Params) -> Params:
@@ -49,11 +70,13 @@ def averaged(
     """
 
     def find(state: OptState, params: Params) -> Params:
-        nodes = jax.tree.leaves(state, is_leaf=lambda x: is_node(x) or _is_view(x))
-        for node in nodes:
+        def ends(x: Any) -> bool:
+            return is_node(x) or isinstance(x, ShowsParams)
+
+        for node in jax.tree.leaves(state, is_leaf=ends):
             if is_node(node):
                 params = _as_it_sees_them(partial(average, node), params)
-            elif _is_view(node):
+            elif isinstance(node, ShowsParams):
                 params = _as_it_sees_them(partial(node.seen_by_inner, find), params)
         return params
 
@@ -86,20 +109,12 @@ def _ask(node: Any, params: Params) -> Params:
     return node.averaged_params(params)
 
 
-def _is_view(node: Any) -> bool:
-    """Whether a state is of a wrapper that shows the parameters in another form."""
-    return hasattr(node, "seen_by_inner")
-
-
 def plain(tree: PyTree) -> PyTree:
     """Return the tree without the variables of Flax, in which ``nnx`` keeps arrays."""
-    nnx = sys.modules.get("flax.nnx")
-    if nnx is None:
-        return tree
     return jax.tree.map(
-        lambda x: x.get_value() if isinstance(x, nnx.Variable) else x,
+        lambda x: x.get_value() if foreign.is_variable(x) else x,
         tree,
-        is_leaf=lambda x: isinstance(x, nnx.Variable),
+        is_leaf=foreign.is_variable,
     )
 
 
@@ -111,19 +126,23 @@ def held_like(params: Params, found: Params) -> Params:
 
 
 def holds_both(params: Any) -> bool:
-    """Whether parameters are fast and slow ones held together, by any library."""
-    return getattr(type(params), "_fields", None) == ("fast", "slow")
+    """Whether parameters are fast and slow ones held together, by us or by optax."""
+    return isinstance(params, FastAndSlow) or foreign.is_instance(
+        params, "optax", "LookaheadParams"
+    )
 
 
 def _averages(node: Any) -> bool:
-    """Whether a state can tell averaged weights: it says so by this method."""
-    return hasattr(node, "averaged_params")
+    return isinstance(node, Averages)
 
 
 def merge(averaged: PyTree, params: Params) -> Params:
-    """Return the averaged weights, and the current ones where they are masked out."""
+    """Return the averaged weights, and the current ones where they are masked out.
+
+    They may be kept in more bits than the parameters, whose types they come in.
+    """
     return jax.tree.map(
-        lambda a, p: p if masks.is_masked(a) else a,
+        lambda a, p: p if masks.is_masked(a) else a.astype(jnp.result_type(p)),
         averaged,
         params,
         is_leaf=masks.is_masked,

@@ -15,6 +15,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
+from gradtx.tree.placeholders import is_slot
 
 
 @transformation
@@ -36,7 +37,7 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
 
     def init(params: Params) -> OptState:
         checks.float_leaves(params, "the parameter")
-        return inner.init(packed(params)[0])
+        return inner.init(params if is_slot(params) else packed(params)[0])
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.common.types import Count, OptState, Params, Scalar, Updates, Weights
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import make_slot
+from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -17,8 +17,10 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.conditional import run_when
 from gradtx.lowering.sharding import zero_count
+from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.average import holds_both, merge
-from gradtx.wrappers.step import remember
+from gradtx.wrappers.half_precision import is_narrow, nearest_update
+from gradtx.wrappers.step import remember, typed_like
 
 
 class LookaheadState(NamedTuple):
@@ -37,18 +39,17 @@ class LookaheadSlowState(NamedTuple):
 
     fast_state: OptState
     steps_since_sync: Count
-    slow_params: Params  # φ
+    slow_params: Weights  # φ
 
     def averaged_params(self, params: Params) -> Params:
         """Return the slow weights, and of leaves that have none the current ones."""
         return merge(self.slow_params, params)
 
 
-class LookaheadParams(NamedTuple):
+class LookaheadParams(FastAndSlow):
     """Fast and slow weights held together, for callers who keep the slow ones."""
 
-    fast: Params
-    slow: Params
+    __slots__ = ()
 
     @classmethod
     def init_synced(cls, params: Params) -> "LookaheadParams":
@@ -72,7 +73,7 @@ def lookahead(
     weights, which one evaluates with, are found by :func:`gradtx.eval_params`. Extra
     arguments reach the fast optimizer. Given :class:`LookaheadParams` instead, it moves
     both of them, with gradients for the fast ones, and keeps none. Its own slow weights
-    are read and written only when they move.
+    are read and written only when they move, and are kept in at least float32.
 
     What follows in a chain must not change the updates of a synchronising step, as they
     carry the parameters to the slow weights.
@@ -97,8 +98,11 @@ def lookahead(
     def init(params: Params) -> LookaheadState | LookaheadSlowState:
         if holds_both(params):
             return LookaheadState(fast.init(params.fast), zero_count(params.fast))
-        slow = make_slot(jnp.copy, params)
+        slow = make_slot(weights, params)
         return LookaheadSlowState(fast.init(params), zero_count(params), slow)
+
+    def renewed(fast_state: OptState, slow: Params) -> OptState:
+        return typed_like(fast_state, fast.init(slow)) if reset_state else fast_state
 
     def update(
         updates: Updates,
@@ -116,14 +120,15 @@ def lookahead(
         def synchronise(now: Any) -> Any:
             u, held, fast_state = now
             u, held = follow.update(u, held, theta, due=due)
-            return u, held, fast.init(held.slow) if reset_state else fast_state
+            u, held = _met(u, held, theta)
+            return u, held, renewed(fast_state, held.slow)
 
         if both:
             held = _Held(phi, jax.tree.map(jnp.zeros_like, phi))
             u, (_, change) = move_both.update(u, held, theta, due=due)
             if reset_state:
                 slow = jax.tree.map(jnp.add, phi, change)
-                fast_state = run_when(due, lambda _: fast.init(slow), fast_state)
+                fast_state = run_when(due, lambda old: renewed(old, slow), fast_state)
             u = type(params)(u, change)
             return u, LookaheadState(fast_state, jnp.where(due, 0, steps))
         held = LookaheadParams(apply_updates(theta, u), phi)
@@ -136,10 +141,10 @@ def lookahead(
 
 
 def _slow_params(state: Any) -> Params:
-    if not hasattr(state, "slow_params"):
+    if not isinstance(state, LookaheadSlowState):
         raise checks.Misuse(
-            "the state was made for LookaheadParams and holds no slow weights: "
-            "give `update` such params, or make the state anew from plain ones"
+            f"the state is a {type(state).__name__}, which holds no slow weights: give "
+            "`update` LookaheadParams, or re-initialize the state from plain parameters"
         )
     return state.slow_params
 
@@ -156,6 +161,19 @@ def _following(alpha: Scalar) -> GradientTransformation:
         return phi - p, jnp.where(due, phi, theta), phi
 
     return leafwise(rule, LookaheadParams, fast=jnp.copy, slow=jnp.copy)
+
+
+def _met(
+    u: Updates, held: LookaheadParams, theta: Params
+) -> tuple[Updates, LookaheadParams]:
+    """Put half-precision θ where the update carries it, next to φ in float32."""
+    moves, treedef = jax.tree.flatten(u, is_leaf=checks.is_none)
+    p, fast, slow = map(treedef.flatten_up_to, (theta, *held))
+    for i, move in enumerate(moves):
+        if move is not None and is_narrow(p[i]):
+            moves[i], there = nearest_update(p[i], slow[i])
+            fast[i] = there.astype(p[i].dtype)
+    return treedef.unflatten(moves), held._replace(fast=treedef.unflatten(fast))
 
 
 class _Held(NamedTuple):

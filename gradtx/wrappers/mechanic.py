@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import largest_square, safe_increment, sqrt
-from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.common.types import Count, Exact, OptState, Params, Scalar, Updates, Weights
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import add_up, gather, inner
-from gradtx.core.slots import make_slot
+from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -26,11 +26,11 @@ class MechanicState(NamedTuple):
 
     base_optimizer_state: OptState
     count: Count
-    r: jax.Array  # the reward: how well the path agreed with the gradients
-    m: jax.Array  # the largest |h|
-    v: jax.Array  # the sum of h²
-    s: jax.Array  # the scales, which are summed
-    x0: Params  # where the path begins
+    r: Exact  # the reward: how well the path agreed with the gradients
+    m: Exact  # the largest |h|
+    v: Exact  # the sum of h²
+    s: Exact  # the scales, which are summed
+    x0: Weights  # where the path begins
 
 
 @transformation
@@ -79,7 +79,7 @@ def mechanize(
             m=beside(params, zeros),
             v=beside(params, zeros),
             s=beside(params, zeros + s_init),
-            x0=make_slot(jnp.copy, params),
+            x0=make_slot(weights, params),
         )
 
     def update(
@@ -116,13 +116,13 @@ def mechanize(
 
 
 class _Start(NamedTuple):
-    x0: Params
+    x0: Weights
 
 
 @transformation
 def _along_the_path() -> GradientTransformation:
     """Move to where the path, made longer by the update, leads at the new scale."""
-    return leafwise(_move, _Start, x0=jnp.copy)
+    return leafwise(_move, _Start, x0=weights)
 
 
 def _move(

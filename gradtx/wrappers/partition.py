@@ -10,7 +10,7 @@ from gradtx.common.types import Fixed, OptState, Params, PyTree, Updates
 from gradtx.core.masking import restrict
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.tree import masks
-from gradtx.tree.params import is_placeholder
+from gradtx.tree.placeholders import is_placeholder
 
 
 class PartitionState(NamedTuple):

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, OptState, Params, Updates
+from gradtx.common.types import Count, OptState, Params, Updates, Weights
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import make_slot
+from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -39,14 +39,14 @@ class SAMState(NamedTuple):
     steps_since_sync: Count
     opt_state: OptState
     adv_state: OptState
-    cache: Params | None  # w, the parameters before the way up; None in opaque mode
+    cache: Weights | None  # w, the parameters before the way up; None in opaque mode
 
     def averaged_params(self, params: Params) -> Params:
         """Return w, also in the middle of a way up."""
         if self.cache is not None:
             away = self.steps_since_sync > 0
             params = jax.tree.map(
-                lambda w, p: jnp.where(away, w, p), self.cache, params
+                lambda w, p: jnp.where(away, w.astype(p.dtype), p), self.cache, params
             )
         return eval_params(self.opt_state, params)
 
@@ -98,13 +98,13 @@ def sam(
 
 
 class _Start(NamedTuple):
-    w: Params
+    w: Weights
 
 
 @transformation
 def _back() -> GradientTransformation:
     """Return to w, the state, and take the update from there."""
-    return leafwise(lambda u, w, *, p: ((w - p) + u, w), _Start, w=jnp.copy)
+    return leafwise(lambda u, w, *, p: ((w - p) + u, w), _Start, w=weights)
 
 
 def _reversed(tx: GradientTransformation) -> GradientTransformation:
@@ -131,7 +131,7 @@ def _stepwise(
             steps_since_sync=zero_count(params),
             opt_state=down.init(params),
             adv_state=up.init(params),
-            cache=make_slot(jnp.copy, params),
+            cache=make_slot(weights, params),
         )
 
     def update(

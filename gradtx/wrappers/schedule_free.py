@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, foreign, numerics
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -14,9 +14,10 @@ from gradtx.common.types import (
     Scalar,
     ScalarOrSchedule,
     Updates,
+    Weights,
 )
 from gradtx.core.leafwise import leafwise, widened
-from gradtx.core.slots import make_slot
+from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -36,7 +37,7 @@ class ScheduleFreeState(NamedTuple):
     step_count: Count
     max_lr: Any  # the largest learning rate so far
     base_optimizer_state: OptState
-    z: Params  # the sequence that the base optimizer moves
+    z: Weights  # the sequence that the base optimizer moves
 
     def averaged_params(self, params: Params) -> Params:
         """Return x, the average, from y = ``params``."""
@@ -70,7 +71,8 @@ def schedule_free(
       learning_rate: η of the base optimizer, for the weights of the average.
       b1: β, from 0 to 1; above 0, or x cannot be told from y.
       weight_lr_power: how much more a step of a higher rate weighs.
-      state_dtype: the type to keep z in; the parameter's if None.
+      state_dtype: the type to keep z in; None means the parameter's, float32 at least.
+        In fewer bits its small steps are lost.
 
     Raises:
       ValueError: if β is outside (0, 1] or the rate negative; from ``update`` if it is
@@ -84,10 +86,11 @@ def schedule_free(
     base = with_extra_args_support(base_optimizer)
 
     def copied(p: jax.Array) -> jax.Array:
-        dtype = state_dtype
-        if dtype is not None and jnp.iscomplexobj(p):
-            dtype = jnp.promote_types(dtype, p.dtype)
-        return jnp.array(p, dtype)
+        if state_dtype is None:
+            return weights(p)
+        complex_ = jnp.iscomplexobj(p)
+        wide = jnp.promote_types(state_dtype, p.dtype) if complex_ else state_dtype
+        return jnp.array(p, wide)
 
     follow = leafwise(_follow, _Sequence, z=copied)
 
@@ -131,7 +134,7 @@ def schedule_free(
 
 
 class _Sequence(NamedTuple):
-    z: Params
+    z: Weights
 
 
 def _follow(
@@ -164,7 +167,10 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
 
 
 def _is_schedule_free(node: Any) -> bool:
-    return hasattr(node, "b1") and hasattr(node, "z")
+    """Whether this is a state of :func:`schedule_free`, ours or optax's."""
+    return isinstance(node, ScheduleFreeState) or foreign.is_instance(
+        node, "optax.contrib", "ScheduleFreeState"
+    )
 
 
 def _average(state: Any, params: Params) -> Params:

@@ -1,8 +1,8 @@
-"""Half-precision weights that do not stand still: what is rounded away is kept.
+"""Half-precision weights whose small steps are not lost: what is rounded away is kept.
 
 A bfloat16 parameter has 8 bits, so that a step below a 256th of it is lost when it is
 added. Each wrapper here lets its transformation compute with float32, and carries the
-parameter to the half-precision number that it means, exactly.
+parameter to the half-precision number that it means, whoever adds the updates.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.codecs.dither import noise, rounded
+from gradtx.codecs.dither import noise
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, OptState, Params, PyTree, Updates
-from gradtx.core.slots import make_slot, zeros
+from gradtx.common.types import Count, OptState, Params, Updates, Weights
+from gradtx.core.slots import Slot, make_slot, weights, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -23,21 +23,41 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.primitives.noise import random_key
-from gradtx.wrappers.step import is_missing, typed_like
+from gradtx.wrappers.average import Find
+from gradtx.wrappers.half_precision import (
+    is_narrow,
+    meant,
+    nearest_update,
+    random_update,
+    settled,
+    step_wide,
+    wide,
+)
+from gradtx.wrappers.step import typed_like
 
 
 class MasterWeightsState(NamedTuple):
     """What :func:`with_master_weights` remembers."""
 
     inner_state: OptState
-    master: Params  # x, in float32; None for parameters that are wide themselves
+    master: Weights  # x, in float32; None for parameters that are wide themselves
+
+    def seen_by_inner(self, find: Find, params: Params) -> Params:
+        """Return what ``find`` finds in the inner state for the master weights."""
+        x = meant(_followed, params, self.master)
+        return typed_like(params, find(self.inner_state, x))
 
 
 class CompensationState(NamedTuple):
     """What :func:`with_compensation` remembers."""
 
     inner_state: OptState
-    remainder: Params  # c, what the parameter lacks; None where it is wide itself
+    remainder: Weights  # c, what the parameter lacks; None where it is wide itself
+
+    def seen_by_inner(self, find: Find, params: Params) -> Params:
+        """Return what ``find`` finds in the inner state for the whole parameters."""
+        x = meant(_completed, params, self.remainder)
+        return typed_like(params, find(self.inner_state, x))
 
 
 class StochasticRoundingState(NamedTuple):
@@ -58,8 +78,11 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
     What ``tx`` keeps, it keeps as for float32 parameters. A parameter that was changed
     from outside, by more than its last bit, is taken as it is then.
 
-    The updates of half-precision parameters are float32, as fewer bits cannot carry
-    every move: :func:`gradtx.apply_updates`, and optax's, then land exactly on p. Let
+    The updates have the type of their parameters, and it does not matter who adds them:
+    :func:`gradtx.apply_updates`, optax's or Equinox's. No such update can carry every
+    parameter to the number next to x: where a step leads across 0, or to less than half
+    of the parameter, p lands within half of the update's last bit, at most 2⁻⁹ of a
+    bfloat16 step. If that is more than the last bit of p, x is there from then on. Let
     nothing that changes updates follow in a chain.
 
     Args:
@@ -71,28 +94,7 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
 
     Reference: Micikevicius et al., 2018, https://arxiv.org/abs/1710.03740 (section 3.1)
     """
-    inner = with_extra_args_support(tx)
-
-    def init(params: Params) -> MasterWeightsState:
-        checks.float_leaves(params, "the parameter")
-        master = make_slot(_if_narrow(_widened), params)
-        return MasterWeightsState(inner.init(_each(_first, params, master)), master)
-
-    def update(
-        updates: Updates,
-        state: MasterWeightsState,
-        params: Params | None = None,
-        **extra: Any,
-    ) -> tuple[Updates, MasterWeightsState]:
-        checks.params_given(params)
-        wide = _each(_followed, params, state.master)
-        u, inner_state = inner.update(
-            _wide_like(updates), state.inner_state, wide, **extra
-        )
-        moves, master = _moved(_to_master, u, params, state.master, wide)
-        return moves, MasterWeightsState(inner_state, master)
-
-    return GradientTransformation(init, update)
+    return _beside(tx, MasterWeightsState, weights, _followed, _to_master, shown=_first)
 
 
 @transformation
@@ -103,12 +105,11 @@ def with_compensation(tx: GradientTransformation) -> GradientTransformation:
 
     Kahan's summation: parameter and remainder have 16 bits or more between them, in 4
     bytes for each parameter in all. Steps below 2⁻¹⁷ of a bfloat16 may still be lost.
-    What ``tx`` keeps, it keeps as for half precision; it computes in float32. Wider
-    parameters are left to ``tx``.
+    What ``tx`` keeps, it keeps as for half precision, but weights in float32; it
+    computes in float32. Wider parameters are left to ``tx``.
 
-    The updates of half-precision parameters are float32, as fewer bits cannot carry
-    every move: :func:`gradtx.apply_updates`, and optax's, then land exactly on p. Let
-    nothing that changes updates follow in a chain.
+    The updates are as those of :func:`with_master_weights`. Where they cannot carry a
+    parameter to the number next to x, the rest is in c, and comes with the next step.
 
     Args:
       tx: any optimizer.
@@ -119,27 +120,7 @@ def with_compensation(tx: GradientTransformation) -> GradientTransformation:
 
     Reference: Zamirai et al., 2020, https://arxiv.org/abs/2010.06192 (Algorithm 3)
     """
-    inner = with_extra_args_support(tx)
-
-    def init(params: Params) -> CompensationState:
-        checks.float_leaves(params, "the parameter")
-        return CompensationState(
-            inner.init(params), make_slot(_if_narrow(zeros), params)
-        )
-
-    def update(
-        updates: Updates,
-        state: CompensationState,
-        params: Params | None = None,
-        **extra: Any,
-    ) -> tuple[Updates, CompensationState]:
-        checks.params_given(params)
-        wide = _each(_completed, params, state.remainder)
-        u, inner_state = _step(inner, updates, state.inner_state, wide, extra)
-        moves, remainder = _moved(_to_remainder, u, params, state.remainder, wide)
-        return moves, CompensationState(inner_state, remainder)
-
-    return GradientTransformation(init, update)
+    return _beside(tx, CompensationState, zeros, _completed, _to_remainder)
 
 
 @transformation
@@ -150,12 +131,11 @@ def with_stochastic_rounding(
 
         x = p + tx(g, p),    p ← one of the neighbours of x, with E[p] = x
 
-    Needs no memory. What ``tx`` keeps, it keeps as for half precision; it computes in
-    float32. Wider parameters are left to ``tx``.
+    Needs no memory. What ``tx`` keeps, it keeps as for half precision, but weights in
+    float32; it computes in float32. Wider parameters are left to ``tx``.
 
-    The updates of half-precision parameters are float32, as fewer bits cannot carry
-    every move: :func:`gradtx.apply_updates`, and optax's, then land exactly on p. Let
-    nothing that changes updates follow in a chain.
+    The updates are as those of :func:`with_master_weights`: the neighbours are those
+    that such updates can carry p to.
 
     Args:
       tx: any optimizer.
@@ -181,13 +161,56 @@ def with_stochastic_rounding(
         **extra: Any,
     ) -> tuple[Updates, StochasticRoundingState]:
         checks.params_given(params)
-        wide = jax.tree.map(_widened, params)
-        u, inner_state = _step(inner, updates, state.inner_state, wide, extra)
         count = numerics.safe_increment(state.roundings)
         leaves, treedef = jax.tree.flatten(params, is_leaf=checks.is_none)
         salts = treedef.unflatten(jax.random.bits(state.rng_key, (len(leaves),)))
-        moves, _ = _moved(partial(_at_random, count), u, params, salts)
+        before = jax.tree.map(wide, params)
+        u, inner_state = step_wide(inner, updates, state.inner_state, before, extra)
+        settle = partial(_at_random, count)
+        moves, _ = settled(settle, u, params, before, salts)
         return moves, StochasticRoundingState(inner_state, count, state.rng_key)
+
+    return GradientTransformation(init, update)
+
+
+def _beside(
+    tx: GradientTransformation,
+    state_type: Any,
+    slot: Slot,
+    see: Callable[[Any, Any], Any],
+    settle: Callable[[Any, Any, Any], Any],
+    *,
+    shown: Callable[[Any, Any], Any] | None = None,
+) -> GradientTransformation:
+    """Keep an array beside every parameter of half precision, and step with the two.
+
+    Args:
+      tx: the transformation that steps.
+      state_type: of its state and what is kept.
+      slot: makes what is kept, from the parameter.
+      see: from the parameter and what is kept to the float32 number that they mean.
+      settle: from the parameter, the number that is meant after the step, and what is
+        kept to the update and what is kept then.
+      shown: what the state of ``tx`` is made of, from a parameter and what is kept; the
+        parameter if None.
+    """
+    inner = with_extra_args_support(tx)
+
+    def init(params: Params) -> Any:
+        checks.float_leaves(params, "the parameter")
+        kept = make_slot(lambda p: slot(p) if is_narrow(p) else None, params)
+        start = params if shown is None else meant(shown, params, kept)
+        return state_type(inner.init(start), kept)
+
+    def update(
+        updates: Updates, state: Any, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, Any]:
+        checks.params_given(params)
+        inner_state, kept = state
+        before = meant(see, params, kept)
+        u, inner_state = step_wide(inner, updates, inner_state, before, extra)
+        moves, kept = settled(settle, u, params, before, kept)
+        return moves, state_type(inner_state, kept)
 
     return GradientTransformation(init, update)
 
@@ -195,98 +218,39 @@ def with_stochastic_rounding(
 # --- one parameter -----------------------------------------------------------
 
 
-def _is_narrow(p: Any) -> bool:
-    dtype = jax.dtypes.result_type(p)
-    return numerics.wide(dtype) != dtype
-
-
-def _if_narrow(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda p: make(p) if _is_narrow(p) else None
-
-
-def _widened(p: Any) -> jax.Array:
-    p = jnp.asarray(p)
-    return p.astype(numerics.wide(p.dtype))
-
-
 def _first(p: Any, master: Any) -> Any:
-    return p if master is None else master
+    del p
+    return master
 
 
 @jax.jit
-def _followed(p: jax.Array, master: jax.Array | None) -> jax.Array:
+def _followed(p: jax.Array, master: jax.Array) -> jax.Array:
     """Return the master weight, or the parameter where that was changed since."""
-    if master is None:
-        return p
     info: Any = jnp.finfo(p.dtype)
-    wide = _widened(p)
-    last_bit = jnp.abs(wide) * float(info.eps) + float(info.smallest_subnormal)
-    return jnp.where(jnp.abs(master - wide) <= last_bit, master, wide)
+    now = wide(p)
+    last_bit = jnp.abs(now) * float(info.eps) + float(info.smallest_subnormal)
+    return jnp.where(jnp.abs(master - now) <= last_bit, master, now)
 
 
 @jax.jit
-def _completed(p: jax.Array, remainder: jax.Array | None) -> jax.Array:
-    return p if remainder is None else _widened(p) + _widened(remainder)
+def _completed(p: jax.Array, remainder: jax.Array) -> jax.Array:
+    return wide(p) + wide(remainder)
 
 
 @jax.jit
-def _to_master(p: jax.Array, u: jax.Array, old: Any, x: jax.Array) -> Any:
+def _to_master(p: jax.Array, x: jax.Array, old: jax.Array) -> Any:
     del old
-    x = x + u
-    return rounded(x, p.dtype) - _widened(p), x
+    u, landed = nearest_update(p, x)
+    return u, _followed(landed.astype(p.dtype), x)
 
 
 @jax.jit
-def _to_remainder(p: jax.Array, u: jax.Array, old: Any, x: jax.Array) -> Any:
-    x = x + u
-    target = rounded(x, p.dtype)
-    return target - _widened(p), (x - target).astype(old.dtype)
+def _to_remainder(p: jax.Array, x: jax.Array, old: jax.Array) -> Any:
+    u, landed = nearest_update(p, x)
+    return u, (x - landed).astype(old.dtype)
 
 
 @jax.jit
-def _at_random(count: Count, p: jax.Array, u: jax.Array, salt: jax.Array) -> Any:
+def _at_random(count: Count, p: jax.Array, x: jax.Array, salt: jax.Array) -> Any:
     bits = noise(p.shape, count.astype(jnp.uint32), salt)
-    wide = _widened(p)
-    return rounded(wide + u, p.dtype, bits) - wide, salt
-
-
-# --- trees of them -----------------------------------------------------------
-
-
-def _each(f: Callable[[Any, Any], Any], params: Params, other: PyTree) -> PyTree:
-    """Map over parameters and what belongs to each, None among it."""
-    leaves, treedef = jax.tree.flatten(params)
-    return treedef.unflatten(map(f, leaves, treedef.flatten_up_to(other)))
-
-
-def _wide_like(updates: Updates) -> Updates:
-    return jax.tree.map(lambda g: g if is_missing(g) else _widened(g), updates)
-
-
-def _step(
-    inner: GradientTransformation,
-    updates: Updates,
-    state: OptState,
-    wide: Params,
-    extra: dict[str, Any],
-) -> tuple[Updates, OptState]:
-    """Let ``inner`` compute in float32, and keep its state in the types it has."""
-    u, new = inner.update(_wide_like(updates), state, wide, **extra)
-    return u, typed_like(state, new)
-
-
-def _moved(
-    settle: Callable[..., Any], updates: Updates, params: Params, *kept: PyTree
-) -> tuple[Updates, PyTree]:
-    """Settle every half-precision parameter that moves; leave the others as they are.
-
-    Returns the moves and the new ones of the first tree that is kept.
-    """
-    leaves, treedef = jax.tree.flatten(updates, is_leaf=checks.is_none)
-    columns = [treedef.flatten_up_to(tree) for tree in (params, *kept)]
-    results = [
-        settle(p, u, *old) if u is not None and _is_narrow(p) else (u, old[0])
-        for u, p, *old in zip(leaves, *columns, strict=True)
-    ]
-    moves, new = ([result[i] for result in results] for i in range(2))
-    return treedef.unflatten(moves), treedef.unflatten(new)
+    return random_update(p, x, bits)[0], salt

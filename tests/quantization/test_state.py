@@ -139,15 +139,16 @@ def test_the_mean_of_squares_forgets(codec: Any) -> None:
         (int8(signed=False, rounding="nearest"), "nearest rounding undoes"),
         (float8(rounding="nearest"), "nearest rounding undoes"),
         (codecs.bfloat16("nearest"), "nearest rounding undoes"),
-        (int4(), "small squares to 0"),
-        (int8(map="linear"), "small squares to 0"),
-        (int8(map="sqrt"), "small squares to 0"),
+        (int4(map="linear"), "nothing between 0 and 0.067"),
         (int4(signed=False, map="linear"), "nothing between 0 and 0.067"),
     ],
     ids=str,
 )
 def test_formats_that_cannot_follow_are_refused(codec: Any, why: str) -> None:
-    """A format in which a mean of squares stands still is refused with the reason."""
+    """A format in which a mean of squares stalls is refused with the reason.
+
+    Its unsigned form is, where it has one.
+    """
     params = {"w": jnp.zeros((8, 512))}
     for wanted in ({"nu": codec},) if codec.format.unsigned else (codec, {"nu": codec}):
         tx = gradtx.quantize_state(gradtx.scale_by_adam(), wanted)
@@ -161,7 +162,7 @@ def test_formats_that_cannot_follow_are_refused(codec: Any, why: str) -> None:
 @pytest.mark.parametrize("make", [gradtx.adam, gradtx.adabelief, gradtx.amsgrad])
 def test_a_half_precision_mean_of_squares_is_refused(make: Any, dtype: str) -> None:
     """`nu_dtype` of 16 bits, in which 0.999 v rounds to v, is refused, and why."""
-    with pytest.raises(ValueError, match=rf"{dtype}.*stand still.*quantize_state"):
+    with pytest.raises(ValueError, match=rf"{dtype}.*quantize_state"):
         make(0.1, nu_dtype=dtype).init(jnp.ones(3))
     make(0.1, mu_dtype=dtype, nu_dtype="float32").init(jnp.ones(3))
 
@@ -554,7 +555,7 @@ def test_it_trains_as_float32_does(name: str) -> None:
         (lambda: gradtx.quantize_state(gradtx.adam(0.1), int8), "codecs such as"),
         (
             lambda: gradtx.quantize_state(gradtx.adam(0.1), int8(signed=False)),
-            "below 0",
+            "is unsigned, but .*declare the slot",
         ),
         (lambda: gradtx.quantize_state(gradtx.adam(0.1), min_size=-1), "min_size"),
         (lambda: gradtx.adamw8bit(0.1, block=0), "int8.*block must be"),

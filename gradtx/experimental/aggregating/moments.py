@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, Fixed, OptState, Params, Updates
+from gradtx.common.types import Count, Fixed, OptState, Params, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise, widened
 from gradtx.core.slots import squares, wide_zeros
 from gradtx.core.transformation import EmptyState, GradientTransformation
@@ -26,7 +26,7 @@ class PerElementMeanAndSumSqDiffGradsState(NamedTuple):
     micro_step: Count  # batches in the sums
     ready: jax.Array  # whether the last step gave a mean
     mean_grads: Updates
-    sum_sq_diff_grads: Updates  # Σ |g - mean|², real
+    sum_sq_diff_grads: SecondMoment  # Σ |g - mean|², real
 
 
 @aggregation
@@ -96,7 +96,7 @@ def get_per_element_mean_and_sum_sq_diff_grads(
 
 class _Sums(NamedTuple):
     mean_grads: Updates
-    sum_sq_diff_grads: Updates
+    sum_sq_diff_grads: SecondMoment
     scatter: Updates  # of the batch when it comes in, of all when it is given out
 
 

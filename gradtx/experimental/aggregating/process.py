@@ -1,7 +1,7 @@
 """Before, while and after the gradients of the examples become one."""
 
 import functools
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,13 @@ from gradtx.common.types import OptState, Params, Updates
 from gradtx.core.transformation import GradientTransformation, with_extra_args_support
 from gradtx.experimental.aggregating.aggregator import Aggregator, fitting, with_params
 from gradtx.wrappers.step import typed_like, zeros_for
+
+
+@runtime_checkable
+class SaysReady(Protocol):
+    """A state of an aggregator that does not give an update at every step."""
+
+    ready: jax.Array
 
 
 @fitting
@@ -24,8 +31,8 @@ def process(
 
         u = postprocessor(aggregator(preprocessor(g)))
 
-    If the aggregator's state has a field ``ready``, the postprocessor runs, and its
-    state moves, only where that is True; else the update is zero. The state is the
+    If the aggregator's state has an attribute ``ready``, the postprocessor runs, and
+    its state moves, only where that is True; else the update is zero. The state is the
     tuple of the three states, and extra arguments of ``update`` reach all three.
 
     Args:
@@ -66,10 +73,6 @@ def process(
 
 def _ready(state: OptState) -> Any:
     """Return whether an aggregator gave something: always, if it does not say."""
-    parts = jax.tree.leaves(state, is_leaf=_says)
-    said = [part.ready for part in parts if _says(part)]
+    parts = jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, SaysReady))
+    said = [part.ready for part in parts if isinstance(part, SaysReady)]
     return functools.reduce(jnp.logical_and, said) if said else True
-
-
-def _says(part: Any) -> bool:
-    return "ready" in getattr(part, "_fields", ())

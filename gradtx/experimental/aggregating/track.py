@@ -5,8 +5,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
-from gradtx.common.types import Count, Fixed, OptState, Params, Scalar, Updates
+from gradtx.common import checks, foreign, numerics
+from gradtx.common.types import (
+    Count,
+    Fixed,
+    OptState,
+    Params,
+    Scalar,
+    SecondMoment,
+    Updates,
+)
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, squares, wide_zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
@@ -25,7 +33,7 @@ class PerElementMeanAndVarianceEMAState(NamedTuple):
     count: Count
     ema_decay: jax.Array  # β, kept to make the means unbiased
     mean_grads_ema: Updates
-    variance_grads_ema: Updates  # real
+    variance_grads_ema: SecondMoment  # real
 
 
 class _Running(NamedTuple):
@@ -132,9 +140,11 @@ def get_unbiased_mean_and_variance_ema(state: OptState) -> tuple[Updates, Update
 
 
 def _is_tracked(x: Any) -> bool:
-    """Whether this is such a state, of this library or of another."""
-    fields = PerElementMeanAndVarianceEMAState._fields
-    return getattr(x, "_fields", None) == fields
+    """Whether this is such a state, ours or optax's."""
+    name = PerElementMeanAndVarianceEMAState.__name__
+    return isinstance(x, PerElementMeanAndVarianceEMAState) or foreign.is_instance(
+        x, "optax.experimental._aggregating", name
+    )
 
 
 @aggregation

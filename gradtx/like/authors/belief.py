@@ -15,7 +15,7 @@ from gradtx.common.numerics import (
     ratio,
     sqrt,
 )
-from gradtx.common.types import Count, DTypeLike, Params, Scalar, Updates
+from gradtx.common.types import Count, DTypeLike, Scalar, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -30,8 +30,8 @@ class ScaleByAmsBeliefState(NamedTuple):
 
     count: Count
     mu: Updates  # m, the mean of the gradients
-    nu: Params  # s, the mean squared surprise
-    nu_max: Params  # w, the largest s so far
+    nu: SecondMoment  # s, the mean squared surprise
+    nu_max: SecondMoment  # w, the largest s so far
 
 
 @transformation

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks
+from gradtx.common import checks, foreign
 from gradtx.common.numerics import mix
 from gradtx.common.types import OptState, Params, PyTree, Scalar, Updates
 from gradtx.core.leafwise import widened
 from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.like.torch.sgd import DampenedTraceState
+from gradtx.primitives.momentum import TraceState
 from gradtx.wrappers.lookahead import lookahead
 
 
@@ -39,8 +41,8 @@ def Lookahead(  # noqa: N802
     "pullback" is the rule that is meant: in the authors' code b̄ and b are one buffer
     from the first time on, so that b is multiplied by a number instead.
 
-    Momentum is what a part of the inner state keeps in a field called ``trace``, as SGD
-    and RMSprop do. The moments of Adam are left as they are, as in the original. The
+    Momentum is the ``trace`` of a :class:`gradtx.TraceState`, as SGD and RMSprop keep
+    it, or of optax's. The moments of Adam are left as they are, as in the original. The
     slow weights are found by :func:`gradtx.eval_params`.
 
     Args:
@@ -101,7 +103,10 @@ def _mixed(slow: PyTree, fast: PyTree, alpha: Scalar) -> PyTree:
 
 
 def _has_trace(node: Any) -> bool:
-    return "trace" in getattr(node, "_fields", ())
+    """Whether this is the state of a momentum: ours, PyTorch's or optax's."""
+    return isinstance(node, TraceState | DampenedTraceState) or foreign.is_instance(
+        node, "optax", "TraceState"
+    )
 
 
 def traces_of(state: OptState) -> list[PyTree]:

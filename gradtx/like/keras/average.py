@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix, wide
-from gradtx.common.types import Count, Params, Scalar
+from gradtx.common.numerics import mix
+from gradtx.common.types import Count, Params, Scalar, Weights
 from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import weights
 from gradtx.core.transformation import GradientTransformation
 from gradtx.wrappers.average import merge
 
@@ -17,11 +18,11 @@ class AverageState(NamedTuple):
     """What Keras's ``use_ema`` remembers."""
 
     count: Count
-    average: Params  # a, the running mean of the parameters
+    average: Weights  # a, the running mean of the parameters
 
     def averaged_params(self, params: Params) -> Params:
         """Return the running mean, in the types of the parameters."""
-        return jax.tree.map(_as_typed, merge(self.average, params), params)
+        return merge(self.average, params)
 
 
 def averaged(
@@ -56,12 +57,4 @@ def averaged(
             u = jnp.where((step + 1) % overwrite_every == 0, a - p, u)
         return u, a
 
-    return leafwise(rule, AverageState, average=_copied)
-
-
-def _copied(p: jax.Array) -> jax.Array:
-    return jnp.array(p, dtype=wide(p.dtype), copy=True)
-
-
-def _as_typed(a: jax.Array, p: jax.Array) -> jax.Array:
-    return jnp.asarray(a).astype(jnp.result_type(p))
+    return leafwise(rule, AverageState, average=weights)
