@@ -1,13 +1,11 @@
 """Arithmetic that stays right at zero, at the largest float, and in few bits."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.types import Count, DTypeLike, PyTree, Scalar, ScalarOrSchedule
@@ -187,19 +185,6 @@ def shortened(x: jax.Array, bound: Scalar) -> jax.Array:
     zero = x == 0
     length = jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, x)))
     return jnp.where(length > bound, ratio(x, length) * bound, x)
-
-
-def either(
-    condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
-) -> Any:
-    """Return ``then()`` or ``otherwise()``, and run only that one.
-
-    A condition that is known is looked at: ``lax.cond`` would compile the functions,
-    which are new ones at every step, at every step of a loop that is not jitted.
-    """
-    if isinstance(condition, Tracer):
-        return jax.lax.cond(condition, then, otherwise)
-    return then() if condition else otherwise()
 
 
 def safe_norm(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import DTypeLike, Scalar
+from gradtx.lowering.control_flow import platform_dependent, scan
 from gradtx.tree.norms import modulus, squares_in_three_units
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # steep at 0: singular values end in [0.7, 1.2]
@@ -103,12 +104,12 @@ def _iterated(
     # Two at a time, the result of one is not copied to where the other starts from;
     # elsewhere that takes longer to compile than it saves.
     two = partial(_rounds, together=2)
-    x = jax.lax.platform_dependent(x, table, cuda=two, default=_rounds)
+    x = platform_dependent(x, table, cuda=two, default=_rounds)
     return x.astype(matrix.dtype)
 
 
 def _rounds(x: jax.Array, table: jax.Array, together: int = 1) -> jax.Array:
-    return jax.lax.scan(_step, x, table, unroll=together)[0]
+    return scan(_step, x, table, unroll=together)[0]
 
 
 def _step(x: jax.Array, triple: jax.Array) -> tuple[jax.Array, None]:

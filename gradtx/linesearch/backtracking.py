@@ -10,8 +10,10 @@ from gradtx.common.types import Count, OptState, Params, Scalar, Updates
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linesearch.objective import Line, line_of, number, stretched
+from gradtx.lowering.control_flow import cond, while_loop
 from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 
 
 class BacktrackingLinesearchInfo(NamedTuple):
@@ -84,13 +86,12 @@ def scale_by_backtracking_linesearch(
     checks.fractions(decrease_factor=decrease_factor)
 
     def init(params: Params) -> OptState:
+        looks = varied_with(params, zero_count(params))
         return ScaleByBacktrackingLinesearchState(
             learning_rate=number(params, 1.0),
             value=number(params, jnp.inf),
             grad=make_slot(zeros, params) if store_grad else None,
-            info=BacktrackingLinesearchInfo(
-                zero_count(params), number(params, jnp.inf)
-            ),
+            info=BacktrackingLinesearchInfo(looks, number(params, jnp.inf)),
         )
 
     def search(line: Line, value: Any, grad: Any, guess: jax.Array) -> _Search:
@@ -110,7 +111,7 @@ def scale_by_backtracking_linesearch(
 
         infinite = jnp.full_like(guess, jnp.inf)
         first = _Search(guess, start.value, infinite, jnp.zeros((), jnp.int32))
-        found = jax.lax.while_loop(goes_on, shorten, first)
+        found = while_loop(goes_on, shorten, first)
         failed = jnp.isinf(found.error)
         return found._replace(
             step=jnp.where(failed, 0, found.step),
@@ -153,4 +154,4 @@ def _say_if(failed: jax.Array, found: _Search) -> None:
             ordered=True,
         )
 
-    jax.lax.cond(failed, say, lambda: None)
+    cond(failed, say, lambda: None)

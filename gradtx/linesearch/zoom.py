@@ -17,8 +17,10 @@ from gradtx.linesearch.wolfe import (
     searched,
     taken,
 )
+from gradtx.lowering.control_flow import cond
 from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 
 GUESSES = ("keep", "one")
 
@@ -105,11 +107,12 @@ def scale_by_zoom_linesearch(
     def init(params: Params) -> OptState:
         infinite = number(params, jnp.inf)
         errors = infinite, number(params, jnp.inf)
+        looks = varied_with(params, zero_count(params))
         return ScaleByZoomLinesearchState(
             learning_rate=number(params, 1.0),
             value=number(params, jnp.inf),
             grad=make_slot(zeros, params),
-            info=ZoomLinesearchInfo(zero_count(params), *errors),
+            info=ZoomLinesearchInfo(looks, *errors),
         )
 
     @compiled
@@ -148,4 +151,4 @@ def _say_if(failed: jax.Array, s: Search, slope: jax.Array) -> None:
             ordered=True,
         )
 
-    jax.lax.cond(failed, say, lambda: None)
+    cond(failed, say, lambda: None)

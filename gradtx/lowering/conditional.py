@@ -9,6 +9,9 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from gradtx.lowering.control_flow import cond, steady, while_loop
+from gradtx.lowering.varying import varying_axes
+
 T = TypeVar("T")
 
 
@@ -46,12 +49,16 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
     # What it uses from around it is passed on openly, as derivatives need it. And it is
     # one operation, as its parts, made anew, would forget how they lie over devices.
     start = [jnp.asarray(leaves[i]) for i in places]
+    # Where devices differ in the condition, they differ in all that hangs on it.
+    start, moving = steady(moving, start, lambda _: varying_axes(condition))
     traced = jax.make_jaxpr(jax.jit(moving))(start)
+    jaxpr, consts = traced.jaxpr, traced.consts
+    del traced
 
     def plain(carried: list[Any], around: list[Any]) -> list[Any]:
-        return jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, around))(*carried)
+        return jaxpr_as_fun(ClosedJaxpr(jaxpr, around))(*carried)
 
-    ends = dict(zip(places, _loop(plain, condition, start, traced.consts), strict=True))
+    ends = dict(zip(places, _loop(plain, condition, start, consts), strict=True))
     return treedef.unflatten([ends.get(i, x) for i, x in enumerate(leaves)])
 
 
@@ -64,7 +71,7 @@ def _loop(run: Callable[..., Any], condition: Any, kept: Any, around: Any) -> An
     def once(carried: Any) -> Any:
         return False, run(carried[1], around)
 
-    return jax.lax.while_loop(lambda carried: carried[0], once, (condition, kept))[1]
+    return while_loop(lambda carried: carried[0], once, (condition, kept))[1]
 
 
 @_loop.defjvp
@@ -72,6 +79,6 @@ def _loop_jvp(run: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     condition, *rest = primals
 
     def choice(kept: Any, around: Any) -> Any:
-        return jax.lax.cond(condition, run, lambda kept, _: kept, kept, around)
+        return cond(condition, run, lambda kept, _: kept, kept, around)
 
     return jax.jvp(choice, tuple(rest), tuple(tangents[1:]))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common.types import Count, DTypeLike, Params
+from gradtx.lowering.varying import is_manual, varied, varying_axes
 
 
 def placed_like(p: jax.Array, slot: jax.Array) -> jax.Array:
@@ -16,7 +17,7 @@ def placed_like(p: jax.Array, slot: jax.Array) -> jax.Array:
     """
     alike = slot.shape == p.shape and p.ndim
     if isinstance(p, Tracer):
-        return sharded_like(p, slot) if alike else slot
+        return sharded_like(p, slot) if alike else varied(slot, varying_axes(p))
     mesh = _mesh_of(p)
     if mesh is None or isinstance(slot, Tracer) or slot.sharding.num_devices > 1:
         return slot
@@ -33,7 +34,7 @@ def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
     below -1. This costs one read of ``x``.
     """
     if not made.ndim or not jnp.issubdtype(x.dtype, jnp.inexact):
-        return made
+        return varied(made, varying_axes(x))
     return jnp.where(jnp.abs(x) < -1, jnp.zeros_like(made), made)
 
 
@@ -49,6 +50,8 @@ def beside(params: Params, value: Any, dtype: DTypeLike | None = None) -> jax.Ar
     and the second step would be compiled anew.
     """
     array = jnp.array(value, dtype)
+    if is_manual():  # and lies on every device by itself
+        return array
     for leaf in jax.tree.leaves(params):
         if isinstance(leaf, Tracer):
             # What depends on nothing, jit would place on one device.

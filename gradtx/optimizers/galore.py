@@ -28,6 +28,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.linalg import axes
+from gradtx.lowering.control_flow import cond
 from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
@@ -229,9 +230,7 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     matrices, undo = axes.as_matrices(widened(g), numbers, path)
     (matrix,) = matrices
     still = jax.lax.stop_gradient(matrix)
-    kept = jax.lax.cond(
-        due, lambda: _directions(still, how).astype(old.dtype), lambda: old
-    )
+    kept = cond(due, lambda: _directions(still, how).astype(old.dtype), lambda: old)
     p = widened(kept)
     low = p.conj().T @ matrix if how.left else matrix @ p
 

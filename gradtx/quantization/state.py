@@ -17,6 +17,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
+from gradtx.lowering.control_flow import platform_dependent
 from gradtx.lowering.sharding import zero_count
 from gradtx.quantization.selection import Choice, Step, Where, walk
 from gradtx.wrappers.step import moved, remember
@@ -175,7 +176,7 @@ def _step_in_kernels(
     if isinstance(kernel, str):
         return within(*given, kernels=Kernels(kernel, interpret=True))
     on = {x: partial(within, kernels=Kernels(x)) for x in DEVICES}
-    return jax.lax.platform_dependent(*given, **on, default=without)
+    return platform_dependent(*given, **on, default=without)
 
 
 def _is_compiled(

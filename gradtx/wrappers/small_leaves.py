@@ -19,6 +19,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.fusion import seen_by_all
 from gradtx.lowering.packing import SMALL, is_spread
+from gradtx.lowering.varying import all_axes, varying_axes
 from gradtx.tree.masks import MaskedNode
 
 # What XLA puts into one kernel has at most 96 inputs and outputs together.
@@ -124,8 +125,9 @@ class Layout:
             x if x is None else jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
             for x in like
         ]
-        pairs = zip(like, self._like, strict=True)
-        self.kinds = [_kind(x, known, below) for x, known in pairs]
+        small = [_is_small(x, below) for x in like]
+        names = zip(small, _kinds(like), strict=True)
+        self.kinds = [kind if small else None for small, kind in names]
         many = Counter(self.kinds)
         # One leaf alone is no smaller program in a vector.
         self.kinds = [k if many[k] > 1 else None for k in self.kinds]
@@ -173,16 +175,32 @@ def _layout_like(packed: PackedLeaves, params: Params) -> Layout:
     rest = treedef.flatten_up_to(packed.rest)
     layout = Layout(treedef, leaves)
     layout.kinds = [
-        jnp.result_type(x).name if isinstance(r, MaskedNode) else None
-        for x, r in zip(leaves, rest, strict=True)
+        kind if isinstance(r, MaskedNode) else None
+        for kind, r in zip(_kinds(leaves), rest, strict=True)
     ]
     return layout
 
 
-def _kind(x: Any, like: Any, below: int | None) -> str | None:
-    if x is None or below is None or not 0 < like.size < below or is_spread(x):
-        return None
-    return like.dtype.name
+def _is_small(x: Any, below: int | None) -> bool:
+    if x is None or below is None:
+        return False
+    return 0 < math.prod(jnp.shape(x)) < below and not is_spread(x)
+
+
+def _kinds(leaves: Sequence[Any]) -> list[str | None]:
+    """Return the name of the vector that each leaf would be in, by its type.
+
+    Within ``shard_map`` what is the same on every device stays so, in a vector apart
+    from what is not.
+    """
+    axes = all_axes(leaves)
+
+    def one(x: Any) -> str:
+        same = sorted(map(str, axes - varying_axes(x)))
+        name = jnp.result_type(x).name
+        return f"{name}, the same over {' '.join(same)}" if same else name
+
+    return [None if x is None else one(x) for x in leaves]
 
 
 def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
