@@ -1,10 +1,12 @@
 """Sharding of state: where arrays that depend on no data are placed."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gradtx.common.types import Count, DTypeLike, Params
 from gradtx.lowering.varying import is_manual, varied, varying_axes
@@ -38,6 +40,20 @@ def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
     return jnp.where(jnp.abs(x) < -1, jnp.zeros_like(made), made)
 
 
+def everywhere(x: jax.Array) -> jax.Array:
+    """Return an array that every device holds whole, on a mesh of automatic axes."""
+    mesh = jax.typeof(x).sharding.mesh
+    if not is_automatic(mesh) or AxisType.Explicit in mesh.axis_types:
+        return x
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec()))
+
+
+def is_automatic(mesh: Any) -> bool:
+    """Whether a mesh spreads arrays over devices as the compiler likes."""
+    sizes = zip(mesh.axis_sizes, mesh.axis_types, strict=True)
+    return math.prod(size for size, kind in sizes if kind is AxisType.Auto) > 1
+
+
 def zero_count(params: Params) -> Count:
     """Make a step count that lies on the devices of the parameters."""
     return beside(params, 0, jnp.int32)
@@ -64,6 +80,6 @@ def beside(params: Params, value: Any, dtype: DTypeLike | None = None) -> jax.Ar
 
 def _mesh_of(leaf: Any) -> Any:
     sharding = getattr(leaf, "sharding", None)
-    if isinstance(sharding, jax.sharding.NamedSharding) and sharding.num_devices > 1:
-        return jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
+    if isinstance(sharding, NamedSharding) and sharding.num_devices > 1:
+        return NamedSharding(sharding.mesh, PartitionSpec())
     return None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.types import OptState, Params, PyTree, Updates
@@ -18,7 +19,8 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.fusion import seen_by_all
-from gradtx.lowering.packing import SMALL, is_spread
+from gradtx.lowering.packing import SMALL, is_sharded, may_be_sharded
+from gradtx.lowering.sharding import everywhere, sharded_like
 from gradtx.lowering.varying import all_axes, varying_axes
 from gradtx.tree.masks import MaskedNode
 
@@ -106,8 +108,8 @@ def pack_small_leaves(
         new, kept = inner.update(
             layout.pack(updates), state.inner_state, shown, **extra
         )
-        moved = treedef.flatten_up_to(layout.unpack(new))
-        there = [None if g is None else u for g, u in zip(grads, moved, strict=True)]
+        moved = zip(grads, like, treedef.flatten_up_to(layout.unpack(new)), strict=True)
+        there = [None if g is None else _placed_like(x, u) for g, x, u in moved]
         return treedef.unflatten(there), PackSmallLeavesState(kept)
 
     return GradientTransformation(init, update)
@@ -140,10 +142,7 @@ class Layout:
         leaves = self._treedef.flatten_up_to(tree)
         small = {
             kind: jnp.concatenate(
-                [
-                    jnp.ravel(jnp.zeros(like.shape, like.dtype) if x is None else x)
-                    for x, like, _ in self._of(kind, leaves)
-                ]
+                [_laid_out(x, like) for x, like, _ in self._of(kind, leaves)]
             )
             for kind in self._names()
         }
@@ -158,7 +157,7 @@ class Layout:
             members = list(self._of(kind, leaves))
             parts = _parts(packed.small[kind], [like.shape for _, like, _ in members])
             for (_, _, i), part in zip(members, parts, strict=True):
-                leaves[i] = part
+                leaves[i] = everywhere(part)
         return self._treedef.unflatten(leaves)
 
     def _names(self) -> list[str]:
@@ -184,7 +183,7 @@ def _layout_like(packed: PackedLeaves, params: Params) -> Layout:
 def _is_small(x: Any, below: int | None) -> bool:
     if x is None or below is None:
         return False
-    return 0 < math.prod(jnp.shape(x)) < below and not is_spread(x)
+    return 0 < math.prod(jnp.shape(x)) < below and not is_sharded(x)
 
 
 def _kinds(leaves: Sequence[Any]) -> list[str | None]:
@@ -203,6 +202,10 @@ def _kinds(leaves: Sequence[Any]) -> list[str | None]:
     return [None if x is None else one(x) for x in leaves]
 
 
+def _laid_out(x: Any, like: Any) -> jax.Array:
+    return everywhere(jnp.ravel(jnp.zeros(like.shape, like.dtype) if x is None else x))
+
+
 def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
     ends = list(accumulate(map(math.prod, shapes)))
     flags = [seen_by_all(vector[:2]) for _ in shapes[::TOGETHER]]
@@ -214,6 +217,11 @@ def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Arr
         )
         for i, (end, shape) in enumerate(zip(ends, shapes, strict=True))
     ]
+
+
+def _placed_like(x: Any, u: jax.Array) -> jax.Array:
+    """Let an update lie as its parameter does, which within its vector it did not."""
+    return sharded_like(x, u) if may_be_sharded(x) and isinstance(u, Tracer) else u
 
 
 def _is_packed(x: Any) -> bool:
