@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from gradtx.common import numerics
+from gradtx.lowering.control_flow import fori_loop, while_loop
 
 
 def hungarian_algorithm(cost_matrix: ArrayLike) -> tuple[jax.Array, jax.Array]:
@@ -84,7 +85,7 @@ def _assign(costs: jax.Array) -> tuple[jax.Array, jax.Array]:
     start = _Matching(
         jnp.full(m, -1), jnp.zeros(n, costs.dtype), jnp.zeros(m, costs.dtype)
     )
-    end = jax.lax.fori_loop(0, n, lambda i, s: _add_row(costs, i, s), start)
+    end = fori_loop(0, n, lambda i, s: _add_row(costs, i, s), start)
     pairs = jnp.where(end.row_of < 0, n, end.row_of)
     columns = jnp.zeros(n + 1, rows.dtype).at[pairs].set(jnp.arange(m))[:n]
     return rows, columns
@@ -132,9 +133,7 @@ def _add_row(costs: jax.Array, row: Any, state: _Matching) -> _Matching:
         seen=jnp.zeros(m, jnp.bool_),
         reach=jnp.zeros((), costs.dtype),
     )
-    search = jax.lax.while_loop(
-        lambda s: s.sink < 0, lambda s: _grow(costs, state, s), search
-    )
+    search = while_loop(lambda s: s.sink < 0, lambda s: _grow(costs, state, s), search)
     return _augment(_raise_prices(state, search, row), search, row)
 
 
@@ -182,5 +181,5 @@ def _augment(state: _Matching, s: _Search, row: jax.Array) -> _Matching:
         return row_of.at[column].set(giver), former, giver == row
 
     carry = (state.row_of, s.sink, jnp.zeros((), jnp.bool_))
-    row_of, _, _ = jax.lax.while_loop(lambda c: ~c[2], swap, carry)
+    row_of, _, _ = while_loop(lambda c: ~c[2], swap, carry)
     return state._replace(row_of=row_of)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from gradtx.codecs.dither import bits_of, noise
 from gradtx.codecs.value import Format
+from gradtx.lowering.control_flow import platform_dependent
 
 # How many numbers XLA compares at once on a CPU.
 _AT_ONCE = 32
@@ -153,7 +154,7 @@ def largest_of(sizes: jax.Array, cut: Boxes) -> jax.Array:
     materialize floats first.
     """
     bits = bits_of(cut.split(sizes), jnp.int32)
-    largest = jax.lax.platform_dependent(
+    largest = platform_dependent(
         bits,
         cpu=partial(_largest_in_steps, axes=cut.axes),
         default=lambda x: jnp.max(x, axis=cut.axes, initial=0),

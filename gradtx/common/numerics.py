@@ -221,19 +221,6 @@ def shortened(x: jax.Array, bound: Scalar) -> jax.Array:
     return jnp.where(length > bound, ratio(x, length) * bound, x)
 
 
-def either(
-    condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]
-) -> Any:
-    """Return ``then()`` or ``otherwise()``, and run only that one.
-
-    A condition that is known is looked at: ``lax.cond`` would compile the functions,
-    which are new ones at every step, at every step of a loop that is not jitted.
-    """
-    if isinstance(condition, Tracer):
-        return jax.lax.cond(condition, then, otherwise)
-    return then() if condition else otherwise()
-
-
 def safe_norm(
     x: jax.Array,
     min_norm: Scalar,

@@ -15,6 +15,7 @@ from gradtx.core.leafwise import (
     widened,
 )
 from gradtx.lowering.sharding import beside
+from gradtx.lowering.varying import varied_with
 from gradtx.tree.sums import sums
 
 
@@ -77,4 +78,4 @@ def shared(params: Params, value: Any) -> jax.Array:
     """Make a number that all leaves share: as wide as the widest, float32 at least."""
     kinds = [numerics.real(jnp.result_type(p)) for p in jax.tree.leaves(params)]
     dtype = jnp.result_type(jnp.float32, *map(numerics.wide, kinds))
-    return beside(params, value, dtype)
+    return varied_with(params, beside(params, value, dtype))

@@ -27,7 +27,7 @@ from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg import axes
 from gradtx.linalg.blocks import Back, Blocks
 from gradtx.linalg.stacks import by_shape
-from gradtx.lowering.packing import is_spread
+from gradtx.lowering.packing import is_sharded
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.tree.params import is_placeholder
 
@@ -104,7 +104,7 @@ def sharded_along(p: jax.Array, blocks: Blocks, i: int, made: jax.Array) -> jax.
     There the compiler leaves what it sums over the other axes on an automatic mesh.
     Made elsewhere, state would move in the first step, and the second be compiled anew.
     """
-    if len(blocks.regions) > 1 or is_spread(p) or not _may_be_sharded(p):
+    if len(blocks.regions) > 1 or is_sharded(p) or not _may_be_sharded(p):
         return made
     whole, _ = blocks.unfold(p)
     others = tuple(j for j in range(1, whole.ndim) if j != i + 1)

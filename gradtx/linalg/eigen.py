@@ -9,6 +9,7 @@ from jax.lax import Precision
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import PyTree, Scalar
+from gradtx.lowering.control_flow import while_loop
 from gradtx.tree.norms import norm
 from gradtx.tree.reduction import vdot
 
@@ -65,7 +66,7 @@ def power_iteration(
     v = _unit(start)
     image = product(v)
     first = v, image, vdot(v, image), jnp.zeros((), jnp.int32)
-    _, image, value, _ = jax.lax.while_loop(goes_on, step, first)
+    _, image, value, _ = while_loop(goes_on, step, first)
     return value, _unit(image)
 
 

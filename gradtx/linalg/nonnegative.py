@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import Scalar
+from gradtx.lowering.control_flow import scan
 
 
 def nnls(
@@ -58,7 +59,7 @@ def nnls(
 
     zero = jnp.zeros_like(target)
     start = zero, zero, jnp.zeros((), gram.dtype)
-    (x, _, _), _ = jax.lax.scan(step, start, length=iters, unroll=unroll)
+    (x, _, _), _ = scan(step, start, length=iters, unroll=unroll)
     return x.astype(kind)
 
 

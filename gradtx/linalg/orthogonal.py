@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from gradtx.common import checks, numerics
 from gradtx.common.types import DTypeLike, Scalar
 from gradtx.linalg import presets
+from gradtx.lowering.control_flow import platform_dependent, scan
 from gradtx.tree.norms import modulus, squares_in_three_units
 
 PRECONDITIONINGS = ("frobenius", "spectral", "aol", "schatten")
@@ -113,12 +114,12 @@ def _iterated(
     # Two at a time, the result of one is not copied to where the other starts from;
     # elsewhere that takes longer to compile than it saves.
     two = partial(_rounds, together=2)
-    x = jax.lax.platform_dependent(x, table, cuda=two, default=_rounds)
+    x = platform_dependent(x, table, cuda=two, default=_rounds)
     return x.astype(matrix.dtype)
 
 
 def _rounds(x: jax.Array, table: jax.Array, together: int = 1) -> jax.Array:
-    return jax.lax.scan(_step, x, table, unroll=together)[0]
+    return scan(_step, x, table, unroll=together)[0]
 
 
 def _step(x: jax.Array, triple: jax.Array) -> tuple[jax.Array, None]:

@@ -10,6 +10,7 @@ from gradtx.common import checks
 from gradtx.common.numerics import wide
 from gradtx.common.types import Scalar
 from gradtx.linalg.eigen import power_iteration
+from gradtx.lowering.control_flow import while_loop
 
 _HIGHEST = Precision.HIGHEST
 _SMALLEST = 1e-16  # what stands for the largest eigenvalue of a matrix of zeros
@@ -95,7 +96,7 @@ def _newton(
     z = (1 + p) / (2 * jnp.linalg.norm(a))
     m = a * z
     start = m, identity * z ** (1 / p), distance(m), jnp.array(True), jnp.zeros((), int)  # noqa: FBT003
-    _, root, error, _, _ = jax.lax.while_loop(goes_on, step, start)
+    _, root, error, _, _ = while_loop(goes_on, step, start)
     return root, error
 
 

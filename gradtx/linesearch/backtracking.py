@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import either
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
@@ -16,7 +15,9 @@ from gradtx.core.transformation import (
 )
 from gradtx.linesearch.objective import Line, Point, number, objective_of, stretched
 from gradtx.lowering.closures import as_data
+from gradtx.lowering.control_flow import either, while_loop
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 
 
 class BacktrackingLinesearchInfo(NamedTuple):
@@ -89,13 +90,12 @@ def scale_by_backtracking_linesearch(
     checks.fractions(decrease_factor=decrease_factor)
 
     def init(params: Params) -> OptState:
+        looks = varied_with(params, zero_count(params))
         return ScaleByBacktrackingLinesearchState(
             learning_rate=number(params, 1.0),
             value=number(params, jnp.inf),
             grad=make_slot(zeros, params) if store_grad else None,
-            info=BacktrackingLinesearchInfo(
-                zero_count(params), number(params, jnp.inf)
-            ),
+            info=BacktrackingLinesearchInfo(looks, number(params, jnp.inf)),
         )
 
     rules = _Rules(
@@ -193,7 +193,7 @@ def _searched(line: Line, rules: _Rules, start: Point, guess: jax.Array) -> _Sea
 
     infinite = jnp.full_like(guess, jnp.inf)
     first = _Search(guess, start.value, infinite, jnp.zeros((), jnp.int32))
-    found = jax.lax.while_loop(goes_on, shorten, first)
+    found = while_loop(goes_on, shorten, first)
     failed = jnp.isinf(found.error)
     return found._replace(
         step=jnp.where(failed, 0, found.step),

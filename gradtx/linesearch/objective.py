@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import either
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import widened
 from gradtx.core.reductions import add_up, shared
+from gradtx.lowering.control_flow import either
 from gradtx.tree import state as states
 
 

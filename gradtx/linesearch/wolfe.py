@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common.types import Count, PyTree, Scalar
 from gradtx.linesearch.objective import Line, Point
+from gradtx.lowering.control_flow import while_loop
 
 
 class ZoomLinesearchInfo(NamedTuple):
@@ -94,7 +95,7 @@ def searched(line: Line, rules: Rules, start: Any, guess: jax.Array) -> Search:
     def step(s: Search) -> Search:
         return _one_look(s, line, rules, origin, guess)
 
-    return jax.lax.while_loop(lambda s: ~(s.done | s.failed), step, first)
+    return while_loop(lambda s: ~(s.done | s.failed), step, first)
 
 
 def _one_look(

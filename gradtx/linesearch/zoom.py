@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import either
 from gradtx.common.types import OptState, Params, Scalar, Updates
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
@@ -23,7 +22,9 @@ from gradtx.linesearch.wolfe import (
     taken,
 )
 from gradtx.lowering.closures import as_data
+from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 
 GUESSES = ("keep", "one")
 
@@ -110,11 +111,12 @@ def scale_by_zoom_linesearch(
     def init(params: Params) -> OptState:
         infinite = number(params, jnp.inf)
         errors = infinite, number(params, jnp.inf)
+        looks = varied_with(params, zero_count(params))
         return ScaleByZoomLinesearchState(
             learning_rate=number(params, 1.0),
             value=number(params, jnp.inf),
             grad=make_slot(zeros, params),
-            info=ZoomLinesearchInfo(zero_count(params), *errors),
+            info=ZoomLinesearchInfo(looks, *errors),
         )
 
     search = _search(rules, keep=initial_guess_strategy == "keep", verbose=verbose)

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from gradtx.common import checks
 from gradtx.common.types import Scalar
 from gradtx.losses import arrays
+from gradtx.lowering.control_flow import scan
 
 
 def ctc_loss(
@@ -176,7 +177,7 @@ def _forward(
         )
         return sums, sums
 
-    (blank, label), (blanks, emissions) = jax.lax.scan(step, (start, emitted), frames)
+    (blank, label), (blanks, emissions) = scan(step, (start, emitted), frames)
     whole = _add(blank, label)
     if len(blanks):
         blanks = blanks.at[-1].set(whole)

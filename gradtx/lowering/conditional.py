@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from gradtx.lowering.control_flow import cond, steady, while_loop
 from gradtx.lowering.jaxprs import ClosedJaxpr, jaxpr_as_fun
+from gradtx.lowering.varying import varying_axes
 
 T = TypeVar("T")
 
@@ -47,6 +49,8 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
     # What it uses from around it is passed on openly, as derivatives need it. And it is
     # one operation, as its parts, made anew, would forget how they lie over devices.
     start = [jnp.asarray(leaves[i]) for i in places]
+    # Where devices differ in the condition, they differ in all that hangs on it.
+    start, moving = steady(moving, start, lambda _: varying_axes(condition))
     traced = jax.make_jaxpr(jax.jit(moving))(start)
     jaxpr, consts = traced.jaxpr, traced.consts
     del traced  # `plain` would keep it, and so what the constants are traced from
@@ -67,7 +71,7 @@ def _loop(run: Callable[..., Any], condition: Any, kept: Any, around: Any) -> An
     def once(carried: Any) -> Any:
         return False, run(carried[1], around)
 
-    return jax.lax.while_loop(lambda carried: carried[0], once, (condition, kept))[1]
+    return while_loop(lambda carried: carried[0], once, (condition, kept))[1]
 
 
 @_loop.defjvp
@@ -75,6 +79,6 @@ def _loop_jvp(run: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     condition, *rest = primals
 
     def choice(kept: Any, around: Any) -> Any:
-        return jax.lax.cond(condition, run, lambda kept, _: kept, kept, around)
+        return cond(condition, run, lambda kept, _: kept, kept, around)
 
     return jax.jvp(choice, tuple(rest), tuple(tangents[1:]))

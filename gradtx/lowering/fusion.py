@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from gradtx.lowering.control_flow import platform_dependent
+
 # With what is read and written beside each, XLA takes 96 arrays into a kernel at most.
 DOZEN = 12
 
@@ -50,6 +52,4 @@ def seen_by_all(x: jax.Array) -> jax.Array:
         known = x > 0
         return jax.lax.optimization_barrier(known | jnp.logical_not(known))
 
-    return jax.lax.platform_dependent(
-        x, cuda=opaque, default=lambda x: jnp.ones(x.shape, bool)
-    )
+    return platform_dependent(x, cuda=opaque, default=lambda x: jnp.ones(x.shape, bool))

@@ -1,12 +1,15 @@
 """Sharding of state: where arrays that depend on no data are placed."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gradtx.common.types import Count, DTypeLike, Params
+from gradtx.lowering.varying import is_manual, varied, varying_axes
 
 
 def placed_like(p: jax.Array, slot: jax.Array) -> jax.Array:
@@ -16,7 +19,7 @@ def placed_like(p: jax.Array, slot: jax.Array) -> jax.Array:
     """
     alike = slot.shape == p.shape and p.ndim
     if isinstance(p, Tracer):
-        return sharded_like(p, slot) if alike else slot
+        return sharded_like(p, slot) if alike else varied(slot, varying_axes(p))
     mesh = _mesh_of(p)
     if mesh is None or isinstance(slot, Tracer) or slot.sharding.num_devices > 1:
         return slot
@@ -33,8 +36,22 @@ def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
     below -1. This costs one read of ``x``.
     """
     if not made.ndim or not jnp.issubdtype(x.dtype, jnp.inexact):
-        return made
+        return varied(made, varying_axes(x))
     return jnp.where(jnp.abs(x) < -1, jnp.zeros_like(made), made)
+
+
+def everywhere(x: jax.Array) -> jax.Array:
+    """Return an array that every device holds whole, on a mesh of automatic axes."""
+    mesh = jax.typeof(x).sharding.mesh
+    if not is_automatic(mesh) or AxisType.Explicit in mesh.axis_types:
+        return x
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec()))
+
+
+def is_automatic(mesh: Any) -> bool:
+    """Whether a mesh spreads arrays over devices as the compiler likes."""
+    sizes = zip(mesh.axis_sizes, mesh.axis_types, strict=True)
+    return math.prod(size for size, kind in sizes if kind is AxisType.Auto) > 1
 
 
 def zero_count(params: Params) -> Count:
@@ -49,6 +66,8 @@ def beside(params: Params, value: Any, dtype: DTypeLike | None = None) -> jax.Ar
     and the second step would be compiled anew.
     """
     array = jnp.array(value, dtype)
+    if is_manual():  # and lies on every device by itself
+        return array
     for leaf in jax.tree.leaves(params):
         if isinstance(leaf, Tracer):
             # What depends on nothing, jit would place on one device.
@@ -61,6 +80,6 @@ def beside(params: Params, value: Any, dtype: DTypeLike | None = None) -> jax.Ar
 
 def _mesh_of(leaf: Any) -> Any:
     sharding = getattr(leaf, "sharding", None)
-    if isinstance(sharding, jax.sharding.NamedSharding) and sharding.num_devices > 1:
-        return jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
+    if isinstance(sharding, NamedSharding) and sharding.num_devices > 1:
+        return NamedSharding(sharding.mesh, PartitionSpec())
     return None

@@ -10,6 +10,7 @@ from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.types import PyTree
+from gradtx.lowering.control_flow import cond, fori_loop
 from gradtx.microbatching import batches
 from gradtx.microbatching.accumulators import Accumulator, for_results
 
@@ -36,7 +37,7 @@ def accumulated(
         return [a.update(c, x, i) for a, c, x in zip(each, carry, results, strict=True)]
 
     carry = [a.init(kind) for a, kind in zip(each, leaves, strict=True)]
-    carry = _typed_as(jax.eval_shape(body, 0, carry), carry)
+    _same_shapes(jax.eval_shape(body, 0, carry), carry)
     carry = _loop(body, carry, count, num_real_microbatches)
     return treedef.unflatten(_finished(each, carry))
 
@@ -86,14 +87,14 @@ def _loop(
     num_real: Any,
 ) -> list[PyTree]:
     if not isinstance(num_real, Tracer):
-        return jax.lax.fori_loop(0, _checked(num_real, count), body, carry)
+        return fori_loop(0, _checked(num_real, count), body, carry)
 
     # A loop whose length is traced would have no derivative in reverse; one that passes
     # over what is left out has.
     def maybe(i: Any, carry: list[PyTree]) -> list[PyTree]:
-        return jax.lax.cond(i < num_real, body, lambda _, carry: carry, i, carry)
+        return cond(i < num_real, body, lambda _, carry: carry, i, carry)
 
-    return jax.lax.fori_loop(0, count, maybe, carry)
+    return fori_loop(0, count, maybe, carry)
 
 
 def _checked(num_real: Any, count: int) -> int:
@@ -108,28 +109,13 @@ def _checked(num_real: Any, count: int) -> int:
     return int(number)
 
 
-def _typed_as(new: PyTree, carry: PyTree) -> PyTree:
-    """Return the first carry in the type that the updates give it.
-
-    Within ``shard_map`` a type says too along which axes of devices the values differ.
-    """
+def _same_shapes(new: PyTree, carry: PyTree) -> None:
     if jax.tree.map(_shape, new) != jax.tree.map(_shape, carry):
         raise checks.Misuse(
             "the update of an accumulator must keep the shapes and types of its carry, "
             f"got {jax.tree.map(_shape, new)} for {jax.tree.map(_shape, carry)}"
         )
 
-    def one(kind: Any, x: jax.Array) -> jax.Array:
-        missing = _varying(kind) - _varying(jax.typeof(x))
-        return jax.lax.pcast(x, tuple(missing), to="varying") if missing else x
-
-    return jax.tree.map(one, new, carry)
-
 
 def _shape(x: Any) -> tuple[Any, Any]:
     return jnp.shape(x), jax.dtypes.result_type(x)
-
-
-def _varying(kind: Any) -> frozenset[Any]:
-    axes = getattr(kind, "manual_axis_type", None)  # older versions of JAX lack it
-    return frozenset() if axes is None else axes.varying

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import either, safe_increment
+from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
     Count,
     Fixed,
@@ -28,7 +28,8 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.linalg import axes
-from gradtx.lowering.packing import is_spread
+from gradtx.lowering.control_flow import either
+from gradtx.lowering.packing import is_sharded
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
@@ -221,7 +222,7 @@ def _zeros_beside(
     """
     made = jnp.zeros(shape, p.dtype)
     # On an explicit mesh it stays where it is made.
-    if isinstance(p, jax.ShapeDtypeStruct) or is_spread(p):
+    if isinstance(p, jax.ShapeDtypeStruct) or is_sharded(p):
         return made
     matrices, _ = axes.as_matrices(p, numbers, ())
     sums = jnp.expand_dims(jnp.sum(matrices[0], axis=int(rows)), 1 - axis)

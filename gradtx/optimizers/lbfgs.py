@@ -30,6 +30,7 @@ from gradtx.core.reductions import add_up, inner, shared
 from gradtx.core.slots import make_slot, wide_zeros, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.linesearch.zoom import scale_by_zoom_linesearch
+from gradtx.lowering.control_flow import scan
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.primitives.scale import scale, scale_by_learning_rate
 from gradtx.tree.norms import norm
@@ -193,9 +194,9 @@ def _two_loops(g: Arrays, memory: Any, order: jax.Array, factor: Any) -> Arrays:
         s, y, rho = pair(i)
         return _moved(r, alpha - _weighed(rho, _inner(y, r)), s), None
 
-    q, alphas = jax.lax.scan(down, g, order, reverse=True)
+    q, alphas = scan(down, g, order, reverse=True)
     r = [(factor * x).astype(x.dtype) for x in q]
-    r, _ = jax.lax.scan(up, r, (order, alphas))
+    r, _ = scan(up, r, (order, alphas))
     return r
 
 

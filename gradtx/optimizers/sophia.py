@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, either, mix, ratio, real, shortened, wide
+from gradtx.common.numerics import debias, mix, ratio, real, shortened, wide
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -28,6 +28,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.conditional import run_when
+from gradtx.lowering.control_flow import either
 from gradtx.optimizers.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.wrappers.descend import descend
 

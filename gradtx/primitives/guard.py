@@ -13,6 +13,7 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 
 
 class ZeroNansState(NamedTuple):
@@ -32,7 +33,8 @@ def zero_nans() -> GradientTransformation:
     def init(params: Params) -> OptState:
         clean.init(params)
         false = zero_count(params) > 0
-        return ZeroNansState(jax.tree.map(lambda _: jnp.array(false), params))
+        flags = jax.tree.map(lambda p: varied_with(p, jnp.array(false)), params)
+        return ZeroNansState(flags)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any

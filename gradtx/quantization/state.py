@@ -16,6 +16,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
+from gradtx.lowering.control_flow import platform_dependent
 from gradtx.lowering.sharding import zero_count
 from gradtx.quantization.selection import Choice, Step, Where
 from gradtx.tree.roles import parts
@@ -181,7 +182,7 @@ def _step_in_kernels(
     if isinstance(kernel, str):
         return within(*given, kernels=Kernels(kernel, interpret=True))
     on = {x: partial(within, kernels=Kernels(x)) for x in DEVICES}
-    return jax.lax.platform_dependent(*given, **on, default=without)
+    return platform_dependent(*given, **on, default=without)
 
 
 def _is_compiled(

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from gradtx.common import checks, numerics
 from gradtx.common.types import PyTree
 from gradtx.lowering.conditional import run_when
+from gradtx.lowering.control_flow import platform_dependent
 from gradtx.lowering.packing import end_to_end
 from gradtx.tree.sums import sums
 
@@ -81,7 +82,7 @@ def scaled_squares(
     arrays = end_to_end([jnp.asarray(x) for x in jax.tree.leaves(tree)])
     if not any(isinstance(x, Tracer) for x in arrays):
         return _squares_twice(measure, arrays)
-    return jax.lax.platform_dependent(
+    return platform_dependent(
         arrays,
         cpu=partial(_squares_twice, measure),
         default=partial(squares_in_three_units, measure),

@@ -5,6 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradtx.lowering.control_flow import platform_dependent
+
 
 @jax.custom_jvp
 def sums(arrays: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
@@ -13,7 +15,7 @@ def sums(arrays: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
     On a GPU they are taken at once: one after the other, it would read twice what they
     are made of, and copy arrays of state that are both summed and replaced.
     """
-    return jax.lax.platform_dependent(arrays, cuda=_at_once, default=_apart)
+    return platform_dependent(arrays, cuda=_at_once, default=_apart)
 
 
 @sums.defjvp

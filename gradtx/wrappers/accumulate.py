@@ -26,6 +26,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.conditional import run_when
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.step import is_ours, moves, run_if, typed_like, zeros_for
 
 # From the gradients, the number of real steps taken, and the parameters to a boolean,
@@ -137,13 +138,15 @@ def accumulate(
 
     def init(params: Params) -> MultiStepsState:
         zeros, step = zeros_for(params, params), zero_count(params)
-        return MultiStepsState(
+        skip, report = should_skip(zeros, step, params)
+        state = MultiStepsState(
             mini_step=zero_count(params),
             gradient_step=step,
             inner_opt_state=opt.init(params),
             acc_grads=make_slot(partial(_accumulator, accumulator_dtype), params),
-            skip_state=jax.tree.map(jnp.asarray, should_skip(zeros, step, params)[1]),
+            skip_state=jax.tree.map(jnp.asarray, report),
         )
+        return varied_with(skip, state)
 
     def update(
         updates: Updates,

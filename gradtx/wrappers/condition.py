@@ -14,6 +14,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.skip import count_not_finite
 from gradtx.wrappers.step import as_updates, run_if, zeros_for
 
@@ -173,9 +174,10 @@ def apply_if_finite(
 
     def init(params: Params) -> ApplyIfFiniteState:
         none = zero_count(params)
-        return ApplyIfFiniteState(
+        state = ApplyIfFiniteState(
             zero_count(params), none == 0, zero_count(params), inner.init(params)
         )
+        return varied_with(params, state)  # which steps are left out hangs on all
 
     def update(
         updates: Updates,

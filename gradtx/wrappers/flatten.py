@@ -15,6 +15,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
+from gradtx.lowering.varying import varying_axes
 from gradtx.tree.placeholders import is_slot
 
 
@@ -46,11 +47,11 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
         found = matching_params(params, leaves, treedef)
         pairs = [_pair(g, p) for (_, g), p in zip(leaves, found, strict=True)]
         there = [pair for pair in pairs if pair is not None]
-        dtypes = [p.dtype for _, p in there]
-        flat = _pack([g for g, _ in there], dtypes)
-        shown = None if params is None else _pack([p for _, p in there], dtypes)
+        kinds = [_kind(p) for _, p in there]
+        flat = _pack([g for g, _ in there], kinds)
+        shown = None if params is None else _pack([p for _, p in there], kinds)
         new, state = inner.update(flat, state, shown, **extra)
-        parts = iter(_unpack(new, [g for g, _ in there], dtypes))
+        parts = iter(_unpack(new, [g for g, _ in there], kinds))
         unpacked = [None if pair is None else next(parts) for pair in pairs]
         moved = [
             None if g is None else u for (_, g), u in zip(leaves, unpacked, strict=True)
@@ -64,12 +65,12 @@ def packed(tree: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
     """Return the leaves as ``inner`` sees them, and what lays them out again."""
     leaves, treedef = jax.tree.flatten(tree)
     arrays = [jnp.asarray(x) for x in leaves]
-    dtypes = [x.dtype for x in arrays]
+    kinds = [_kind(x) for x in arrays]
 
     def unpack(flat: PyTree) -> PyTree:
-        return treedef.unflatten(_unpack(flat, arrays, dtypes))
+        return treedef.unflatten(_unpack(flat, arrays, kinds))
 
-    return _pack(arrays, dtypes), unpack
+    return _pack(arrays, kinds), unpack
 
 
 def _pair(g: Any, p: Any) -> tuple[jax.Array, jax.Array] | None:
@@ -80,34 +81,41 @@ def _pair(g: Any, p: Any) -> tuple[jax.Array, jax.Array] | None:
     return (jnp.zeros_like(p) if g is None else g), p
 
 
-def _pack(arrays: list[jax.Array], dtypes: list[Any]) -> PyTree:
-    """Lay the arrays end to end, those of each type in a vector of their own."""
-    kinds = _kinds(dtypes)
+Kind = tuple[str, tuple[str, ...]]
+
+
+def _kind(x: jax.Array) -> Kind:
+    """Return the type, and the axes along which the array varies in ``shard_map``."""
+    return x.dtype.name, tuple(sorted(map(str, varying_axes(x))))
+
+
+def _pack(arrays: list[jax.Array], kinds: list[Kind]) -> PyTree:
+    """Lay the arrays end to end, those of each kind in a vector of their own."""
     if not kinds:
         return jnp.zeros(0)
     vectors = tuple(
         jnp.concatenate(
             [
                 jnp.ravel(_laid_out(x, PartitionSpec()))
-                for x, d in zip(arrays, dtypes, strict=True)
-                if d == kind
+                for x, k in zip(arrays, kinds, strict=True)
+                if k == kind
             ]
         )
-        for kind in kinds
+        for kind in sorted(set(kinds))
     )
     return vectors[0] if len(vectors) == 1 else vectors
 
 
-def _unpack(vectors: PyTree, like: list[jax.Array], dtypes: list[Any]) -> list[Any]:
-    kinds = _kinds(dtypes)
-    whole = dict(zip(kinds, vectors if len(kinds) > 1 else [vectors], strict=False))
-    begin = dict.fromkeys(kinds, 0)
+def _unpack(vectors: PyTree, like: list[jax.Array], kinds: list[Kind]) -> list[Any]:
+    every = sorted(set(kinds))
+    whole = dict(zip(every, vectors if len(every) > 1 else [vectors], strict=False))
+    begin = dict.fromkeys(every, 0)
     parts = []
-    for x, dtype in zip(like, dtypes, strict=True):
-        end = begin[dtype] + x.size
-        part = whole[dtype][begin[dtype] : end].reshape(x.shape)
+    for x, kind in zip(like, kinds, strict=True):
+        end = begin[kind] + x.size
+        part = whole[kind][begin[kind] : end].reshape(x.shape)
         parts.append(_laid_out(part, jax.typeof(x).sharding.spec))
-        begin[dtype] = end
+        begin[kind] = end
     return parts
 
 
@@ -117,7 +125,3 @@ def _laid_out(x: jax.Array, spec: PartitionSpec) -> jax.Array:
     if mesh.empty or not mesh.are_all_axes_explicit:
         return x
     return jax.sharding.reshard(x, NamedSharding(mesh, spec))
-
-
-def _kinds(dtypes: list[Any]) -> list[Any]:
-    return sorted(set(dtypes), key=str)

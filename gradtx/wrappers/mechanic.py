@@ -17,6 +17,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.varying import varied_with
 from gradtx.tree import norms
 from gradtx.wrappers.step import widest
 
@@ -71,7 +72,7 @@ def mechanize(
     move = _along_the_path()
 
     def init(params: Params) -> MechanicState:
-        zeros = jnp.zeros(num_betas, widest(params))
+        zeros = varied_with(params, jnp.zeros(num_betas, widest(params)))
         return MechanicState(
             base_optimizer_state=base.init(params),
             count=zero_count(params),

@@ -14,6 +14,7 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.step import typed_like, widest
 
 
@@ -70,7 +71,7 @@ def reduce_on_plateau(
 
     def init(params: Params) -> ReduceLROnPlateauState:
         dtype = widest(params)
-        return ReduceLROnPlateauState(
+        state = ReduceLROnPlateauState(
             scale=beside(params, 1, dtype),
             best_value=beside(params, jnp.inf, dtype),
             plateau_count=zero_count(params),
@@ -78,6 +79,7 @@ def reduce_on_plateau(
             count=zero_count(params),
             avg_value=beside(params, 0, dtype),
         )
+        return varied_with(params, state)  # as a loss of these parameters does
 
     def judged(state: ReduceLROnPlateauState) -> ReduceLROnPlateauState:
         """Return the state after the mean is complete."""

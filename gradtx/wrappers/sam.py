@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Updates, Weights
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
@@ -16,6 +16,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
+from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
 from gradtx.primitives.normalize import normalize_by_update_norm
 from gradtx.wrappers.average import eval_params
@@ -155,7 +156,7 @@ def _stepwise(
             return u, state.opt_state, adv_state
 
         steps = state.steps_since_sync + 1
-        new, opt_state, adv_state = numerics.either(steps >= period, step_down, step_up)
+        new, opt_state, adv_state = either(steps >= period, step_down, step_up)
         steps = jnp.where(steps >= period, 0, steps)
         return new, SAMState(steps, opt_state, adv_state, cache)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.types import OptState, Params, PyTree, Updates
@@ -18,7 +19,9 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.fusion import seen_by_all
-from gradtx.lowering.packing import SMALL, is_spread
+from gradtx.lowering.packing import SMALL, is_sharded, may_be_sharded
+from gradtx.lowering.sharding import everywhere, sharded_like
+from gradtx.lowering.varying import all_axes, varying_axes
 from gradtx.tree.masks import MaskedNode
 
 # What XLA puts into one kernel has at most 96 inputs and outputs together.
@@ -105,8 +108,8 @@ def pack_small_leaves(
         new, kept = inner.update(
             layout.pack(updates), state.inner_state, shown, **extra
         )
-        moved = treedef.flatten_up_to(layout.unpack(new))
-        there = [None if g is None else u for g, u in zip(grads, moved, strict=True)]
+        moved = zip(grads, like, treedef.flatten_up_to(layout.unpack(new)), strict=True)
+        there = [None if g is None else _placed_like(x, u) for g, x, u in moved]
         return treedef.unflatten(there), PackSmallLeavesState(kept)
 
     return GradientTransformation(init, update)
@@ -124,8 +127,9 @@ class Layout:
             x if x is None else jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
             for x in like
         ]
-        pairs = zip(like, self._like, strict=True)
-        self.kinds = [_kind(x, known, below) for x, known in pairs]
+        small = [_is_small(x, below) for x in like]
+        names = zip(small, _kinds(like), strict=True)
+        self.kinds = [kind if small else None for small, kind in names]
         many = Counter(self.kinds)
         # One leaf alone is no smaller program in a vector.
         self.kinds = [k if many[k] > 1 else None for k in self.kinds]
@@ -138,10 +142,7 @@ class Layout:
         leaves = self._treedef.flatten_up_to(tree)
         small = {
             kind: jnp.concatenate(
-                [
-                    jnp.ravel(jnp.zeros(like.shape, like.dtype) if x is None else x)
-                    for x, like, _ in self._of(kind, leaves)
-                ]
+                [_laid_out(x, like) for x, like, _ in self._of(kind, leaves)]
             )
             for kind in self._names()
         }
@@ -156,7 +157,7 @@ class Layout:
             members = list(self._of(kind, leaves))
             parts = _parts(packed.small[kind], [like.shape for _, like, _ in members])
             for (_, _, i), part in zip(members, parts, strict=True):
-                leaves[i] = part
+                leaves[i] = everywhere(part)
         return self._treedef.unflatten(leaves)
 
     def _names(self) -> list[str]:
@@ -173,16 +174,36 @@ def _layout_like(packed: PackedLeaves, params: Params) -> Layout:
     rest = treedef.flatten_up_to(packed.rest)
     layout = Layout(treedef, leaves)
     layout.kinds = [
-        jnp.result_type(x).name if isinstance(r, MaskedNode) else None
-        for x, r in zip(leaves, rest, strict=True)
+        kind if isinstance(r, MaskedNode) else None
+        for kind, r in zip(_kinds(leaves), rest, strict=True)
     ]
     return layout
 
 
-def _kind(x: Any, like: Any, below: int | None) -> str | None:
-    if x is None or below is None or not 0 < like.size < below or is_spread(x):
-        return None
-    return like.dtype.name
+def _is_small(x: Any, below: int | None) -> bool:
+    if x is None or below is None:
+        return False
+    return 0 < math.prod(jnp.shape(x)) < below and not is_sharded(x)
+
+
+def _kinds(leaves: Sequence[Any]) -> list[str | None]:
+    """Return the name of the vector that each leaf would be in, by its type.
+
+    Within ``shard_map`` what is the same on every device stays so, in a vector apart
+    from what is not.
+    """
+    axes = all_axes(leaves)
+
+    def one(x: Any) -> str:
+        same = sorted(map(str, axes - varying_axes(x)))
+        name = jnp.result_type(x).name
+        return f"{name}, the same over {' '.join(same)}" if same else name
+
+    return [None if x is None else one(x) for x in leaves]
+
+
+def _laid_out(x: Any, like: Any) -> jax.Array:
+    return everywhere(jnp.ravel(jnp.zeros(like.shape, like.dtype) if x is None else x))
 
 
 def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
@@ -196,6 +217,11 @@ def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Arr
         )
         for i, (end, shape) in enumerate(zip(ends, shapes, strict=True))
     ]
+
+
+def _placed_like(x: Any, u: jax.Array) -> jax.Array:
+    """Let an update lie as its parameter does, which within its vector it did not."""
+    return sharded_like(x, u) if may_be_sharded(x) and isinstance(u, Tracer) else u
 
 
 def _is_packed(x: Any) -> bool:

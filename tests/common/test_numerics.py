@@ -124,19 +124,6 @@ def test_only_numbers_count(count: Any) -> None:
         numerics.safe_increment(count)
 
 
-def test_either_runs_one() -> None:
-    """Of two functions one runs; a traced condition is decided on the device."""
-    ran = []
-
-    def say(word: str, value: float) -> Any:
-        return lambda: (ran.append(word), jnp.float32(value))[1]
-
-    assert numerics.either(jnp.array(1) > 0, say("yes", 1), say("no", 2)) == 1
-    assert ran == ["yes"]
-    choose = jax.jit(lambda x: numerics.either(x > 0, say("yes", 1), say("no", 2)))
-    assert (choose(1), choose(-1)) == (1, 2)
-
-
 def test_wide_types() -> None:
     """Half-precision types become float32, all others stay."""
     names = ["float16", "bfloat16", "float8_e4m3fn", "float32", "float64", "complex64"]

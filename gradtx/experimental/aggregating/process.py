@@ -6,10 +6,10 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import numerics
 from gradtx.common.types import OptState, Params, Updates
 from gradtx.core.transformation import GradientTransformation, with_extra_args_support
 from gradtx.experimental.aggregating.aggregator import Aggregator, fitting, with_params
+from gradtx.lowering.control_flow import either
 from gradtx.wrappers.step import typed_like, zeros_for
 
 
@@ -65,7 +65,7 @@ def process(
             new, state = after.update(updates, last, params, **(extra | more))
             return typed_like(zeros, new), typed_like(last, state)
 
-        new, kept = numerics.either(_ready(middle), run, lambda: (zeros, last))
+        new, kept = either(_ready(middle), run, lambda: (zeros, last))
         return new, (first, middle, kept)
 
     return GradientTransformation(init, update)

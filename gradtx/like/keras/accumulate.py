@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import either, wide
+from gradtx.common.numerics import wide
 from gradtx.common.types import (
     Count,
     OptState,
@@ -19,6 +19,7 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation
+from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.step import zeros_for
 
