@@ -15,6 +15,7 @@ from gradtx.common.types import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core import order
 from gradtx.core.leafwise import leafwise, widened
 from gradtx.core.slots import make_slot
 from gradtx.core.transformation import (
@@ -43,6 +44,7 @@ class ScheduleFreeState(NamedTuple):
         return _average(self, params)
 
 
+@order.needs_final("update")
 @transformation
 def schedule_free(
     base_optimizer: GradientTransformation,

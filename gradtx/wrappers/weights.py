@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from gradtx.codecs.dither import noise, rounded
 from gradtx.common import checks, numerics
 from gradtx.common.types import Count, OptState, Params, PyTree, Updates
+from gradtx.core import order
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -48,6 +49,7 @@ class StochasticRoundingState(NamedTuple):
     rng_key: jax.Array  # the key that they are drawn by; it stays
 
 
+@order.needs_final("update")
 @transformation
 def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
     """Keep half-precision parameters in float32 beside, and step there.
@@ -95,6 +97,7 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
+@order.needs_final("update")
 @transformation
 def with_compensation(tx: GradientTransformation) -> GradientTransformation:
     """Keep what half-precision parameters lack in half precision, and add it again.
@@ -142,6 +145,7 @@ def with_compensation(tx: GradientTransformation) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
+@order.needs_final("update")
 @transformation
 def with_stochastic_rounding(
     tx: GradientTransformation, key: jax.Array | int | None = None
