@@ -4,7 +4,8 @@ Some transformations rely on what becomes of their updates: one that keeps the n
 the weights keeps it only if the updates reach the parameters as they are. Each says so
 where its factory is made, and so do the few that pass updates on or only scale them.
 :func:`check` is asked wherever transformations are put together. Of those from
-elsewhere nothing is known: they are let through.
+elsewhere nothing is known, nor of those that touch a part of the leaves only: they are
+let through.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import jax
 
 from gradtx.common import checks, spec
+from gradtx.core.masking import masked
 from gradtx.core.transformation import identity
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,11 +22,12 @@ Condition = Callable[[dict[str, Any]], bool]
 
 # What must not be changed afterwards: the updates, or their direction alone.
 Needs = Literal["update", "direction"]
-# What is left of the updates that come in; "parts": what all parts leave.
-Keeps = Literal["update", "direction", "parts"]
+# What is left of the updates that come in. "parts": what all parts leave; "others":
+# those of the leaves that it does not touch, which may be all that matter.
+Keeps = Literal["update", "direction", "parts", "others"]
 
 _NEEDS: dict[spec.Factory, tuple[Needs, Condition]] = {}
-_KEEPS: dict[spec.Factory, Keeps] = {}
+_KEEPS: dict[spec.Factory, tuple[Keeps, Condition]] = {}
 
 
 def _always(arguments: dict[str, Any]) -> bool:
@@ -48,17 +51,23 @@ def needs_final(what: Needs, when: Condition = _always) -> Callable[[F], F]:
     return declare
 
 
-def keeps(what: Keeps) -> Callable[[F], F]:
-    """Declare that a factory's transformations keep the updates, or their direction."""
+def keeps(what: Keeps, when: Condition = _always) -> Callable[[F], F]:
+    """Declare what a factory's transformations leave of the updates that come in.
+
+    Args:
+      what: as :data:`Keeps` tells.
+      when: from the arguments of the factory, by name, to whether it holds for them.
+    """
 
     def declare(factory: F) -> F:
-        _KEEPS[factory.factory] = what  # type: ignore[attr-defined]
+        _KEEPS[factory.factory] = (what, when)  # type: ignore[attr-defined]
         return factory
 
     return declare
 
 
 keeps("update")(identity)
+keeps("others")(masked)
 
 
 def check(links: Sequence[Any]) -> None:
@@ -71,8 +80,8 @@ def check(links: Sequence[Any]) -> None:
     for i, link in enumerate(links):
         for name, need in _needs(link):
             for later in links[i + 1 :]:
-                if not _leaves(later, need):
-                    raise _refused(name, later.recipe.factory.name)
+                for spoiler in _spoilers(later, need):
+                    raise _refused(name, spoiler)
 
 
 def check_inner(inner: Any, outer: str) -> None:
@@ -88,7 +97,7 @@ def check_inner(inner: Any, outer: str) -> None:
 def _refused(name: str, later: str) -> checks.Misuse:
     return checks.Misuse(
         f"{name} must see the final update, but {later} would change it afterwards: "
-        f"put {name} last, around what {later} makes"
+        f"put {name} last, around all that changes updates"
     )
 
 
@@ -96,24 +105,31 @@ def _needs(tx: Any) -> Iterator[tuple[str, Needs]]:
     """Yield what a transformation and its parts need, with the name of each."""
     if not spec.is_value(tx):
         return
-    what, when = _NEEDS.get(tx.recipe.factory, (None, _always))
-    if what is not None and when(tx.recipe.arguments):
-        yield tx.recipe.factory.name, what
+    need = _declared(_NEEDS, tx.recipe)
+    if need is not None:
+        yield tx.recipe.factory.name, need
         return
     for part in _parts(tx.recipe):
         yield from _needs(part)
 
 
-def _leaves(tx: Any, need: Needs) -> bool:
-    """Whether a transformation leaves what is needed, as far as one can know."""
+def _spoilers(tx: Any, need: Needs) -> Iterator[str]:
+    """Yield the names of the parts that do not leave what is needed."""
     if not spec.is_value(tx):
-        return True
-    kept = _KEEPS.get(tx.recipe.factory)
-    if kept in ("update", "direction"):
-        return need in (kept, "direction")
+        return
+    kept = _declared(_KEEPS, tx.recipe)
+    if kept in ("update", "others", need):
+        return
     if kept == "parts" or spec.is_value(tx.recipe.product):
-        return all(_leaves(part, need) for part in _parts(tx.recipe))
-    return False
+        for part in _parts(tx.recipe):
+            yield from _spoilers(part, need)
+    else:
+        yield tx.recipe.factory.name
+
+
+def _declared(table: dict[spec.Factory, Any], recipe: spec.Recipe) -> Any:
+    what, when = table.get(recipe.factory, (None, _always))
+    return what if when(recipe.arguments) else None
 
 
 def _parts(recipe: spec.Recipe) -> list[Any]:

@@ -32,6 +32,7 @@ AddDecayedWeightsState = EmptyState
 KINDS = ("decoupled", "cautious", "corrected", "independent")
 
 
+@order.keeps("others", when=lambda given: given["mask"] is not None)
 @order.needs_final("direction", when=lambda given: given["kind"] == "cautious")
 @transformation
 def add_decayed_weights(

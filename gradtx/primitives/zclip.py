@@ -79,8 +79,13 @@ def zclip(
     multiply = leafwise(lambda g, *, factor: factor * g, EmptyState)
 
     def init(params: Params) -> OptState:
-        zero = shared(params, 0)
-        return ZClipState(zero_count(params), zero, zero, zero_count(params))
+        multiply.init(params)
+        return ZClipState(
+            count=zero_count(params),
+            mean=shared(params, 0),
+            std=shared(params, 0),
+            clipped=zero_count(params),
+        )
 
     def update(
         updates: Updates, state: ZClipState, params: Params | None = None, **_: Any

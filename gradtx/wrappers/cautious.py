@@ -86,7 +86,8 @@ def cautious(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
         u, state = inner.update(updates, state, params, **extra)
-        return select.update(u, _Work(updates))[0], state
+        gradient = jax.tree.map(jnp.asarray, updates)
+        return select.update(u, _Work(gradient))[0], state
 
     return GradientTransformation(inner.init, update)
 

@@ -84,12 +84,13 @@ def dynamic_loss_scale(
     ours, inner = is_ours(inner), with_extra_args_support(inner)
 
     def init(params: Params) -> DynamicLossScaleState:
+        inner_state = inner.init(params)
         return DynamicLossScaleState(
             loss_scale=shared(params, initial_scale),
             fin_steps=zero_count(params),
             skipped=zero_count(params),
             last_finite=zero_count(params) == 0,
-            inner_state=inner.init(params),
+            inner_state=inner_state,
         )
 
     def update(

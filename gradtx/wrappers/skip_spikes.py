@@ -88,6 +88,7 @@ def skip_spikes(
         return apart > sigma * jnp.maximum(std, min_std)
 
     def init(params: Params) -> SkipSpikesState:
+        inner_state = inner.init(params)
         return SkipSpikesState(
             count=zero_count(params),
             values=shared(params, jnp.zeros(window)),
@@ -95,7 +96,7 @@ def skip_spikes(
             seen=zero_count(params),
             skipped=zero_count(params),
             last_skipped=zero_count(params),
-            inner_state=inner.init(params),
+            inner_state=inner_state,
         )
 
     def update(

@@ -86,6 +86,7 @@ def spike_aware_reset(
     order.check_inner(inner, "spike_aware_reset")
     inner = with_extra_args_support(inner)
     names = frozenset(fields)
+    cut = _cutting(1.0 if threshold is None else threshold)
     damp = leafwise(lambda u, *, factor: factor * u, EmptyState)
 
     def init(params: Params) -> OptState:
@@ -107,7 +108,8 @@ def spike_aware_reset(
             kept = _reset(since == 0, kept, fresh, names)
         if threshold is not None:
             known = (t >= wait) & (since >= wait)
-            given = _cut(updates, kept, known, threshold)
+            v = _Work(_second_moments(kept, updates))
+            given = cut.update(updates, v, known=known)[0]
         u, kept = inner.update(given, kept, params, **extra)
         if every is not None:
             factor = jnp.where(t >= every, _recovered(since, warmup_steps), 1)
@@ -136,18 +138,16 @@ def _reset(
     return jax.tree_util.tree_map_with_path(one, state, fresh)
 
 
-def _cut(updates: Updates, state: OptState, known: jax.Array, threshold: Scalar) -> Any:
-    """Return the gradients without the part of an entry that v does not allow."""
+def _cutting(threshold: Scalar) -> GradientTransformation:
+    """Return what cuts off the part of each entry that v does not allow."""
 
-    def rule(g: jax.Array, v: Any) -> tuple[jax.Array, Any]:
+    def rule(g: jax.Array, v: Any, *, known: jax.Array) -> tuple[jax.Array, Any]:
         if masks.is_masked(v):  # there is none of this leaf
             return g, v
         bound = numerics.sqrt(threshold * v)
         return jnp.where(known, numerics.shortened(g, bound), g), v
 
-    return leafwise(rule, _Work, nu=jnp.zeros_like).update(
-        updates, _Work(_second_moments(state, updates))
-    )[0]
+    return leafwise(rule, _Work, nu=jnp.zeros_like)
 
 
 def _second_moments(state: OptState, updates: Updates) -> PyTree:
@@ -159,7 +159,9 @@ def _second_moments(state: OptState, updates: Updates) -> PyTree:
     ]
 
     def moment_of(i: int, g: Any) -> Any:
-        fits = (v[i] for v in columns if jnp.shape(g) == getattr(v[i], "shape", None))
+        if g is None:
+            return None
+        fits = (v[i] for v in columns if getattr(v[i], "shape", None) == jnp.shape(g))
         return next(fits, masks.MaskedNode())
 
     return treedef.unflatten([moment_of(i, g) for i, g in enumerate(leaves)])

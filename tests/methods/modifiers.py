@@ -413,7 +413,7 @@ ROWS: list[Row] = [
             "every": 4,
             "warmup_steps": 2,
             "threshold": 20.0,
-            "wait": 1,
+            "wait": 2,
         },
         spam,
         state_bytes=8,
