@@ -28,14 +28,13 @@ from gradtx.linalg.orthogonal import QUINTIC, coefficients, known_preconditionin
 from gradtx.lowering.fusion import side_by_side
 from gradtx.lowering.sharding import beside
 from gradtx.optimizers.adam import adamw, nesterov_mean
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.primitives.shape import (
     MuonDimensionNumbers,
     numbers_of_leaves,
     scale_by_shape,
 )
 from gradtx.wrappers.chain import chain
+from gradtx.wrappers.descend import downhill
 from gradtx.wrappers.partition import partition
 
 
@@ -186,6 +185,8 @@ def muon(
     muon_weight_dimension_numbers: Fixed = None,
     consistent_rms: Scalar | None = None,
     ns_dtype: DTypeLike | None = None,
+    decay_kind: str = "decoupled",
+    peak_learning_rate: Scalar | None = None,
 ) -> GradientTransformation:
     """Muon for matrices, and AdamW for all other parameters.
 
@@ -225,6 +226,8 @@ def muon(
         called with the updates, and sees Muon's leaves alone.
       consistent_rms: r of :func:`scale_by_shape`.
       ns_dtype: the type to iterate in; at least float32 if None.
+      decay_kind: of Muon's leaves, as :func:`descend` takes it; Adam's are decoupled.
+      peak_learning_rate: as :func:`descend` takes it.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -262,8 +265,13 @@ def muon(
             ns_dtype=ns_dtype,
         ),
         scale_by_shape(numbers, consistent_rms),
-        add_decayed_weights(weight_decay, weight_decay_mask),
-        scale_by_learning_rate(learning_rate),
+        *downhill(
+            learning_rate,
+            weight_decay,
+            weight_decay_mask,
+            decay_kind,
+            peak_learning_rate,
+        ),
     )
     rest = adamw(
         learning_rate if adam_learning_rate is None else adam_learning_rate,

@@ -36,16 +36,26 @@ def descend(
       ValueError: if the learning rate or the decay is negative, the kind of decay not
         known, or the peak missing that it needs.
     """
+    decay = (weight_decay, mask, decay_kind, peak_learning_rate)
+    return chain(direction, *downhill(learning_rate, *decay))
+
+
+def downhill(
+    learning_rate: ScalarOrSchedule | None,
+    weight_decay: ScalarOrSchedule | None,
+    mask: MaskOrFn | None,
+    decay_kind: str,
+    peak_learning_rate: Scalar | None,
+) -> tuple[GradientTransformation, ...]:
+    """Return the links that make an optimizer of a direction; :func:`descend`'s."""
+    last = scale_by_learning_rate(learning_rate)
     if weight_decay is None:
-        return chain(direction, scale_by_learning_rate(learning_rate))
-    return chain(
-        direction,
-        add_decayed_weights(
-            weight_decay,
-            mask,
-            kind=decay_kind,
-            learning_rate=learning_rate,
-            peak_learning_rate=peak_learning_rate,
-        ),
-        scale_by_learning_rate(learning_rate),
+        return (last,)
+    decay = add_decayed_weights(
+        weight_decay,
+        mask,
+        kind=decay_kind,
+        learning_rate=learning_rate,
+        peak_learning_rate=peak_learning_rate,
     )
+    return decay, last

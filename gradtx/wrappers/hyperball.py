@@ -164,7 +164,8 @@ def _none_is_zero(axis: Axis, params: Params) -> None:
         known = not isinstance(p, Tracer | jax.ShapeDtypeStruct)
         if not known or not jnp.size(p) or not getattr(p, "is_fully_addressable", True):
             continue
-        if jnp.any(norm_along(widened(jnp.asarray(p)), axis) == 0):
+        zero = jnp.any(norm_along(widened(jnp.asarray(p)), axis) == 0)
+        if not isinstance(zero, Tracer) and zero:
             raise checks.Misuse(
                 f"the parameter at {checks.path_name(path)} is zero and has no norm to "
                 "keep: give it another start, give radius a number, or mask it out"
