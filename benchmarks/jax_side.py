@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
-from methods import Method
-from trees import nbytes
+
+from benchmarks.methods import Method
+from benchmarks.trees import nbytes
 
 ROUNDS, ENOUGH = 3, 5.0  # how often the stages are timed, unless they take seconds
 

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax_side import Eager, Program, Stages, all_stages
-from methods import Method
-from timing import Copy, Spread, in_turn, spread
-from torch_side import TorchProgram
-from trees import parameters
+
+from benchmarks.jax_side import Eager, Program, Stages, all_stages
+from benchmarks.methods import Method
+from benchmarks.timing import Copy, Spread, in_turn, spread
+from benchmarks.torch_side import TorchProgram
+from benchmarks.trees import parameters
 
 
 class Entry(NamedTuple):

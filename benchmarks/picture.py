@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
-from measure import Entry, Row
+
+from benchmarks.measure import Entry, Row
 
 mpl.use("Agg")
 

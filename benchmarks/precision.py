@@ -19,15 +19,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
-import machine
 from comparison.training import start
-from options import folder, parser, some_of, whole
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
-from survival import showing, speed
-from survival.formats import FORMATS
-from survival.training import STUDIES, Result, Study, train
+
+from benchmarks import machine
+from benchmarks.options import folder, parser, some_of, whole
+from benchmarks.survival import showing, speed
+from benchmarks.survival.formats import FORMATS
+from benchmarks.survival.training import STUDIES, Result, Study, train
 
 WIDE = 130  # columns of the tables where the terminal does not say
 

@@ -24,16 +24,16 @@ os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 import jax
 import jax.numpy as jnp
 import optax
-from audit import targets
-from audit.hlo import parse as parse_text
-from audit.moved import cost_of
-from options import parser, some_of
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from trees import CASES, FULL, QUICK, Shapes
 
 import gradtx
+from benchmarks.audit import targets
+from benchmarks.audit.hlo import parse as parse_text
+from benchmarks.audit.moved import cost_of
+from benchmarks.options import parser, some_of
+from benchmarks.trees import CASES, FULL, QUICK, Shapes
 
 WIDE = 100  # columns of the tables where the terminal does not say
 RATE = 1e-3

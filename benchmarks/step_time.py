@@ -23,20 +23,17 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import jax
-import machine
 import optax
-import picture
-import tables
-import torch_side
-from measure import Libraries, Row, Tree, measure
-from methods import METHODS
-from options import folder, parser, some_of, whole
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
-from trees import CASES, FULL, QUICK, describe, random_tree
 
 import gradtx
+from benchmarks import machine, picture, tables, torch_side
+from benchmarks.measure import Libraries, Row, Tree, measure
+from benchmarks.methods import METHODS
+from benchmarks.options import folder, parser, some_of, whole
+from benchmarks.trees import CASES, FULL, QUICK, describe, random_tree
 
 WIDE = 150  # columns of the tables where the terminal does not say
 

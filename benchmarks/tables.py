@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from measure import Entry, Row
 from rich import box
 from rich.table import Table
+
+from benchmarks.measure import Entry, Row
 
 LIBRARIES = ("gradtx", "optax", "torch")
 COMPARED = LIBRARIES[1:]

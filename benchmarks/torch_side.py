@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from methods import RATE, Method
+
+from benchmarks.methods import RATE, Method
 
 SYNCHRONISED = {
     "cpu": "cpu",

@@ -26,15 +26,15 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 
 import jax
-import machine
 import optax
-from audit import cases, compiling, picture, tables, targets
-from options import folder, parser, some_of, whole
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
 
 import gradtx
+from benchmarks import machine
+from benchmarks.audit import cases, compiling, picture, tables, targets
+from benchmarks.options import folder, parser, some_of, whole
 
 WIDE = 190  # columns of the tables where the terminal does not say
 SIZE = 2**26  # more bytes than any cache or scratchpad holds

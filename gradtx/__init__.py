@@ -30,14 +30,17 @@ from gradtx.common.numerics import (
 # The words of the signatures
 from gradtx.common.types import (
     ArrayTree as ArrayTree,
+    DTypeLike as DTypeLike,
     MaskOrFn as MaskOrFn,
     OptState as OptState,
     Params as Params,
+    PyTree as PyTree,
     Scalar as Scalar,
     ScalarOrSchedule as ScalarOrSchedule,
     Schedule as Schedule,
     Updates as Updates,
 )
+from gradtx.common.version import __version__ as __version__
 from gradtx.core import MaskedState as MaskedState, masked as masked
 from gradtx.core.apply_updates import apply_updates as apply_updates
 

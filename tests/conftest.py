@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 import pytest
 
-# The catalogue and the papers stand beside this file, and tests in folders use them.
+# The catalogue and its methods stand beside this file, and tests in folders use them.
 sys.path.insert(0, str(Path(__file__).parent))
 
 # Nothing is broadcast silently, in the library or in the tests.

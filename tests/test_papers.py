@@ -1,15 +1,18 @@
 """Every row follows its paper, in float64."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import names_in_code
 import numpy as np
 import pytest
 from catalogue import ROWS, Row
 
 import gradtx
 
+ROOT = Path(__file__).parent.parent
 STEPS = 6
 
 
@@ -66,3 +69,12 @@ def test_follows_its_paper(row: Row, case: str) -> None:
     size = np.abs(expected).max()
     np.testing.assert_allclose(path, expected, rtol=0, atol=row.tolerance * size)
     assert path[0].dtype == expected.dtype
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_every_row_has_an_oracle(row: Row) -> None:
+    """It is a paper, or else a file of tests, which names the method in its code."""
+    assert (row.paper is None) == (row.oracle is not None)
+    if row.oracle is not None:
+        method, *_ = row.name.split(",")
+        assert method in names_in_code.written(ROOT / row.oracle)

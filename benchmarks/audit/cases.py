@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 
-from audit.optax_twin import Missing, catalogue, optax_rows
+from benchmarks.audit.optax_twin import Missing, catalogue, optax_rows
 
 RATE = 1e-3
 # Of two loops for either case, one runs: the one that moves less, or the other.

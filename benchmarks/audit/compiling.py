@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Var
 
-from audit.cases import Case, Way
-from audit.hlo import parse
-from audit.moved import Cost, Work, cost_of
-from audit.targets import Target
+from benchmarks.audit.cases import Case, Way
+from benchmarks.audit.hlo import parse
+from benchmarks.audit.moved import Cost, Work, cost_of
+from benchmarks.audit.targets import Target
 
 
 class Passage(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from audit.hlo import Computation, Instruction, Module, arrays_of
+from benchmarks.audit.hlo import Computation, Instruction, Module, arrays_of
 
 # What moves nothing: names for values that lie somewhere already.
 FREE = {

@@ -22,19 +22,22 @@ def catalogue(library: ModuleType | None = None) -> list[Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where the rows' class looks for its module
     put_in = {} if library is None else {"gradtx": _Lacking(library)}
-    before = {key: sys.modules.get(key) for key in put_in}
-    sys.path.insert(0, str(TESTS))  # for the papers
+    before = _taken_out("gradtx" if put_in else "methods", "methods")
+    sys.path.insert(0, str(TESTS))  # where the families of methods stand
     sys.modules.update(put_in)  # type: ignore[arg-type]
     try:
         spec.loader.exec_module(module)
     finally:
         sys.path.remove(str(TESTS))
-        for key, old in before.items():
-            if old is None:
-                del sys.modules[key]
-            else:
-                sys.modules[key] = old
+        _taken_out("gradtx" if put_in else "methods", "methods")
+        sys.modules.update(before)
     return module.ROWS
+
+
+def _taken_out(*packages: str) -> dict[str, ModuleType]:
+    """Take modules out of those that are imported, and return them."""
+    names = [name for name in sys.modules if name.split(".")[0] in packages]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 class Missing(Exception):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from audit.tables import Row
+from benchmarks.audit.tables import Row
 
 mpl.use("Agg")
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from rich import box
 from rich.table import Table
 
-from audit.compiling import Figures, Passage
+from benchmarks.audit.compiling import Figures, Passage
 
 FINE = 1.02
 """How many times its floor a step may move."""

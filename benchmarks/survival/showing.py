@@ -5,11 +5,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from picture import INK, STYLE
 from rich import box
 from rich.table import Table
 
-from survival.training import Result
+from benchmarks.picture import INK, STYLE
+from benchmarks.survival.training import Result
 
 mpl.use("Agg")
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jax_side import Program
-from methods import Method
 from rich import box
 from rich.table import Table
-from timing import Spread, in_turn, spread
-from trees import nbytes, parameters, random_tree
 
 import gradtx
-from survival.formats import FORMATS, Kept
-from survival.showing import REFERENCE
+from benchmarks.jax_side import Program
+from benchmarks.methods import Method
+from benchmarks.survival.formats import FORMATS, Kept
+from benchmarks.survival.showing import REFERENCE
+from benchmarks.timing import Spread, in_turn, spread
+from benchmarks.trees import nbytes, parameters, random_tree
 
 RATE, WIDTH = 1e-3, 1024
 

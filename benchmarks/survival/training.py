@@ -11,10 +11,10 @@ from comparison.data import ALPHABET, Split, text
 from comparison.models import TextNetwork
 from comparison.tasks import Task, digits_task, text_task
 from comparison.training import Start, loss_of
-from trees import nbytes
 
 import gradtx
-from survival.formats import Kept
+from benchmarks.survival.formats import Kept
+from benchmarks.trees import nbytes
 
 
 class Study(NamedTuple):

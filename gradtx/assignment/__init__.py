@@ -1,4 +1,4 @@
-"""Assignment: costs in, the cheapest pairs of rows and columns out."""
+"""Assignment: the cheapest matching of rows and columns of a cost matrix."""
 
 from gradtx.assignment.hungarian import (
     base_hungarian_algorithm as base_hungarian_algorithm,

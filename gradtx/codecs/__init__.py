@@ -1,4 +1,4 @@
-"""Codecs: from an array to fewer bits and back; they are values themselves."""
+"""Codecs: quantize an array, and read it back."""
 
 from gradtx.codecs.encoded import (
     Encoded as Encoded,

@@ -1,7 +1,7 @@
-"""Blocks: the boxes that an array is cut into, each with a scale of its own.
+"""Blocks: the boxes into which an array is cut, each with a scale of its own.
 
-A block is a box and not a piece of the flattened array, so that an array which is
-spread over devices is encoded where it lies.
+A block is a box and not a piece of the flattened array, so that every device encodes
+its own shard of a sharded array.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class Boxes(NamedTuple):
         )
 
     def split(self, x: jax.Array) -> jax.Array:
-        """Part every axis into one over the boxes and one inside of a box."""
+        """Split every axis into one over the boxes and one inside a box."""
         full = [c * s for c, s in zip(self.counts, self.sides, strict=True)]
         if tuple(full) != self.shape:
             x = jnp.pad(x, [(0, f - n) for f, n in zip(full, self.shape, strict=True)])
@@ -61,21 +61,21 @@ class Boxes(NamedTuple):
         return x if whole else x[tuple(slice(n) for n in self.shape)]
 
     def over(self, scales: jax.Array) -> jax.Array:
-        """Return the number of each box at all the places that are in it.
+        """Return the number of each box at every entry of the box.
 
-        In the array's own shape, so that a compiler puts all that is done to the array
-        into one loop.
+        In the array's own shape, so that a compiler fuses it with what is done to the
+        array.
         """
         apart = scales.reshape([n for c in self.counts for n in (c, 1)])
         return self.join(jnp.broadcast_to(apart, self.parted))
 
 
 def boxes(shape: tuple[int, ...], block: int | None) -> Boxes:
-    """Cut an array into boxes of ``block`` numbers, or of up to twice as many.
+    """Cut an array into boxes of ``block`` entries, or of up to twice as many.
 
-    A box extends along the last axis, and where that is short along those before it.
-    The scales are so never more than one for ``block`` numbers, but for what is left
-    over at the ends.
+    A box extends along the last axis, and where that is short, along the axes before
+    it. So there is at most one scale for ``block`` entries, plus those of the
+    remainders.
 
     Args:
       shape: the shape of the array.
@@ -99,15 +99,15 @@ def _side(n: int, wanted: int) -> int:
 
 
 class Entries(NamedTuple):
-    """How numbers are coded one by one, beside the largest in each one's box.
+    """How each entry is encoded, given the scale of its box.
 
     Args:
       block: the least size of a box, as :func:`boxes` takes it.
-      size: from numbers to what the scale is the largest of, not below 0.
-      code: from numbers, the inverses of scales and random bits (None for nearest)
-        to codes.
-      number: from codes and scales to numbers.
-      random: whether rounding is at random.
+      size: from entries to the non-negative numbers whose maximum is the scale.
+      code: from entries, inverse scales and random bits (None: round to nearest) to
+        codes.
+      number: from codes and scales to entries.
+      random: whether rounding is stochastic.
     """
 
     block: int | None
@@ -141,16 +141,16 @@ def blockwise(
 
 
 def inverse(scales: jax.Array) -> jax.Array:
-    """Return what brings the largest in every box to 1, or by a rounding above."""
+    """Return the inverse of every scale; the largest entry becomes 1 to rounding."""
     return (1 + 2.0**-22) / jnp.where(scales == 0, 1, scales)
 
 
 def largest_of(sizes: jax.Array, cut: Boxes) -> jax.Array:
-    """Return the largest in every box, of an array of numbers not below 0.
+    """Return the maximum of every box, of a non-negative array.
 
-    NaN where there is one. Their bits are in the same order as they are, and as whole
-    numbers XLA compares them where they are made, and does not write them out for a
-    library that has no others.
+    NaN if the box holds one. Non-negative floats have the same order as their bits, and
+    XLA fuses an integer maximum with what computes its input, where it would
+    materialize floats first.
     """
     bits = bits_of(cut.split(sizes), jnp.int32)
     largest = jax.lax.platform_dependent(
@@ -162,7 +162,7 @@ def largest_of(sizes: jax.Array, cut: Boxes) -> jax.Array:
 
 
 def _largest_in_steps(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """Take the maximum in two steps, which XLA would do too, but write out between."""
+    """Take the maximum in two steps; XLA would do so too, but materialize the first."""
     for axis in axes:
         n = x.shape[axis]
         if n > _AT_ONCE and n % _AT_ONCE == 0:

@@ -1,8 +1,9 @@
-"""Thresholds for rounding that is right on average, and rounding to few bits.
+"""Random bits for stochastic (unbiased) rounding, and rounding to narrower floats.
 
-The random numbers are hashes of the place in the array and of the number of the
-rounding: made where they are used, they take no memory, and an array that is spread
-over devices is given the same as one that is not.
+The random bits are hashes of the position in the array and of the number of the
+rounding: computed where they are used, they take no memory, and a sharded array is
+  given
+the same bits as one on a single device.
 """
 
 from typing import Any
@@ -23,14 +24,14 @@ def noise(
     within: tuple[int, ...] | None = None,
     first: jax.Array | int = 0,
 ) -> jax.Array:
-    """Return uniform uint32 numbers, independent for all places, seeds and salts.
+    """Return uniform uint32 numbers, independent for all positions, seeds and salts.
 
     Args:
       shape: the shape.
-      seed: a uint32 number, another one at every rounding.
-      salt: another, that tells apart arrays that share a seed.
-      within: the shape of the array of which this is a piece; all of it, if None.
-      first: the place in it of the first number.
+      seed: a uint32 number, a different one for every rounding.
+      salt: another number, different for arrays that share a seed.
+      within: the shape of the array of which this is a tile; None: the whole array.
+      first: the position of the first entry in that array.
     """
     place, stride = jnp.full(shape, first, jnp.uint32), 1
     whole = within or shape
@@ -42,7 +43,7 @@ def noise(
 
 
 def _hashed(x: jax.Array) -> jax.Array:
-    """Mix the bits so that each of the 32 depends on all."""
+    """Mix the bits so that each of the 32 depends on all of them."""
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
         x = (x ^ (x >> shift)) * jnp.uint32(factor)
     return x
@@ -59,17 +60,17 @@ def bits_of(x: jax.Array, dtype: DTypeLike) -> jax.Array:
 
 
 def rounded(x: jax.Array, dtype: DTypeLike, bits: jax.Array | None = None) -> jax.Array:
-    """Return the float32 numbers that a narrower type has, next to those of ``x``.
+    """Round float32 numbers to those that a narrower float type can hold.
 
-    A cast there and back would do for nearest rounding, but XLA may leave it out.
-    At random, the neighbours above and below are taken with chances by which the mean
-    is x. What is exact stays; what is too large is left to the cast that follows.
+    A cast there and back would do for nearest rounding, but XLA may remove it.
+    Stochastic rounding takes the neighbour above or below with probabilities whose mean
+    is x. Exact numbers stay; overflow is left to the cast that follows.
 
     Args:
       x: float32 numbers.
       dtype: a float type of 16 or 8 bits.
-      bits: uniform uint32 numbers, as of :func:`noise`, to round at random; None rounds
-        to nearest, and to even numbers between two.
+      bits: uniform uint32 numbers, as of :func:`noise`, to round stochastically; None
+        rounds to nearest, ties to even.
     """
     x = jax.lax.stop_gradient(x)
     if jnp.dtype(dtype) == jnp.bfloat16:  # which keeps the first bits of a float32

@@ -1,4 +1,4 @@
-"""What a codec makes of an array: few bits, and how to read them."""
+"""The encoded form of an array: its codes, its scales and the codec that reads them."""
 
 import sys
 from typing import Any
@@ -13,11 +13,11 @@ _TOLD: list[Any] = []
 
 @jax.tree_util.register_pytree_with_keys_class
 class Encoded:
-    """An array in few bits, as a tree of the arrays that it is kept in.
+    """A quantized array, as a pytree of the arrays that hold it.
 
     Attributes:
-      codes: the numbers in few bits. Those of whole bytes have the array's shape, so
-        that they are laid out over devices as the array is.
+      codes: the quantized entries. Codes of whole bytes have the array's shape, so that
+        they are sharded as the array is.
       scales: the largest size in each block; None where there are no blocks.
       codec: what reads them.
       shape: the shape of the array.
@@ -44,7 +44,7 @@ class Encoded:
         return f"Encoded({self.codec!r}, shape={self.shape}, dtype={self.dtype})"
 
     def tree_flatten_with_keys(self) -> tuple[Any, Any]:
-        """Return the arrays with their names, and what is fixed."""
+        """Return the arrays with their names, and the static parts."""
         keys = map(jax.tree_util.GetAttrKey, _FIELDS)
         fixed = (self.codec, self.shape, self.dtype)
         return tuple(zip(keys, (self.codes, self.scales), strict=True)), fixed
@@ -71,12 +71,12 @@ def _make_known_to_flax() -> None:
 
 
 def is_encoded(x: Any) -> bool:
-    """Whether this is an array in few bits."""
+    """Whether this is a quantized array."""
     return isinstance(x, Encoded)
 
 
 def decoded(tree: PyTree) -> PyTree:
-    """Return the tree with every encoded array read; itself, if there is none."""
+    """Return the tree with every encoded array decoded; itself if there is none."""
     if not any(map(is_encoded, jax.tree.leaves(tree, is_leaf=is_encoded))):
         return tree
     return jax.tree.map(

@@ -22,8 +22,8 @@ def bfloat16(rounding: str = "stochastic") -> Format:
 
         |x̃ - x| ≤ 2⁻⁷ |x|              for normal numbers; half of it when nearest
 
-    Stochastic rounding takes the neighbour below or above at random so that x̃ is x on
-    average, to 2⁻¹⁶ of their distance.
+    Stochastic rounding takes the neighbour below or above at random so that E[x̃] = x,
+    to 2⁻¹⁶ of their distance.
 
     Args:
       rounding: "stochastic" or "nearest".

@@ -1,6 +1,6 @@
-"""Grids: the sizes that a few bits can tell apart, from 0 to ``top``, by number.
+"""Code books: the magnitudes that a code can stand for, from 0 to ``top``.
 
-The grid says what size a number has, and which number a size is rounded to.
+A grid maps codes to magnitudes, and rounds magnitudes to codes.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,15 @@ MAPS = ("linear", "sqrt", "dynamic")
 
 
 class Grid(NamedTuple):
-    """Sizes by number, of which 1 is that of the first.
+    """The magnitudes by code; the magnitude of code 1 is 1.
 
     Args:
-      most: the largest number.
-      top: its size.
-      size: from numbers to their sizes.
-      encode: from sizes, from 0 to ``top``, to the number of a neighbour: at random,
-        right on average, by random bits; the nearest one, if these are None.
-      keeps: whether nothing but 0 is rounded to 0.
+      most: the largest code.
+      top: its magnitude.
+      size: from codes to magnitudes.
+      encode: from magnitudes between 0 and ``top`` to the code of a neighbour:
+        stochastic and unbiased given random bits, the nearest one if these are None.
+      keeps: whether only 0 is rounded to 0.
     """
 
     most: int
@@ -35,7 +35,7 @@ class Grid(NamedTuple):
 
 
 def grid(name: str, bits: int, *, signed: bool) -> Grid:
-    """Return the grid of a map for sizes of some bits; the sign takes one of them."""
+    """Return the grid of a map with codes of so many bits; a sign takes one of them."""
     if name not in MAPS:
         raise checks.Misuse(f"map must be one of {', '.join(MAPS)}, got {name!r}")
     most = 2 ** (bits - signed) - 1
@@ -56,7 +56,7 @@ def _between(
     size: Callable[[jax.Array], jax.Array],
     below: Callable[[jax.Array], jax.Array],
 ) -> Callable[[jax.Array, jax.Array | None], jax.Array]:
-    """Return how sizes are encoded where ``below`` gives the number not above."""
+    """Return how magnitudes are encoded, given the largest code that is not above."""
 
     def encode(y: jax.Array, bits: jax.Array | None) -> jax.Array:
         low = jnp.minimum(below(y), most - 1)
@@ -84,7 +84,7 @@ def _root(y: jax.Array) -> jax.Array:
 
 
 def _dynamic(most: int, fraction: int, *, keeps: bool) -> Grid:
-    """Return a grid of whole numbers with few leading bits: a float without a point.
+    """Return a logarithmic grid: integers with few significant bits.
 
     Below 2^(fraction + 1) the sizes are all whole numbers; every further octave has
     2^fraction of them. Sizes and numbers are bits of float32, shifted.

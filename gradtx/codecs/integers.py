@@ -1,4 +1,4 @@
-"""Whole numbers of 8 and 4 bits, with a scale for every block."""
+"""Integers of 8 and 4 bits, with a scale for every block."""
 
 from typing import Any
 
@@ -33,20 +33,20 @@ def int8(
     the dynamic map, which so spans 16 octaves. Nearest rounding halves the errors but
     for the smallest numbers. The largest of a block, and 0, are kept exactly.
 
-    Stochastic rounding takes the neighbour below or above at random so that x̃ is x on
-    average, which lets a mean follow steps smaller than those of the grid. But without
-    signs, and in the dynamic map of 8 bits, nothing but 0 becomes 0: what is below the
-    first step goes to it. A second moment of 0 would make the step m / (√v + ε) huge.
+    Stochastic rounding takes the neighbour below or above at random so that E[x̃] = x,
+    which lets an EMA follow changes smaller than the grid's steps. But without signs,
+    and in the dynamic map of 8 bits, only 0 becomes 0: what is below the first step is
+    rounded up to it, as a second moment of 0 would make the update m / (√v + ε) huge.
 
-    A block is a box along the last axes, of at least ``block`` numbers and fewer than
-    twice as many along an axis, so that an array which is spread over devices is
-    encoded where it lies.
+    A block is a box along the last axes, of at least ``block`` entries and fewer than
+    twice as many along an axis, so that every device encodes its own shard of a sharded
+    array.
 
     Args:
-      block: the least number of numbers that share a scale. None gives every row, all
-        along the last axis, one scale: best on a TPU, whose compiler writes out what
-        is cut across its tiles.
-      signed: whether there are numbers below 0; if not, they become 0.
+      block: the least number of entries that share a scale. None: one scale for every
+        row along the last axis, which is best on a TPU, whose compiler materializes
+        blocks that do not align with its tiles.
+      signed: whether entries may be negative; if not, negative entries become 0.
       map: "linear", "sqrt" or "dynamic".
       rounding: "stochastic" or "nearest".
 
@@ -85,8 +85,8 @@ def int4(
     last axis but one if that is even, along the last if not.
 
     Args:
-      block: the least number of numbers that share a scale; None for rows.
-      signed: whether there are numbers below 0; if not, they become 0.
+      block: the least number of entries that share a scale; None: one for every row.
+      signed: whether entries may be negative; if not, negative entries become 0.
       map: "linear", "sqrt" or "dynamic"; None means "dynamic" with signs and "sqrt"
         without.
       rounding: "stochastic" or "nearest".
@@ -119,7 +119,7 @@ def int4(
 
 
 def checked(block: int | None, rounding: str) -> None:
-    """Refuse blocks of nothing, and ways of rounding that do not exist."""
+    """Refuse empty blocks and unknown kinds of rounding."""
     if block is not None:
         checks.whole(block=block)
     if rounding not in _ROUNDINGS:
@@ -129,7 +129,7 @@ def checked(block: int | None, rounding: str) -> None:
 
 
 def reason(cells: Grid, rounding: str) -> str | None:
-    """Say why a mean that moves by a thousandth a step would not get to its end."""
+    """Say why an EMA with a decay of 0.999 would stall in this format."""
     if rounding == "nearest":
         return (
             "its steps are larger than those of the mean, which nearest rounding undoes"
@@ -144,7 +144,7 @@ def reason(cells: Grid, rounding: str) -> str | None:
 
 
 def in_cells(cells: Grid, block: int | None, rounding: str, *, signed: bool) -> Entries:
-    """Return how numbers become those of a grid, in blocks with a scale each."""
+    """Return the format of a grid, in blocks with a scale each."""
     checked(block, rounding)
 
     def size(x: jax.Array) -> jax.Array:
@@ -174,13 +174,13 @@ def in_cells(cells: Grid, block: int | None, rounding: str, *, signed: bool) -> 
 def _pairing(shape: tuple[int, ...]) -> int:
     """Return the axis along which neighbours share a byte.
 
-    The last but one if it is even, as the loops over the last are then plain ones.
+    The second to last if it is even, as loops over the last are then contiguous.
     """
     return len(shape) - (2 if len(shape) > 1 and shape[-2] % 2 == 0 else 1)
 
 
 def in_pairs(codes: jax.Array) -> jax.Array:
-    """Put neighbours into one byte, the first into the lower bits."""
+    """Pack two neighbours into one byte, the first into the lower bits."""
     axis = _pairing(codes.shape)
     n = codes.shape[axis]
     if n % 2:
@@ -195,7 +195,7 @@ def in_pairs(codes: jax.Array) -> jax.Array:
 
 
 def out_of_pairs(codes: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Return the bits of every code, of an array of a shape."""
+    """Unpack the codes of an array of this shape."""
     axis = _pairing(shape)
     n = codes.shape[axis]
     whole = (*shape[:axis], n, 2, *shape[axis + 1 :])

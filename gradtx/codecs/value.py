@@ -1,4 +1,4 @@
-"""What a codec is: a pair of functions that remembers how it was made."""
+"""A codec: a pair of functions that remembers how it was made."""
 
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.codecs.encoded import Encoded
-from gradtx.codecs.layout import placed
+from gradtx.codecs.sharding import placed
 from gradtx.common import checks, spec
 from gradtx.common.types import Count
 
@@ -19,14 +19,14 @@ class Format(NamedTuple):
     """The working parts of a codec.
 
     Args:
-      pack: from float32 numbers, scales, a seed and a salt to codes.
-      unpack: from codes, scales and the shape to float32 numbers.
-      measure: from float32 numbers to scales; None where there are no blocks.
-      unsigned: whether numbers below 0 are lost.
-      stalls: why a mean that moves by a thousandth a step would stand still or stop
-        early in this format; None where it follows.
-      entries: how one number is coded beside its scale (a
-        :class:`gradtx.codecs.blocks.Entries`); None where numbers share bits.
+      pack: from float32 entries, scales, a seed and a salt to codes.
+      unpack: from codes, scales and the shape to float32 entries.
+      measure: from float32 entries to scales; None where there are no blocks.
+      unsigned: whether negative entries are lost.
+      stalls: why an EMA with a decay of 0.999 would stall in this format; None where it
+        does not.
+      entries: how one entry is encoded given its scale (a
+        :class:`gradtx.codecs.blocks.Entries`); None where entries share bytes.
     """
 
     pack: Callable[..., jax.Array]
@@ -38,7 +38,7 @@ class Format(NamedTuple):
 
 
 class Codec(spec.Value):
-    """A pair of pure functions: from an array to fewer bits, and back.
+    """A pair of pure functions that quantize an array and read it back.
 
         encoded = codec.encode(x, seed)
         x̃       = codec.decode(encoded)
@@ -73,7 +73,7 @@ class Codec(spec.Value):
         return recipe.product
 
     def scales_of(self, x: jax.Array) -> jax.Array | None:
-        """Return what an array's blocks are measured by; None where there are none."""
+        """Return the scales of an array's blocks; None where there are none."""
         return _measured(self, x)
 
     def encode(
@@ -83,13 +83,14 @@ class Codec(spec.Value):
         salt: Count = 0,
         scales: jax.Array | None = None,
     ) -> Encoded:
-        """Return the array in few bits.
+        """Return the quantized array.
 
         Args:
-          x: an array of real floats. What is not finite in it spoils its block.
-          seed: what stochastic rounding draws its numbers by: a whole number, another
-            one for every rounding.
-          salt: another whole number, that tells apart arrays that share a seed.
+          x: an array of real floats. A non-finite entry makes its whole block
+            non-finite.
+          seed: the seed of stochastic rounding: an integer, a different one for every
+            rounding.
+          salt: another integer, different for arrays that share a seed.
           scales: :meth:`scales_of` the array, where they are known.
 
         Raises:
@@ -103,7 +104,7 @@ class Codec(spec.Value):
         return Encoded(codes, scales, self, x.shape, x.dtype)
 
     def decode(self, encoded: Encoded) -> jax.Array:
-        """Return the array in its type, to the error that the codec states."""
+        """Return the array in its dtype, up to the error that the codec states."""
         read = partial(_unpacked, self, encoded.shape, encoded.dtype)
         # A stack of them, as vmap makes, knows the shape of one.
         for _ in range(encoded.codes.ndim - max(len(encoded.shape), 1)):

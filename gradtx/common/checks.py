@@ -39,6 +39,10 @@ class Missing(Misuse, TypeError):
     """An extra argument that was not given: a TypeError too, as Python's own."""
 
 
+class Unavailable(Misuse, ImportError):
+    """A feature that this version of JAX does not have: an ImportError too."""
+
+
 def extra_given(name: str, value: Any) -> None:
     """Refuse a missing extra argument of ``update``."""
     if value is None:

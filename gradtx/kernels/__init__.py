@@ -1,10 +1,10 @@
-"""Steps as kernels of our own, where a compiler would read or write an array twice."""
+"""Pallas kernels, where XLA would read or write an array twice."""
 
-from gradtx.kernels.coded import Coding as Coding, Kernels as Kernels
-from gradtx.kernels.entrywise import (
+from gradtx.kernels.elementwise import (
     Piece as Piece,
     Program as Program,
     Var as Var,
     pieces as pieces,
     written_out as written_out,
 )
+from gradtx.kernels.quantized import Coding as Coding, Kernels as Kernels

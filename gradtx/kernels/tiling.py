@@ -1,11 +1,10 @@
-"""How a kernel looks at arrays, and cuts them into tiles, on each kind of device."""
+"""How a kernel cuts arrays into tiles on each kind of device."""
 
 from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
-from jax.experimental import pallas as pl
-from jax.experimental.pallas import tpu, triton
+from gradtx.kernels.pallas import pl, tpu, triton
 
 
 class Tiling(NamedTuple):
@@ -53,7 +52,7 @@ _EACH = 8  # numbers for a thread, so that codes of a byte are read by the eight
 
 
 def on_gpu(shape: tuple[int, ...], block: int) -> Tiling | None:
-    """Cut an array for a GPU: a block is a row, and their numbers powers of 2."""
+    """Cut an array for a GPU: a block is a row, and all lengths are powers of 2."""
     rows = prod(shape) // block
     if block & (block - 1) or block > _GPU_LONGEST:
         return None
@@ -75,7 +74,7 @@ _BLOCKS = 64  # in a row: what is done for each is written out
 
 
 def on_tpu(shape: tuple[int, ...], block: int) -> Tiling | None:
-    """Cut an array for a TPU, whose rows must stay as they are laid out in tiles."""
+    """Cut an array for a TPU, whose rows keep their layout in tiles."""
     rows, width = prod(shape[:-1]), shape[-1]
     whole = width == block or block % _LANES == 0
     small = width <= _TPU_WIDEST and block <= _TPU_LONGEST

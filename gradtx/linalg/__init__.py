@@ -1,4 +1,4 @@
-"""Array in, array out: iterations on matrices."""
+"""Linear algebra: iterations on matrices."""
 
 from gradtx.linalg.eigen import power_iteration as power_iteration
 from gradtx.linalg.nonnegative import nnls as nnls

@@ -1,4 +1,4 @@
-"""The largest eigenvalue of a matrix that need not be written down."""
+"""The largest eigenvalue of a matrix or a linear function."""
 
 from collections.abc import Callable
 from typing import Any
@@ -83,7 +83,7 @@ def _product_and_start(
     array = jnp.asarray(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:  # noqa: PLR2004
         raise checks.Misuse(
-            f"power_iteration: a square matrix is wanted, got shape {array.shape}"
+            f"power_iteration: expected a square matrix, got shape {array.shape}"
         )
     if v0 is None:
         key = jax.random.PRNGKey(0) if key is None else key

@@ -60,7 +60,7 @@ def newton_schulz(
     matrix = jnp.asarray(matrix)
     if matrix.ndim < 2:  # noqa: PLR2004
         raise checks.Misuse(
-            f"newton_schulz: a matrix is wanted, got an array of shape {matrix.shape}"
+            f"newton_schulz: expected a matrix, got an array of shape {matrix.shape}"
         )
     known_preconditioning(preconditioning)
     table = coefficients(coeffs, steps)

@@ -52,7 +52,7 @@ def matrix_inverse_pth_root(
     array = jnp.asarray(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:  # noqa: PLR2004
         raise checks.Misuse(
-            f"matrix_inverse_pth_root: a square matrix is wanted, got {array.shape}"
+            f"matrix_inverse_pth_root: expected a square matrix, got {array.shape}"
         )
     checks.whole(p=p)
     p = int(p)

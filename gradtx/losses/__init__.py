@@ -1,4 +1,4 @@
-"""Losses: a prediction and its target in, a number for each example out.
+"""Losses: from a prediction and its target to a number for each example.
 
 Half-precision arrays are computed in float32, and the loss comes back in the type that
 went in. A shape that fits only by mistake is refused.

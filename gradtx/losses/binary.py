@@ -1,4 +1,4 @@
-"""Losses of yes-or-no questions, for logits that are turned into probabilities."""
+"""Binary classification losses, of logits."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _SURE = 1e30
 
 
 def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
-    """Return the cross entropy of each answer, given as a logit.
+    """Return the binary cross entropy of each logit.
 
         -y log p - (1 - y) log(1 - p)           with p = sigmoid(z)
 
@@ -37,7 +37,7 @@ def sigmoid_focal_loss(
     alpha: Scalar | None = None,
     gamma: Scalar = 2.0,
 ) -> jax.Array:
-    """Return the cross entropy with less weight on answers that are already right.
+    """Return the focal loss: the cross entropy with less weight on easy examples.
 
         w (1 - q)^γ · (-y log p - (1 - y) log(1 - p))
             with p = sigmoid(z), q = y p + (1 - y)(1 - p), w = α y + (1 - α)(1 - y)
@@ -45,8 +45,8 @@ def sigmoid_focal_loss(
     Args:
       logits: z, of any shape.
       labels: y in [0, 1], of a shape that broadcasts to that of the logits.
-      alpha: α in [0, 1], the weight of the positive answers; w is 1 if not given.
-      gamma: γ, how strongly the sure answers fade.
+      alpha: α in [0, 1], the weight of the positive class; w is 1 if not given.
+      gamma: γ ≥ 0, how strongly easy examples are down-weighted.
 
     Raises:
       ValueError: if the labels do not fit, alpha lies outside [0, 1], or gamma is

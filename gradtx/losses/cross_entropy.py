@@ -1,4 +1,4 @@
-"""Losses of one class out of many, for logits that are turned into probabilities."""
+"""Multiclass classification losses, of logits."""
 
 import math
 from collections.abc import Sequence

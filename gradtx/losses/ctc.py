@@ -1,4 +1,4 @@
-"""The loss of a label sequence whose alignment with the frames is not known."""
+"""Connectionist temporal classification (CTC)."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Losses made from a maximum."""
+"""Fenchel-Young losses."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Losses that ask for a margin between the right answer and the others."""
+"""Margin losses: hinge and perceptron."""
 
 from typing import Any
 

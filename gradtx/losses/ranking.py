@@ -1,4 +1,4 @@
-"""Losses of an order among the items of a list."""
+"""Ranking losses."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def ranking_softmax_loss(
     weights: ArrayLike | None = None,
     reduce_fn: Callable[..., ArrayLike] | None = jnp.mean,
 ) -> jax.Array:
-    """Return how little of the softmax over a list lies on its relevant items.
+    """Return the cross entropy of the softmax over a list from the relevances.
 
         -Σᵢ wᵢ yᵢ log pᵢ           with p = softmax(s)
 

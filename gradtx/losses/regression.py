@@ -1,4 +1,4 @@
-"""Losses of numbers, and of directions."""
+"""Regression losses, and the cosine similarity."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Softer labels."""
+"""Label smoothing."""
 
 import jax
 import jax.numpy as jnp

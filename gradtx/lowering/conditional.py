@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+
+from gradtx.lowering.jaxprs import ClosedJaxpr, jaxpr_as_fun
 
 T = TypeVar("T")
 

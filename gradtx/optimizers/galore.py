@@ -1,11 +1,11 @@
 """GaLore: keep the state of a matrix in the few directions its gradient has."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.numerics import safe_increment
@@ -21,7 +21,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import flatten_updates, matching_params, widened
-from gradtx.core.slots import make_slot
+from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -29,6 +29,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.linalg import axes
 from gradtx.lowering.eager import compiled
+from gradtx.lowering.packing import is_spread
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
@@ -135,12 +136,9 @@ def scale_by_galore(
     def init(params: Params) -> OptState:
         checks.float_leaves(params, "the parameter")
         plan, treedef = plans(params)
-        low, projectors = [], []
-        for _, p, _, how in plan:
-            low.append(_room(p, how.low if how else None))
-            projectors.append(_room(p, how.projector if how else (0, 0)))
-        base_state = base.init(treedef.unflatten(low))
-        projector = treedef.unflatten(projectors)
+        rooms = [_rooms(p, numbers, how) for _, p, numbers, how in plan]
+        base_state = base.init(treedef.unflatten([low for low, _ in rooms]))
+        projector = treedef.unflatten([p for _, p in rooms])
         return GaLoreState(zero_count(params), base_state, projector)
 
     @compiled
@@ -167,14 +165,9 @@ def scale_by_galore(
         ]
         projector = treedef.unflatten([p for _, p, _ in parts])
         new = GaLoreState(safe_increment(state.count), base_state, projector)
-        return treedef.unflatten(raised), jax.tree.map(_placed_as, state, new)
+        return treedef.unflatten(raised), new
 
     return GradientTransformation(init, update)
-
-
-def _placed_as(old: jax.Array, new: jax.Array) -> jax.Array:
-    """Keep new state where the old lies, not where its computation happens to end."""
-    return sharded_like(old, new) if isinstance(new, Tracer) else new
 
 
 def _numbers(given: Any, tree: PyTree) -> list[Any]:
@@ -209,13 +202,32 @@ def _left_over(shape: tuple[int, ...], numbers: Any) -> bool:
     return sum(1 if isinstance(k, int) else len(k) for k in kinds) != len(shape)
 
 
-def _room(p: Any, shape: tuple[int, ...] | None) -> Any:
-    """Make a slot of zeros on the parameter's devices, of its shape if None."""
+def _rooms(p: Any, numbers: Any, how: _Shape | None) -> tuple[Any, Any]:
+    """Make room for what ``base`` sees of a leaf, and for P, on the leaf's devices."""
     if p is None:
-        return None
-    return make_slot(
-        lambda x: jnp.zeros_like(x) if shape is None else jnp.zeros(shape, x.dtype), p
-    )
+        return None, None
+    if how is None:
+        return make_slot(zeros, p), make_slot(lambda x: jnp.zeros((0, 0), x.dtype), p)
+    low = partial(_zeros_beside, numbers, how.low, int(how.left), not how.left)
+    projector = partial(_zeros_beside, numbers, how.projector, 0, how.left)
+    return make_slot(low, p), make_slot(projector, p)
+
+
+def _zeros_beside(
+    numbers: Any, shape: tuple[int, int], axis: int, rows: bool, p: Any
+) -> jax.Array:
+    """Make zeros whose axis is sharded as a matrix's rows are, or else its columns.
+
+    That is where the compiler leaves what it computes of a matrix on an automatic mesh.
+    Made elsewhere, state would move in the first step, and the second be compiled anew.
+    """
+    made = jnp.zeros(shape, p.dtype)
+    # On an explicit mesh it stays where it is made.
+    if isinstance(p, jax.ShapeDtypeStruct) or is_spread(p):
+        return made
+    matrices, _ = axes.as_matrices(p, numbers, ())
+    sums = jnp.expand_dims(jnp.sum(matrices[0], axis=int(rows)), 1 - axis)
+    return sharded_like(jnp.broadcast_to(sums, shape), made)
 
 
 def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:

@@ -1,4 +1,4 @@
-"""Perturbations: a function that jumps in, a smooth one with gradients out."""
+"""Differentiable perturbed functions: smoothed by noise, with unbiased gradients."""
 
 from gradtx.perturbations.diagonal import (
     MultiNormalDiagFromLogScale as MultiNormalDiagFromLogScale,

@@ -1,4 +1,4 @@
-"""The distributions that perturb."""
+"""Noise distributions."""
 
 import dataclasses
 from typing import Any, Protocol

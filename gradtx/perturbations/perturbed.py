@@ -1,4 +1,4 @@
-"""Functions made differentiable by noise in their argument."""
+"""Perturbed functions: differentiable where the function is piecewise constant."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def make_perturbed_fun(
     noise: Noise = Gumbel(),  # noqa: B008
     use_baseline: bool = True,
 ) -> Callable[[jax.Array, PyTree], PyTree]:
-    """Return a function whose value and derivatives estimate those of a smoothed one.
+    """Return a random estimator of the smoothed function and of its derivatives.
 
         f_σ(x) = E f(x + σ z),        ∇f_σ(x) = E f(x + σ z) (-∇ log μ(z)) / σ
 
@@ -27,10 +27,10 @@ def make_perturbed_fun(
     Args:
       fun: f, from a tree of floating-point arrays to a tree of arrays.
       num_samples: how many samples to average.
-      sigma: σ > 0, how far to look around.
+      sigma: σ > 0, the scale of the noise.
       noise: μ, with ``sample(key, shape, dtype)`` and ``log_prob(inputs)``.
-      use_baseline: subtract f(x) from the samples in the derivatives, which leaves
-        their mean alone and makes them scatter less.
+      use_baseline: whether to subtract f(x) from the samples in the derivatives, which
+        keeps their mean and lowers their variance.
 
     Returns:
       A function of a random key and of what ``fun`` takes.

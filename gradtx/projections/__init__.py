@@ -1,4 +1,4 @@
-"""Projections: a tree in, the nearest tree of a set out.
+"""Projections: from a tree to the nearest tree of a set.
 
 Distances are Euclidean, over all leaves together. Half-precision leaves are computed in
 float32, and every leaf leaves in the type it came in (integers as floats, where the

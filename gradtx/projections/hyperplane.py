@@ -1,4 +1,4 @@
-"""Projections onto a line, a hyperplane, and the half of space beside it."""
+"""Projections onto a line, a hyperplane and a half-space."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Projections onto a simplex, and onto what is made of simplices."""
+"""Projections onto a simplex, and onto spheres and balls of the l1 norm."""
 
 import jax
 import jax.numpy as jnp

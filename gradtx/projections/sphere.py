@@ -1,4 +1,4 @@
-"""Projections onto what has the same distance from 0 everywhere."""
+"""Projections onto spheres and balls of the Euclidean norm."""
 
 import jax
 import jax.numpy as jnp

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.extend.core import Literal
 
 from gradtx.codecs import Codec, is_encoded
 from gradtx.common.types import Count, OptState, Params, Updates
 from gradtx.kernels import Coding, Kernels, Program, Var, pieces, written_out
+from gradtx.lowering.jaxprs import Literal
 from gradtx.quantization.selection import Step
 from gradtx.wrappers.step import moved
 

@@ -9,7 +9,7 @@ import jax
 from jax.core import Tracer
 
 from gradtx.codecs import Codec, Encoded, is_encoded
-from gradtx.codecs.layout import put_like
+from gradtx.codecs.sharding import put_like
 from gradtx.common import checks, numerics
 from gradtx.common.types import Count, OptState, Params, Updates
 from gradtx.core.transformation import (

@@ -1,4 +1,4 @@
-"""Schedules: from the number of steps taken to a value; they are values themselves."""
+"""Schedules: functions from the number of steps taken to a hyperparameter; pytrees too."""
 
 from importlib import import_module as _import_module
 from typing import Any as _Any

@@ -1,4 +1,4 @@
-"""Schedules that go down like a cosine."""
+"""Cosine decay."""
 
 import jax
 
@@ -16,15 +16,15 @@ def cosine_decay_schedule(
     alpha: Scalar = 0.0,
     exponent: Scalar = 1.0,
 ) -> Schedule:
-    """Go down along half a period of a cosine.
+    """Decay along half a period of a cosine.
 
         s(t) = I (α + (1 - α) cᵖ)      c = ½ (1 + cos(π f)),  f = min(t / steps, 1)
 
     Args:
       init_value: I, the value at step 0.
-      decay_steps: how many steps it takes, whole or not.
+      decay_steps: the number of steps of the decay, above 0; it need not be an integer.
       alpha: α, the end value as a share of I.
-      exponent: p; above 1 it goes down faster at first.
+      exponent: p ≥ 0; above 1 the decay is faster at first.
 
     Raises:
       ValueError: if ``decay_steps`` is not positive, the exponent is negative, or a

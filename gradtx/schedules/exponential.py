@@ -1,4 +1,4 @@
-"""Schedules that are multiplied by the same factor again and again."""
+"""Exponential decay."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ def exponential_decay(
     staircase: bool = False,
     end_value: Scalar | None = None,
 ) -> Schedule:
-    """Multiply by ``decay_rate`` every so many steps, gradually or at once.
+    """Multiply by ``decay_rate`` every so many steps, continuously or in a staircase.
 
         s(t) = I · rateⁿ      n = max(t - begin, 0) / steps, rounded down if staircase
 
@@ -33,7 +33,7 @@ def exponential_decay(
       decay_rate: the factor. With 0 the value stays at ``init_value`` too.
       transition_begin: the step at which it starts.
       staircase: whether the value changes every ``transition_steps`` only.
-      end_value: where it stops; None lets it go on.
+      end_value: the bound at which the decay stops; None: no bound.
 
     Raises:
       ValueError: if the rate or ``transition_begin`` is negative, or a value is

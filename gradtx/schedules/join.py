@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
@@ -36,7 +35,7 @@ def join_schedules(
         )
     checks.ascending(boundaries=boundaries)
 
-    def value(count: Count) -> jax.Array:
+    def value(count: Count) -> Scalar:
         result = schedules[0](count)
         for boundary, later in zip(boundaries, schedules[1:], strict=True):
             entered = reached(count, boundary)

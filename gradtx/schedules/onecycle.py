@@ -1,4 +1,4 @@
-"""Up and down once over a whole run."""
+"""One-cycle schedules: up and down once over a whole run."""
 
 import math
 
@@ -32,8 +32,8 @@ def linear_onecycle_schedule(
       peak_value: the highest value.
       pct_start: the share of the steps until the peak, in [0, 1].
       pct_final: the share of the steps until the first value is back, in [0, 1].
-      div_factor: how often the first value goes into the peak.
-      final_div_factor: how often the last value goes into the first.
+      div_factor: the ratio of the peak to the first value, above 0.
+      final_div_factor: the ratio of the first value to the last, above 0.
 
     Raises:
       ValueError: if ``transition_steps`` or a factor is not positive, a share is
@@ -74,8 +74,8 @@ def cosine_onecycle_schedule(
       transition_steps: how many steps the cycle has.
       peak_value: the highest value.
       pct_start: the share of the steps until the peak, in [0, 1].
-      div_factor: how often the first value goes into the peak.
-      final_div_factor: how often the last value goes into the first.
+      div_factor: the ratio of the peak to the first value, above 0.
+      final_div_factor: the ratio of the first value to the last, above 0.
 
     Raises:
       ValueError: if ``transition_steps`` or a factor is not positive, or the share is

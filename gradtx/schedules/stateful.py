@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import numerics
-from gradtx.common.types import Count, PyTree, Schedule
+from gradtx.common.types import Count, PyTree, Scalar, Schedule
 
 
 @runtime_checkable
 class StatefulSchedule(Protocol):
-    """A value that follows from a state, which moves on with every step."""
+    """A hyperparameter computed from a state that every step updates."""
 
     def init(self) -> PyTree:
         """Make the state before any step."""
@@ -22,7 +22,7 @@ class StatefulSchedule(Protocol):
         """Return the state after one more step."""
         ...
 
-    def __call__(self, state: PyTree, **extra_args: Any) -> jax.Array:
+    def __call__(self, state: PyTree, **extra_args: Any) -> Scalar:
         """Return the value at this state."""
         ...
 
@@ -55,7 +55,7 @@ class WrappedSchedule:
         del extra_args
         return WrappedScheduleState(numerics.safe_increment(state.count))
 
-    def __call__(self, state: WrappedScheduleState, **extra_args: Any) -> jax.Array:
+    def __call__(self, state: WrappedScheduleState, **extra_args: Any) -> Scalar:
         """Return the value at this step."""
         del extra_args
         return self.schedule_fn(state.count)

@@ -1,4 +1,4 @@
-"""What a schedule is: a function of the step that remembers how it was made."""
+"""A schedule: a function of the step that remembers how it was made."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, Self

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
-import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
@@ -67,7 +66,7 @@ def warmup_cosine_decay_schedule(
     checks.non_negative(exponent=exponent)
     checks.positive(**{"decay_steps - warmup_steps": decay_steps - warmup_steps})
 
-    def decay(count: Count) -> jax.Array:
+    def decay(count: Count) -> Scalar:
         end = jnp.where(number(peak_value) == 0, 0.0, number(end_value))
         steps = decay_steps - warmup_steps
         return cosine_between(peak_value, end, steps, exponent)(count)

@@ -15,10 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def part(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a module of the benchmarks as its script does."""
+    """Import a module of the benchmarks."""
     monkeypatch.syspath_prepend(ROOT / "examples")
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return importlib.import_module
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 
 @pytest.fixture

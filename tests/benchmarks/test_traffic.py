@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from rich.console import Console
 
 import gradtx
 
@@ -325,6 +326,6 @@ def test_a_compiler_that_is_not_there_is_told(
         with pytest.raises(targets.Absent, match=f"pip install '{package}'"):
             targets.load(name)
     with pytest.raises(SystemExit) as stop:
-        part("traffic")._loaded(["tpu"], part("rich.console").Console())  # noqa: SLF001
+        part("traffic")._loaded(["tpu"], Console())  # noqa: SLF001
     assert stop.value.code == 1
     assert "--target tpu" in capsys.readouterr().out

@@ -4,23 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import papers
-from methods.rows import Row
-from papers import Array, Rate, Step, abs_sq, at, paper
 
 import gradtx
+from methods import adam as adams, descent
+from methods.common import Array, Rate, Row, Step, abs_sq, at, paper, size
 
 Change = Callable[[int, Array], Array]
 
 
 def sgd(learning_rate: Rate) -> Step:
     """Return the step of gradient descent."""
-    return papers.sgd.factory(learning_rate)  # type: ignore[attr-defined]
+    return descent.sgd.factory(learning_rate)  # type: ignore[attr-defined]
 
 
 def adam(learning_rate: Rate, **settings: Any) -> Step:
     """Return the step of Adam."""
-    return papers.adam.factory(learning_rate, **settings)  # type: ignore[attr-defined]
+    return adams.adam.factory(learning_rate, **settings)  # type: ignore[attr-defined]
 
 
 def before(change: Change, then: Step) -> Step:
@@ -43,7 +42,7 @@ def mars_adamw(
         del t
         c = g + gamma * b1 / (1 - b1) * (g - last)
         last = g
-        return c / max(1, np.linalg.norm(c) / max_norm)
+        return c / max(1, size(c) / max_norm)
 
     return before(change, adam(learning_rate, b1=b1, **adams))
 
@@ -90,7 +89,7 @@ def zclip_sgd(
 
     def change(t: int, g: Array) -> Array:
         nonlocal mean, var
-        n = np.linalg.norm(g)
+        n = size(g)
         if t <= warmup_steps:
             first.append(n)
             mean, var = np.mean(first), np.var(first)
@@ -119,13 +118,13 @@ def adagc_adamw(
 
     def change(t: int, g: Array) -> Array:
         nonlocal gamma
-        n = np.linalg.norm(g)
+        n = size(g)
         if t < warmup_steps:
             h = g * min(1, lambda_abs / (n + 1e-8))
-            gamma = min(gamma, np.linalg.norm(h))
+            gamma = min(gamma, size(h))
         else:
             h = g * min(1, lambda_rel * gamma / n)
-            gamma = beta * gamma + (1 - beta) * np.linalg.norm(h)
+            gamma = beta * gamma + (1 - beta) * size(h)
         return h
 
     return before(change, adam(learning_rate, weight_decay=1e-4))
@@ -181,9 +180,9 @@ def sgd_on_a_ball(learning_rate: Rate, radius: float) -> Step:
     """Wen et al., 2026 (2606.16899): normalize the step, then the weights."""
 
     def step(t: int, g: Array, p: Array) -> Array:
-        p = p * radius / np.linalg.norm(p)
-        p = p - at(learning_rate, t) * radius * g / np.linalg.norm(g)
-        return p * radius / np.linalg.norm(p)
+        p = p * radius / size(p)
+        p = p - at(learning_rate, t) * radius * g / size(g)
+        return p * radius / size(p)
 
     return step
 
@@ -193,8 +192,7 @@ def relative_sgd(learning_rate: Rate) -> Step:
     """The same without the second normalization."""
 
     def step(t: int, g: Array, p: Array) -> Array:
-        size = np.linalg.norm(p) / np.linalg.norm(g)
-        return p - at(learning_rate, t) * size * g
+        return p - at(learning_rate, t) * size(p) / size(g) * g
 
     return step
 
@@ -206,7 +204,7 @@ def braked_adam(learning_rate: Rate, outward_scale: float, inward_scale: float) 
 
     def step(t: int, g: Array, p: Array) -> Array:
         moved = inner(t, g, p)
-        old, new = np.linalg.norm(p), np.linalg.norm(moved)
+        old, new = size(p), size(moved)
         scale = outward_scale if new > old else inward_scale
         return moved * (old + scale * (new - old)) / new
 
@@ -221,8 +219,8 @@ def floored_adam(learning_rate: Rate, floor: float) -> Step:
     def step(t: int, g: Array, p: Array) -> Array:
         u, least = inner(t, g, p) - p, at(learning_rate, t) * floor
         for unit in range(p.shape[1]):
-            length = np.linalg.norm(u[:, unit])
-            wanted = least * np.linalg.norm(p[:, unit])
+            length = size(u[:, unit])
+            wanted = least * size(p[:, unit])
             u[:, unit] *= max(1, wanted / length)
         return p + u
 
@@ -245,8 +243,8 @@ def spam(
             w = 1 - 0.99 * (1 + np.cos(np.pi * k / (warmup_steps + 1))) / 2
         if t >= wait and k >= wait:
             spike = abs_sq(g) > threshold * v
-            size = np.sqrt(threshold * v) / np.maximum(np.abs(g), 1e-300)
-            g = np.where(spike, g * size, g)
+            most = np.sqrt(threshold * v) / np.maximum(np.abs(g), 1e-300)
+            g = np.where(spike, g * most, g)
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * abs_sq(g)
         u = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
         return p - at(learning_rate, t) * w * u
@@ -343,7 +341,7 @@ ROWS: list[Row] = [
         leafwise=False,
     ),
     Row(
-        "cautious(adam)",
+        "cautious, adam",
         made_around(gradtx.cautious, gradtx.adam),
         {"learning_rate": 0.1},
         cautious_adam,
@@ -364,7 +362,7 @@ ROWS: list[Row] = [
         state_bytes=8,
     ),
     Row(
-        "hyperball(sgd)",
+        "hyperball, sgd",
         made_around(gradtx.hyperball, gradtx.sgd),
         # The bowl's lowest point has this norm.
         {"learning_rate": 0.02, "radius": 2.0},
@@ -373,7 +371,7 @@ ROWS: list[Row] = [
         shape=(4, 3),
     ),
     Row(
-        "relative_update(sgd)",
+        "relative_update, sgd",
         made_around(gradtx.relative_update, gradtx.sgd),
         {"learning_rate": 0.03},
         relative_sgd,
@@ -381,7 +379,7 @@ ROWS: list[Row] = [
         shape=(4, 3),
     ),
     Row(
-        "radial_brake(adam)",
+        "radial_brake, adam",
         made_around(gradtx.radial_brake, gradtx.adam),
         {"learning_rate": 0.1, "outward_scale": 0.5, "inward_scale": 0.9},
         braked_adam,
@@ -389,7 +387,7 @@ ROWS: list[Row] = [
         shape=(4, 3),
     ),
     Row(
-        "row_floor(adam)",
+        "row_floor, adam",
         made_around(gradtx.row_floor, gradtx.adam),
         {"learning_rate": 0.1, "floor": 0.5},
         floored_adam,
@@ -397,16 +395,17 @@ ROWS: list[Row] = [
         shape=(4, 3),
     ),
     Row(
-        "skip_spikes(adam)",
+        "skip_spikes, adam",
         made_around(gradtx.skip_spikes, gradtx.adam),
         {"learning_rate": 0.1, "window": 8, "sigma": 20.0, "min_steps": 6},
-        None,  # tests/wrappers/test_skip_spikes.py
+        None,
         state_bytes=16,
+        oracle="tests/wrappers/test_skip_spikes.py",
         needs=("value",),
         leafwise=False,
     ),
     Row(
-        "spike_aware_reset(adam)",
+        "spike_aware_reset, adam",
         made_around(gradtx.spike_aware_reset, gradtx.adam),
         {
             "learning_rate": 0.1,
@@ -419,7 +418,7 @@ ROWS: list[Row] = [
         state_bytes=8,
     ),
     Row(
-        "dynamic_loss_scale(sgd)",
+        "dynamic_loss_scale, sgd",
         made_around(gradtx.dynamic_loss_scale, gradtx.sgd),
         {"learning_rate": 0.4, "initial_scale": 4.0},
         scaled_sgd,

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import papers
 import problems
 import pytest
 from jax.sharding import AxisType
+from methods import adaptive as papers
 
 import gradtx
 

@@ -4,8 +4,8 @@ import beside_optax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import papers
 import pytest
+from methods import adam as papers
 
 import gradtx
 

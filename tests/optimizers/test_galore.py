@@ -44,7 +44,7 @@ def test_leaves_that_are_no_matrix_or_not_there() -> None:
 
 @pytest.mark.parametrize("spec", [("d", None), (None, "d")])
 def test_the_state_of_spread_matrices_keeps_its_place(spec: tuple[Any, Any]) -> None:
-    """Wherever XLA would leave P and the state, the second step compiles nothing."""
+    """P and the state lie as rows or columns do; the second step compiles nothing."""
     over = problems.mesh(AxisType.Auto)
     tx, programs = gradtx.contrib.galore(0.1, rank=2), 0
     update = jax.jit(tx.update)
@@ -53,6 +53,11 @@ def test_the_state_of_spread_matrices_keeps_its_place(spec: tuple[Any, Any]) -> 
         params = jax.device_put(matrix, NamedSharding(over, PartitionSpec(*spec)))
         state = init(params)
         for _ in range(2):
+            (_, (_, mu, nu), projector), *_ = state
+            for x, axes in ((projector, (spec[0], None)), (mu, (None, spec[1]))):
+                place = NamedSharding(over, PartitionSpec(*axes))
+                assert x.sharding.is_equivalent_to(place, 2)
+            assert nu.sharding.is_equivalent_to(mu.sharding, 2)
             before = problems.compiled()
             _, state = update(params, state, params)
             programs += problems.compiled() - before

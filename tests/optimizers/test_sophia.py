@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax.contrib
-import papers
 import pytest
+from methods import curvature as papers
 
 import gradtx
 from gradtx import contrib

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import papers
 import problems
 import pytest
+from methods import adam, descent, wrappers
 
 import gradtx
 
@@ -38,8 +38,8 @@ def run(tx: Any, params: Any, grads: list[Any]) -> tuple[list[Any], Any]:
 @pytest.mark.parametrize(
     ("make", "paper", "settings"),
     [
-        (gradtx.adam, papers.adam, {"learning_rate": 0.1, "eps": 1e-3}),
-        (gradtx.sgd, papers.sgd, {"learning_rate": 0.1, "momentum": 0.9}),
+        (gradtx.adam, adam.adam, {"learning_rate": 0.1, "eps": 1e-3}),
+        (gradtx.sgd, descent.sgd, {"learning_rate": 0.1, "momentum": 0.9}),
     ],
     ids=["adam", "momentum"],
 )
@@ -52,7 +52,7 @@ def test_follows_algorithm_1(
     tx = gradtx.lookahead(make(**settings), period, 0.3, reset)
     with jax.disable_jit():
         path, state = run(tx, jnp.asarray(p0), [jnp.asarray(g) for g in grads])
-    expected = papers.lookahead(
+    expected = wrappers.lookahead(
         p0,
         grads,
         fast=paper,

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import papers
 import problems
 import pytest
 from flax import nnx
+from methods import wrappers as papers
 
 import gradtx
 

@@ -1,4 +1,4 @@
-"""One kernel for a step whose state is in few bits: all is read once, written once."""
+"""One kernel for a step with quantized state: all is read once, written once."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -7,29 +7,29 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import pallas as pl
 from jax.sharding import AxisType
 
 from gradtx.codecs import Codec, Encoded
 from gradtx.codecs.blocks import Entries, boxes, inverse
 from gradtx.codecs.dither import bits_of, noise
 from gradtx.common.types import Count
-from gradtx.kernels.entrywise import Piece, Values, Var
+from gradtx.kernels.elementwise import Piece, Values, Var
+from gradtx.kernels.pallas import pl
 from gradtx.kernels.tiling import TILINGS, Tiling
 
 MANY = 2**31  # numbers of an array are too many to count their places in 31 bits
 
 
 class Coding(NamedTuple):
-    """What of a piece is in few bits, and what takes whose place.
+    """Which arrays of a piece are quantized, and which results are written in place.
 
     Args:
-      old: the arrays among what enters that are read from codes.
-      new: the codecs of the results that leave as codes, each with a salt, which tells
-        it apart where numbers are rounded at random.
-      replaced: by result, the array that it is the next value of, whose memory it may
-        take. It must depend on that array entry by entry.
-      seed: what numbers are rounded by.
+      old: the input arrays that are read from codes.
+      new: the codecs of the results that are written as codes, each with a salt for
+        stochastic rounding.
+      replaced: for a result, the input whose next value it is and whose memory it may
+        take. It must depend on that array elementwise.
+      seed: the seed of stochastic rounding.
     """
 
     old: dict[Var, Encoded]
@@ -39,11 +39,11 @@ class Coding(NamedTuple):
 
 
 class Kernels:
-    """The kernels of one device; pieces that are alike have one in common.
+    """The kernels of one device; equal pieces share one.
 
     Args:
       device: ``"cuda"`` or ``"tpu"``.
-      interpret: whether kernels are only imitated, on whatever device.
+      interpret: whether kernels run in Pallas interpret mode, on any device.
     """
 
     def __init__(self, device: str, *, interpret: bool = False) -> None:
@@ -54,21 +54,21 @@ class Kernels:
     def run(
         self, piece: Piece, coding: Coding, values: Values
     ) -> dict[Var, Any] | None:
-        """Make the results of a piece, in few bits those that shall be, in one kernel.
+        """Compute the results of a piece in one kernel, quantized where asked for.
 
-        Every array is read once and written once: its blocks are decoded, computed with
-        and encoded without leaving the processor.
+        Every array is read once and written once: its blocks are decoded, updated and
+        encoded in registers.
 
         Args:
-          piece: what is to be made.
-          coding: what of it is in few bits.
-          values: the values of what enters, but for what is decoded.
+          piece: what to compute.
+          coding: which of its arrays are quantized.
+          values: the values of the inputs, except those that are decoded.
 
         Returns:
-          An array or a :class:`gradtx.codecs.Encoded` for each result; None where it
-          cannot be done: the blocks must be pieces of rows, all of one length that fits
-          the device, and what enters floats, not said to be spread over devices, and
-          numbers of 32 bits.
+          An array or a :class:`gradtx.codecs.Encoded` for each result; None where no
+          kernel can do it: the blocks must be pieces of rows, all of one length that
+          fits the device, and the inputs floats that are not sharded by type, or
+          scalars of 32 bits.
         """
         block = _block(piece, coding)
         tiling = block and self._tiling(piece.shape, block)
@@ -100,7 +100,7 @@ class Kernels:
 
 
 def _codecs(piece: Piece, coding: Coding) -> tuple[Codec | None, ...]:
-    """Return the codec of every array that enters, and of every result."""
+    """Return the codec of every input array and of every result."""
     old = [x and x.codec for x in map(coding.old.get, piece.arrays)]
     new = [x and x[0] for x in map(coding.new.get, piece.results)]
     return (*old, *new)
@@ -115,7 +115,7 @@ _CODES, _SCALES = "codes", "scales"
 def _inputs(
     piece: Piece, coding: Coding, values: Values, tiling: Tiling
 ) -> tuple[list[jax.Array], dict[Any, int]]:
-    """Return what the kernel is given, and where in it the arrays are."""
+    """Return the inputs of the kernel, and the positions of the arrays among them."""
     salts = [jnp.uint32(salt) for _, salt in _new(piece, coding)]
     numbers = [values[v] for v in piece.scalars]
     seed = jnp.asarray(coding.seed).astype(jnp.uint32)
@@ -132,14 +132,14 @@ def _inputs(
 
 
 def _new(piece: Piece, coding: Coding) -> list[tuple[Codec, int]]:
-    """Return with what the results are encoded that are."""
+    """Return the codecs of the results that are encoded."""
     return [coding.new[v] for v in piece.results if v in coding.new]
 
 
 def _outputs(
     piece: Piece, coding: Coding, tiling: Tiling
 ) -> tuple[list[jax.ShapeDtypeStruct], list[Any]]:
-    """Return what the kernel makes, and of each array what it replaces."""
+    """Return the outputs of the kernel, and for each array the input it replaces."""
     outputs, replaced = [], []
     for v in piece.results:
         old, (codec, _) = coding.replaced.get(v), coding.new.get(v, (None, 0))
@@ -172,7 +172,7 @@ def _result(result: Var, coding: Coding, arrays: Iterator[jax.Array]) -> Any:
 
 
 def _kernel(piece: Piece, coding: Coding, tiling: Tiling, *refs: Any) -> None:
-    """Make one tile of all results, one block of its rows after the other."""
+    """Compute one tile of all results, one block of its rows after the other."""
     ahead = iter(refs)
     known = {v: next(ahead)[0] for v in piece.scalars}
     seed = next(ahead)[0]
@@ -197,7 +197,7 @@ def _kernel(piece: Piece, coding: Coding, tiling: Tiling, *refs: Any) -> None:
 
 
 class _Tile(NamedTuple):
-    """The blocks at one place in the rows of a tile, array by array."""
+    """The blocks at one position in the rows of a tile, array by array."""
 
     tiling: Tiling
     place: int
@@ -241,7 +241,7 @@ def _store_codes(
 
 
 def _block(piece: Piece, coding: Coding) -> int | None:
-    """Return the length of the blocks; None if they are not all alike, or not rows."""
+    """Return the length of the blocks; None if they differ or cut rows."""
     codecs = filter(None, _codecs(piece, coding))
     lengths = {_length(codec, piece.shape) for codec in codecs}
     return lengths.pop() if len(lengths) == 1 else None
@@ -256,7 +256,7 @@ def _length(codec: Codec, shape: tuple[int, ...]) -> int | None:
 
 
 def _can_be_loaded(piece: Piece) -> bool:
-    """Whether a kernel takes what enters, and takes it from one device."""
+    """Whether a kernel can take these inputs, from one device."""
     words = jnp.float32, jnp.int32, jnp.uint32
     if prod(piece.shape) >= MANY:
         return False

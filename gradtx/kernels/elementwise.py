@@ -1,4 +1,4 @@
-"""What of a program is made entry by entry, so that a kernel can make it in tiles."""
+"""The elementwise parts of a program, which a kernel can compute in tiles."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+from gradtx.lowering.jaxprs import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 Var = Any  # a variable of a program, or, as an operand, a number that stands in it
 Values = dict[Var, Any]
@@ -39,13 +40,13 @@ class Program(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Results of one shape that are made entry by entry of arrays of that shape.
+    """Results of one shape that are elementwise functions of arrays of that shape.
 
     Args:
-      equations: what makes them, in order.
-      arrays: the arrays of that shape that enter.
-      scalars: the numbers that enter.
-      results: the variables that come out.
+      equations: the equations that compute them, in order.
+      arrays: the input arrays of that shape.
+      scalars: the input scalars.
+      results: the output variables.
     """
 
     equations: tuple[JaxprEqn, ...]
@@ -60,7 +61,7 @@ class Piece(NamedTuple):
 
     @property
     def signature(self) -> Any:
-        """What two pieces have in common that do the same to other arrays."""
+        """What is equal in two pieces that compute the same of different arrays."""
         made = [e.outvars[0] for e in self.equations]
         places = {v: i for i, v in enumerate([*self.scalars, *self.arrays, *made])}
 
@@ -90,9 +91,9 @@ class Piece(NamedTuple):
 
 
 def written_out(f: Callable[..., Any], *args: Any) -> Program:
-    """Trace a function of flat arguments, with the calls in it written out, and run it.
+    """Trace a function of flat arguments, inline the calls in it, and run it.
 
-    Whatever of the values is not used, a compiler drops.
+    A compiler drops the values that are not used.
     """
     nested = jax.make_jaxpr(f)(*args)
     flat = jax.make_jaxpr(lambda *xs: _evaluated(nested, xs))(*args)
@@ -100,11 +101,11 @@ def written_out(f: Callable[..., Any], *args: Any) -> Program:
 
 
 def pieces(jaxpr: Jaxpr, wanted: Iterable[Var]) -> list[Piece]:
-    """Return what is made entry by entry of the wanted results of a program.
+    """Return the elementwise pieces among the wanted results of a program.
 
     Results that have an array in common are in one piece.
     """
-    makers = {e.outvars[0]: e for e in jaxpr.eqns if _is_entrywise(e)}
+    makers = {e.outvars[0]: e for e in jaxpr.eqns if _is_elementwise(e)}
     groups: list[tuple[set[Var], set[Var]]] = []  # results, and all that they are of
     for result in dict.fromkeys(wanted):
         if not _is_var(result) or result not in makers:
@@ -119,7 +120,7 @@ def pieces(jaxpr: Jaxpr, wanted: Iterable[Var]) -> list[Piece]:
 
 
 def _behind(result: Var, makers: dict[Var, JaxprEqn]) -> set[Var]:
-    """Return a result and all that it is made of, back to what enters."""
+    """Return a result and all that it depends on, back to the inputs."""
     shape, found, ahead = result.aval.shape, set(), [result]
     while ahead:
         var = ahead.pop()
@@ -150,7 +151,7 @@ def _piece(
     )
 
 
-def _is_entrywise(equation: JaxprEqn) -> bool:
+def _is_elementwise(equation: JaxprEqn) -> bool:
     if len(equation.outvars) != 1:
         return False
     operands: list[Var] = [*equation.outvars, *equation.invars]

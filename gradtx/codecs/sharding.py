@@ -1,4 +1,4 @@
-"""Where an array is spread over devices, what is made of it is spread alike."""
+"""Sharding: what is computed of a sharded array is sharded like it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 
 def placed(f: Callable[..., Any], x: jax.Array, *others: Any) -> Any:
-    """Return f(x, *others), laid out as x where the program says it of every array.
+    """Return f(x, *others), sharded as x where shardings are part of the types.
 
-    Reshapes that cut a sharded axis are not allowed there, so that ``f`` is left to
-    the compiler and only its results are told their layout.
+    On an explicit mesh reshapes may not split a sharded axis, so ``f`` is left to the
+    compiler and only its results are given their sharding.
     """
     sharding = jax.typeof(x).sharding
     if sharding.mesh.empty or not sharding.mesh.are_all_axes_explicit:
@@ -27,9 +27,9 @@ def _shaped(x: jax.Array) -> jax.ShapeDtypeStruct:
 
 
 def spec_like(sharding: Any, shape: tuple[int, ...]) -> PartitionSpec:
-    """Return the layout over devices for an array of other lengths of the same axes.
+    """Return the sharding for an array with the same axes of other lengths.
 
-    An axis that its devices do not divide is kept whole.
+    An axis whose length the devices do not divide is not sharded.
     """
     spec = tuple(sharding.spec) + (None,) * (len(shape) - len(sharding.spec))
     sizes = dict(sharding.mesh.shape)
@@ -48,7 +48,7 @@ def _devices(names: Any, sizes: dict[str, int]) -> int:
 
 
 def put_like(x: Any, made: jax.Array) -> jax.Array:
-    """Put an array on the devices of another, spread over them as that one is."""
+    """Put an array on the devices of another, sharded as that one is."""
     if isinstance(made, Tracer):
         return made
     sharding = getattr(x, "sharding", None)

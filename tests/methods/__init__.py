@@ -1,0 +1,1 @@
+"""The methods that the tests know: rows of the catalogue beside their papers."""
