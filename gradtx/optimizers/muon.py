@@ -251,6 +251,7 @@ def muon(
             muon_weight_dimension_numbers, tree, _if_matrix
         )
 
+    decay = (weight_decay, weight_decay_mask, decay_kind, peak_learning_rate)
     matrices = chain(
         scale_by_muon(
             ns_coeffs,
@@ -265,13 +266,7 @@ def muon(
             ns_dtype=ns_dtype,
         ),
         scale_by_shape(numbers, consistent_rms),
-        *downhill(
-            learning_rate,
-            weight_decay,
-            weight_decay_mask,
-            decay_kind,
-            peak_learning_rate,
-        ),
+        *downhill(learning_rate, *decay),
     )
     rest = adamw(
         learning_rate if adam_learning_rate is None else adam_learning_rate,
