@@ -18,7 +18,6 @@ from gradtx.common.types import (
 )
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise, widened
-from gradtx.core.reductions import multiplied
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -26,9 +25,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.tree.norms import norm_along
 from gradtx.wrappers.inside import learning_rate_of
-from gradtx.wrappers.relative import relative
-
-Axis = int | tuple[int, ...] | None
+from gradtx.wrappers.relative import Axis, measured, relative
 
 
 class RadiusState(NamedTuple):
@@ -140,10 +137,8 @@ def relative_update(
 
 def _turned(u: jax.Array, p: jax.Array, rate: Any, r: Any, axis: Axis) -> jax.Array:
     """Return the step on the sphere of radius r, or of the norm of p if None."""
-    size, length = norm_along(p, axis), norm_along(u, axis)
     # ‖p'‖ follows from the angle between the two: nothing is read once more for it.
-    product = jnp.sum(multiplied(p, u), axis=axis, keepdims=axis is not None)
-    cosine = jnp.clip(ratio(ratio(product, size), length), -1, 1)
+    size, length, cosine = measured(p, u, axis)
     there, moves = ((x > 0).astype(size.dtype) for x in (size, length))
     square = there + 2 * rate * cosine + rate * rate * moves
     step = ratio(p, size) + rate * ratio(u, length)

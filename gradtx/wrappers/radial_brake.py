@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ratio
+from gradtx.common.numerics import ratio, sqrt
 from gradtx.common.types import MaskOrFn, Scalar
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
@@ -13,8 +13,7 @@ from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
 )
-from gradtx.tree.norms import norm_along
-from gradtx.wrappers.relative import relative
+from gradtx.wrappers.relative import measured, relative
 
 
 @order.needs_final("update")
@@ -54,10 +53,14 @@ def radial_brake(
     order.check_inner(inner, "radial_brake")
 
     def rule(u: jax.Array, *, p: jax.Array) -> jax.Array:
-        size, reached = norm_along(p, axis), norm_along(p + u, axis)
-        scale = jnp.where(reached > size, outward_scale, inward_scale)
+        size, length, cosine = measured(p, u, axis)
+        unit = jnp.maximum(size, length)
+        a, b = ratio(size, unit), ratio(length, unit)
+        growth = b * (2 * cosine * a + b)  # of the square of the norm, in units
+        reached = sqrt(jnp.maximum(a * a + growth, 0))
+        scale = jnp.where(growth > 0, outward_scale, inward_scale)
         # n / ‖p'‖ - 1, without the cancellation that a small step brings
-        change = ratio((1 - scale) * (size - reached), reached)
+        change = ratio((scale - 1) * ratio(growth, a + reached), reached)
         return u + change * (p + u)
 
     return relative(inner, leafwise(rule, EmptyState), mask)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import safe_increment, value_at
+from gradtx.common.numerics import ratio, safe_increment, value_at
 from gradtx.common.types import (
     Count,
     MaskOrFn,
@@ -18,9 +18,13 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.masking import restrict
+from gradtx.core.reductions import multiplied
 from gradtx.core.transformation import GradientTransformation, with_extra_args_support
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree import masks
+from gradtx.tree.norms import norm_along
+
+Axis = int | tuple[int, ...] | None
 
 
 class RelativeState(NamedTuple):
@@ -71,6 +75,15 @@ def relative(
         return u, RelativeState(safe_increment(state.count), inner_state, kept)
 
     return GradientTransformation(init, update)
+
+
+def measured(
+    p: jax.Array, u: jax.Array, axis: Axis
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return ‖p‖, ‖u‖ and the cosine of the angle between them, in one reading."""
+    size, length = norm_along(p, axis), norm_along(u, axis)
+    product = jnp.sum(multiplied(p, u), axis=axis, keepdims=axis is not None)
+    return size, length, jnp.clip(ratio(ratio(product, size), length), -1, 1)
 
 
 def _are_matrices(tree: PyTree) -> PyTree:
