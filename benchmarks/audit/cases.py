@@ -55,6 +55,8 @@ WITH_MOMENTS = Way(again=12, why="m, v and p, after the update's norm")
 WITH_DISTANCE = Way(again=8, why="g and p, after the distance")
 WITH_PARAMS = Way(again=8, why="g and p, after their norms")
 PRODUCTS = Way(bound=False, why="matrix products or histories rule")
+SKIPPING = Way("skipping", "least", -24, "all but g stands still")
+SCALED = Way("stepping", "most", 4, "g, after looking at all of it")
 NO_SLOW = Way("exploring", "least", -8, "the slow weights stand still")
 
 WAYS: dict[str, tuple[Way, ...]] = {
@@ -84,6 +86,17 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "lbfgs": (PRODUCTS,),
     "sophia": (Way("between", "least", -4, "h stands still"),),
     "sophia, as in the paper": (Way("between", "least", -4, "h stands still"),),
+    "mars, adam": (Way(again=8, why="g and the former g, after the norm"),),
+    "grokfast_ma, sgd": (Way(again=-8, why="one gradient of three is replaced"),),
+    "zclip, sgd": (GRADIENT,),
+    "adagc, adamw": (GRADIENT,),
+    "cautious, adam": (Way(again=8, why="g and m, after the share that is kept"),),
+    "hyperball, sgd": (WITH_PARAMS,),
+    "relative_update, sgd": (WITH_PARAMS,),
+    "radial_brake, adam": (WITH_MOMENTS,),
+    "row_floor, adam": (WITH_MOMENTS,),
+    "skip_spikes, adam": (SKIPPING, SCALED),
+    "dynamic_loss_scale, sgd": (SKIPPING._replace(again=-8), SCALED),
 }
 
 
@@ -149,6 +162,32 @@ WRAPPERS = (
     ),
 )
 
+
+def before(change: str, **settings: Any) -> Callable[[Any], Any]:
+    """Make AdamW after a change of the gradient."""
+    return lambda lib: lib.chain(getattr(lib, change)(**settings), wrapped(lib))
+
+
+def around(wrap: str, **settings: Any) -> Callable[[Any], Any]:
+    """Make a wrapper around AdamW."""
+    return lambda lib: getattr(lib, wrap)(wrapped(lib), **settings)
+
+
+MODIFIERS = (
+    Case("mars, adamw", before("mars"), ways=WAYS["mars, adam"]),
+    Case("mars without a bound, adamw", before("mars", max_norm=None)),
+    Case("grokfast_ema, adamw", before("grokfast_ema")),
+    Case("cautious(adamw)", around("cautious"), ways=(WITH_MOMENTS,)),
+    Case("cautious(adamw), rescale=None", around("cautious", rescale=None)),
+    Case("spike_aware_reset(adamw)", around("spike_aware_reset")),
+    Case(
+        "dynamic_loss_scale(adamw)",
+        around("dynamic_loss_scale"),
+        ways=WAYS["skip_spikes, adam"],
+    ),
+    Case("hyperball(adamw)", around("hyperball"), matrix=True, ways=(WITH_MOMENTS,)),
+)
+
 # A block's largest number is known when the block has been computed; that it is then
 # encoded in the same pass, from registers, is what the floor asks for.
 FEW_BITS = (
@@ -194,7 +233,7 @@ def cases() -> dict[str, Case]:
     """Return what there is to audit, by name."""
     theirs = optax_rows()
     found = [_case(row, theirs[row.name]) for row in catalogue()]
-    return {case.name: case for case in (*found, *WRAPPERS, *FEW_BITS)}
+    return {case.name: case for case in (*found, *WRAPPERS, *MODIFIERS, *FEW_BITS)}
 
 
 def _case(row: Any, twin: Any) -> Case:

@@ -201,6 +201,18 @@ def sign(x: jax.Array) -> jax.Array:
     return jnp.sign(x)
 
 
+def agreement(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return of every two entries whether they point the same way: 1, 0, or -1 if not.
+
+    Of complex entries it is the cosine of the angle between them. Unlike that of x y,
+    the sign of the result is right where the product would overflow or vanish.
+    """
+    if not (jnp.iscomplexobj(x) and jnp.iscomplexobj(y)):
+        return jnp.sign(x.real) * jnp.sign(y.real)
+    a, b = (ratio(z, jnp.abs(jnp.where(z == 0, 1, z))) for z in (x, y))
+    return a.real * b.real + a.imag * b.imag
+
+
 def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Return numerator / denominator, and 0 where the denominator is 0.
 

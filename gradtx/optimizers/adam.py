@@ -123,6 +123,8 @@ def adamw(
     *,
     nesterov: bool = False,
     nu_dtype: DTypeLike | None = None,
+    decay_kind: str = "decoupled",
+    peak_learning_rate: Scalar | None = None,
 ) -> GradientTransformation:
     """AdamW: Adam with weight decay that its adaptive step does not rescale.
 
@@ -131,14 +133,22 @@ def adamw(
     The decay λ is multiplied by the learning rate, as in PyTorch; the paper multiplies
     it by the schedule alone, so that its λ is η λ here.
 
-    Args: those of :func:`scale_by_adam` and :func:`descend`.
+    Args: those of :func:`scale_by_adam` and :func:`descend`; ``decay_kind`` and
+    ``peak_learning_rate`` choose another kind of decay.
 
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
     """
     direction = scale_by_adam(
         b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov, nu_dtype=nu_dtype
     )
-    return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)
+    return descend(
+        direction,
+        learning_rate,
+        weight_decay=weight_decay,
+        mask=mask,
+        decay_kind=decay_kind,
+        peak_learning_rate=peak_learning_rate,
+    )
 
 
 @transformation

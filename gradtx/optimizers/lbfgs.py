@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jax.lax import dynamic_index_in_dim, dynamic_update_index_in_dim
 
 from gradtx.common import checks
@@ -31,7 +30,8 @@ from gradtx.core.slots import make_slot, wide_zeros, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.linesearch.zoom import scale_by_zoom_linesearch
 from gradtx.lowering.control_flow import scan
-from gradtx.lowering.sharding import sharded_like, zero_count
+from gradtx.lowering.sharding import zero_count
+from gradtx.primitives.history import history, put
 from gradtx.primitives.scale import scale, scale_by_learning_rate
 from gradtx.tree.norms import norm
 from gradtx.wrappers.chain import chain
@@ -79,7 +79,7 @@ def scale_by_lbfgs(
       Wright, Numerical Optimization, 1999, algorithms 7.4 and 7.5
     """
     checks.whole(memory_size=memory_size)
-    pile = partial(_pile, memory_size)
+    pile = partial(history, memory_size)
 
     def init(params: Params) -> OptState:
         checks.float_leaves(params, "the parameter")
@@ -129,14 +129,6 @@ _SLOTS = ("params", "updates", "diff_params_memory", "diff_updates_memory")
 
 def _arrays(leaves: list[Any]) -> list[Any]:
     return [x for _, x in leaves]
-
-
-def _pile(size: int, p: jax.Array) -> jax.Array:
-    """Make room for a few arrays like the parameter, laid out over devices as it is."""
-    made = jnp.broadcast_to(jnp.zeros_like(p), (size, *p.shape))
-    if isinstance(p, Tracer):
-        return sharded_like(jnp.broadcast_to(p, made.shape), made)
-    return made
 
 
 def _step(
@@ -218,10 +210,7 @@ def _moved(x: Arrays, by: jax.Array, along: Arrays) -> Arrays:
 
 
 def _put(memory: Arrays, new: Arrays, place: jax.Array) -> Arrays:
-    pairs = zip(memory, new, strict=True)
-    return [
-        dynamic_update_index_in_dim(m, x.astype(m.dtype), place, 0) for m, x in pairs
-    ]
+    return [put(m, x, place) for m, x in zip(memory, new, strict=True)]
 
 
 _ZOOM = scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy="one")

@@ -91,6 +91,9 @@ def lion(
     mu_dtype: DTypeLike | None = None,
     weight_decay: ScalarOrSchedule = 1e-3,
     mask: MaskOrFn | None = None,
+    *,
+    decay_kind: str = "decoupled",
+    peak_learning_rate: Scalar | None = None,
 ) -> GradientTransformation:
     """Lion: :func:`sign_momentum` made an optimizer by :func:`descend`.
 
@@ -99,9 +102,17 @@ def lion(
     As every entry of u has size 1, Lion wants a learning rate 3 to 10 times smaller and
     a weight decay as much larger than AdamW.
 
-    Args: those of :func:`sign_momentum` and :func:`descend`.
+    Args: those of :func:`sign_momentum` and :func:`descend`; ``decay_kind`` and
+    ``peak_learning_rate`` choose another kind of decay.
 
     Reference: Chen et al., 2023, https://arxiv.org/abs/2302.06675 (Algorithm 2)
     """
     direction = sign_momentum(b1, b2, mu_dtype)
-    return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)
+    return descend(
+        direction,
+        learning_rate,
+        weight_decay=weight_decay,
+        mask=mask,
+        decay_kind=decay_kind,
+        peak_learning_rate=peak_learning_rate,
+    )

@@ -27,10 +27,9 @@ from gradtx.lowering.sharding import beside
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.orthogonal import Iteration, momentum_of
 from gradtx.optimizers.routing import of_two_axes, with_rest
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.primitives.shape import numbers_of_leaves, scale_by_shape
 from gradtx.wrappers.chain import chain
+from gradtx.wrappers.descend import downhill
 
 
 class MuonState(NamedTuple):
@@ -161,6 +160,8 @@ def muon(
     bias_correction: bool = True,
     momentum: str = "mean",
     shape_factor: str = "keller",
+    decay_kind: str = "decoupled",
+    peak_learning_rate: Scalar | None = None,
 ) -> GradientTransformation:
     """Muon for matrices, and AdamW for all other parameters.
 
@@ -205,6 +206,8 @@ def muon(
       bias_correction: whether Muon's means are divided by 1 - βᵗ.
       momentum: "mean" or "sum", as :func:`scale_by_muon` takes it.
       shape_factor: as :func:`scale_by_shape` takes it.
+      decay_kind: of Muon's leaves, as :func:`descend` takes it; Adam's are decoupled.
+      peak_learning_rate: as :func:`descend` takes it.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -221,6 +224,7 @@ def muon(
         adam_learning_rate=adam_learning_rate,
     )
     numbers = of_two_axes(muon_weight_dimension_numbers)
+    decay = (weight_decay, weight_decay_mask, decay_kind, peak_learning_rate)
     matrices = chain(
         scale_by_muon(
             ns_coeffs,
@@ -237,8 +241,7 @@ def muon(
             momentum=momentum,
         ),
         scale_by_shape(numbers, consistent_rms, shape_factor=shape_factor),
-        add_decayed_weights(weight_decay, weight_decay_mask),
-        scale_by_learning_rate(learning_rate),
+        *downhill(learning_rate, *decay),
     )
     rest = adamw(
         learning_rate if adam_learning_rate is None else adam_learning_rate,

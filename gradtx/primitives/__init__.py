@@ -1,5 +1,9 @@
 """Numbers in, transformation out: the parts that optimizers are made of."""
 
+from gradtx.primitives.adagc import (
+    AdaGCState as AdaGCState,
+    adagc as adagc,
+)
 from gradtx.primitives.adaptive_clip import (
     AdaptiveGradClipState as AdaptiveGradClipState,
     adaptive_grad_clip as adaptive_grad_clip,
@@ -27,9 +31,19 @@ from gradtx.primitives.distance import (
     scale_by_distance_over_gradients as scale_by_distance_over_gradients,
 )
 from gradtx.primitives.every import ApplyEvery as ApplyEvery, apply_every as apply_every
+from gradtx.primitives.grokfast import (
+    GrokfastEmaState as GrokfastEmaState,
+    GrokfastMaState as GrokfastMaState,
+    grokfast_ema as grokfast_ema,
+    grokfast_ma as grokfast_ma,
+)
 from gradtx.primitives.guard import (
     ZeroNansState as ZeroNansState,
     zero_nans as zero_nans,
+)
+from gradtx.primitives.mars import (
+    MarsState as MarsState,
+    mars as mars,
 )
 from gradtx.primitives.momentum import (
     EmaState as EmaState,
@@ -72,4 +86,8 @@ from gradtx.primitives.trust_ratio import (
     scale_by_param_block_norm as scale_by_param_block_norm,
     scale_by_param_block_rms as scale_by_param_block_rms,
     scale_by_trust_ratio as scale_by_trust_ratio,
+)
+from gradtx.primitives.zclip import (
+    ZClipState as ZClipState,
+    zclip as zclip,
 )

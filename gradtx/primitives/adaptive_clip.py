@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks
 from gradtx.common.types import Scalar
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
@@ -11,7 +11,7 @@ from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
 )
-from gradtx.tree.norms import modulus
+from gradtx.tree.norms import norm_along
 
 AdaptiveGradClipState = EmptyState
 Axis = int | tuple[int, ...] | None
@@ -99,17 +99,8 @@ def _clipped(
 
 
 def _unit_norm(x: jax.Array, axis: Axis) -> jax.Array:
-    """Return the norms along the axes that make up a unit, those axes kept as 1.
-
-    They are taken relative to the largest entry, as squares may overflow.
-    """
-    axes = _unit_axes(x.shape) if axis is None else axis
-    size = modulus(x)
-    top = jnp.max(jax.lax.stop_gradient(size), axis=axes, keepdims=True, initial=0)
-    top = jnp.where((top > 0) & (top < jnp.inf), top, 1)
-    return top * numerics.sqrt(
-        jnp.sum(jnp.square(size / top), axis=axes, keepdims=True)
-    )
+    """Return the norms along the axes that make up a unit, those axes kept as 1."""
+    return norm_along(x, _unit_axes(x.shape) if axis is None else axis)
 
 
 def _unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:

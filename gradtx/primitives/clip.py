@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
     EmptyState,
@@ -60,6 +61,7 @@ def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
     return leafwise(lambda g: g / jnp.maximum(1, norms.rms(g) / threshold), EmptyState)
 
 
+@order.keeps("direction")
 @transformation
 def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     """Scale all updates down together until their norm is at most ``max_norm``.

@@ -1,9 +1,22 @@
-"""Weight decay."""
+"""Weight decay of every kind."""
 
+from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from gradtx.common import checks, numerics
-from gradtx.common.types import MaskOrFn, OptState, Params, ScalarOrSchedule, Updates
+from gradtx.common.types import (
+    Count,
+    MaskOrFn,
+    OptState,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+)
+from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.masking import restrict
 from gradtx.core.transformation import (
@@ -16,58 +29,128 @@ from gradtx.primitives.scale import ScaleByScheduleState
 
 AddDecayedWeightsState = EmptyState
 
+KINDS = ("decoupled", "cautious", "corrected", "independent")
 
+
+@order.keeps("others", when=lambda given: given["mask"] is not None)
+@order.needs_final("direction", when=lambda given: given["kind"] == "cautious")
 @transformation
 def add_decayed_weights(
-    weight_decay: ScalarOrSchedule = 0.0, mask: MaskOrFn | None = None
+    weight_decay: ScalarOrSchedule = 0.0,
+    mask: MaskOrFn | None = None,
+    *,
+    kind: str = "decoupled",
+    learning_rate: ScalarOrSchedule | None = None,
+    peak_learning_rate: Scalar | None = None,
 ) -> GradientTransformation:
     """Add the parameters, times a number, to the updates.
 
-        u = g + λ p
+        u = g + λ p                                  "decoupled"
+        u = g + λ p where g p ≥ 0, else g            "cautious"
+        u = g + λ (η / η_peak) p                     "corrected"
+        u = g + (λ / η_peak) p                       "independent"
 
     Before the learning rate's minus sign this pulls the parameters towards zero. Placed
     after a method's direction it is decoupled weight decay; placed before it, an L2
     penalty.
 
+    Multiplied by the learning rate η afterwards, a step shrinks the parameters by η λ;
+    corrected, by λ η² / η_peak, so that the norm which a normalized layer settles at
+    does not fall with the rate; independent, by λ η / η_peak, so that the peak rate may
+    be tuned without the decay. Cautious decay leaves alone what the step moves away
+    from zero; what follows it in a chain may only scale the updates.
+
     Args:
-      weight_decay: λ, or a schedule of the number of steps taken.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
       mask: a tree of booleans shaped like the parameters (or a prefix of them), or a
         function from the parameters to one; only where it is True does the leaf decay.
+        All leaves do, if None.
+      kind: "decoupled", "cautious", "corrected" or "independent". The corrected one is
+        meant for weights that a normalization follows, not for the last layer, norms
+        and biases.
+      learning_rate: η, at least 0, or a schedule of the number of steps taken: the same
+        that the updates are multiplied by. Only kind "corrected" needs it.
+      peak_learning_rate: η_peak, above 0, the largest rate of the schedule. The
+        learning rate itself, if None and that is a number.
 
     Raises:
-      ValueError: if λ is negative; from ``update`` if it is given no parameters.
+      ValueError: if a number is negative, the kind not known, or a rate missing that
+        the kind needs; from ``update`` if it is given no parameters. With kind
+        "cautious" also from ``chain``, if something that changes the direction follows.
 
-    Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
+    Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101; Chen et
+      al., 2025, https://arxiv.org/abs/2510.12402 (cautious); Defazio, 2025,
+      https://arxiv.org/abs/2506.02285 (corrected)
     """
-    checks.non_negative(weight_decay=weight_decay)
-    tx = _unmasked(weight_decay)
+    checks.non_negative(weight_decay=weight_decay, learning_rate=learning_rate)
+    checks.positive(peak_learning_rate=peak_learning_rate)
+    if kind not in KINDS:
+        raise checks.Misuse(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    factor = _relative(kind, learning_rate, peak_learning_rate)
+    scheduled_rate = kind == "corrected" and callable(learning_rate)
+
+    def decay_at(count: Count | None) -> Any:
+        return numerics.value_at(weight_decay, count) * factor(count)
+
+    tx = _unmasked(
+        _add(cautious=kind == "cautious"),
+        decay_at,
+        counts=callable(weight_decay) or scheduled_rate,
+    )
     return tx if mask is None else restrict(tx, mask)
 
 
+def _relative(
+    kind: str, rate: Any, peak: Scalar | None
+) -> Callable[[Count | None], Any]:
+    """Return the step's factor of the decay: 1, η / η_peak, or 1 / η_peak."""
+    if kind in ("decoupled", "cautious"):
+        return lambda _: 1
+    if peak is None and (rate is None or callable(rate)):
+        raise checks.Misuse(
+            f"kind {kind!r} needs peak_learning_rate, the largest learning rate"
+        )
+    if kind == "corrected" and rate is None:
+        raise checks.Misuse(
+            f"kind {kind!r} needs learning_rate, what the updates are multiplied by"
+        )
+    highest = rate if peak is None else peak
+
+    def factor(count: Count | None) -> jax.Array:
+        now = numerics.value_at(rate, count) if kind == "corrected" else 1.0
+        return numerics.ratio(jnp.asarray(now), jnp.asarray(highest))
+
+    return factor
+
+
 @transformation
-def _add() -> GradientTransformation:
+def _add(*, cautious: bool) -> GradientTransformation:
     """Add the parameters times the extra argument ``decay``."""
-    return leafwise(lambda g, *, p, decay: g + decay * p, EmptyState)
+    return leafwise(_cautiously if cautious else _everywhere, EmptyState)
 
 
-_ADD = _add()
-
-
-def _unmasked(weight_decay: ScalarOrSchedule) -> GradientTransformation:
+def _unmasked(
+    add: GradientTransformation, decay_at: Callable[..., Any], *, counts: bool
+) -> GradientTransformation:
     def init(params: Params) -> OptState:
-        if callable(weight_decay):
-            return ScaleByScheduleState(zero_count(params))
-        return _ADD.init(params)
+        return ScaleByScheduleState(zero_count(params)) if counts else add.init(params)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        decay = weight_decay
-        new_state = state
-        if callable(weight_decay):
-            decay = weight_decay(state.count)
-            new_state = ScaleByScheduleState(numerics.safe_increment(state.count))
-        updates, _empty = _ADD.update(updates, EmptyState(), params, decay=decay)
-        return updates, new_state
+        count = state.count if counts else None
+        decay = decay_at(count)
+        updates, _empty = add.update(updates, EmptyState(), params, decay=decay)
+        if counts:
+            state = ScaleByScheduleState(numerics.safe_increment(count))
+        return updates, state
 
     return GradientTransformation(init, update)
+
+
+def _everywhere(g: jax.Array, *, p: jax.Array, decay: Any) -> jax.Array:
+    return g + decay * p
+
+
+def _cautiously(g: jax.Array, *, p: jax.Array, decay: Any) -> jax.Array:
+    return g + jnp.where(numerics.agreement(g, p) >= 0, decay * p, 0)

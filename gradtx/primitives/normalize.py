@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ratio
 from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
     EmptyState,
@@ -17,6 +18,7 @@ from gradtx.core.transformation import (
 from gradtx.tree import norms
 
 
+@order.keeps("direction")
 @transformation
 def normalize_by_update_norm(
     scale_factor: Scalar = 1.0, eps: Scalar = 1e-6

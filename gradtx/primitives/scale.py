@@ -15,6 +15,7 @@ from gradtx.common.types import (
     Schedule,
     Updates,
 )
+from gradtx.core import order
 from gradtx.core.leafwise import leafwise, matching_params
 from gradtx.core.transformation import (
     EmptyState,
@@ -34,6 +35,7 @@ class ScaleByScheduleState(NamedTuple):
     count: Count
 
 
+@order.keeps("direction")
 @transformation
 def scale(step_size: Scalar) -> GradientTransformation:
     """Multiply every update by a number of either sign.
@@ -50,6 +52,7 @@ def scale(step_size: Scalar) -> GradientTransformation:
     return leafwise(lambda g: step_size * g, ScaleState)
 
 
+@order.keeps("direction")
 @transformation
 def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     """Multiply every update by the schedule's value at this step.
@@ -76,6 +79,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
+@order.keeps("direction")
 @transformation
 def _multiply() -> GradientTransformation:
     """Multiply by the extra argument ``factor``."""

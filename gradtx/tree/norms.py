@@ -173,6 +173,25 @@ def rms(x: jax.Array) -> jax.Array:
     return unit * numerics.sqrt(total / max(x.size, 1))
 
 
+def norm_along(x: jax.Array, axis: int | tuple[int, ...] | None) -> jax.Array:
+    """Return the norms of an array along some axes, which stay with length 1.
+
+    They are taken relative to the largest entry, as squares may overflow.
+
+    Args:
+      x: an array.
+      axis: the axes; None for one norm of all entries, a scalar.
+    """
+    if axis is None:
+        return norm(x)
+    size = modulus(x)
+    top = jnp.max(jax.lax.stop_gradient(size), axis=axis, keepdims=True, initial=0)
+    top = jnp.where((top > 0) & (top < jnp.inf), top, 1)
+    return top * numerics.sqrt(
+        jnp.sum(jnp.square(size / top), axis=axis, keepdims=True)
+    )
+
+
 def _moduli(tree: PyTree) -> list[jax.Array]:
     return [modulus(jnp.asarray(x)) for x in jax.tree.leaves(tree)]
 

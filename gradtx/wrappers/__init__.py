@@ -7,6 +7,9 @@ from gradtx.wrappers.accumulate import (
     accumulate as accumulate,
 )
 from gradtx.wrappers.average import eval_params as eval_params
+from gradtx.wrappers.cautious import (
+    cautious as cautious,
+)
 from gradtx.wrappers.chain import chain as chain, named_chain as named_chain
 from gradtx.wrappers.condition import (
     ApplyIfFiniteState as ApplyIfFiniteState,
@@ -23,6 +26,11 @@ from gradtx.wrappers.freeze import (
     freeze as freeze,
     selective_transform as selective_transform,
 )
+from gradtx.wrappers.hyperball import (
+    RadiusState as RadiusState,
+    hyperball as hyperball,
+    relative_update as relative_update,
+)
 from gradtx.wrappers.hyperparams import (
     InjectHyperparamsState as InjectHyperparamsState,
     InjectStatefulHyperparamsState as InjectStatefulHyperparamsState,
@@ -34,6 +42,10 @@ from gradtx.wrappers.lookahead import (
     LookaheadSlowState as LookaheadSlowState,
     LookaheadState as LookaheadState,
     lookahead as lookahead,
+)
+from gradtx.wrappers.loss_scale import (
+    DynamicLossScaleState as DynamicLossScaleState,
+    dynamic_loss_scale as dynamic_loss_scale,
 )
 from gradtx.wrappers.mechanic import (
     MechanicState as MechanicState,
@@ -56,6 +68,15 @@ from gradtx.wrappers.plateau import (
     ReduceLROnPlateauState as ReduceLROnPlateauState,
     reduce_on_plateau as reduce_on_plateau,
 )
+from gradtx.wrappers.radial_brake import (
+    radial_brake as radial_brake,
+)
+from gradtx.wrappers.relative import (
+    RelativeState as RelativeState,
+)
+from gradtx.wrappers.row_floor import (
+    row_floor as row_floor,
+)
 from gradtx.wrappers.sam import (
     NormalizeState as NormalizeState,
     SAMState as SAMState,
@@ -71,10 +92,18 @@ from gradtx.wrappers.skip import (
     skip_large_updates as skip_large_updates,
     skip_not_finite as skip_not_finite,
 )
+from gradtx.wrappers.skip_spikes import (
+    SkipSpikesState as SkipSpikesState,
+    skip_spikes as skip_spikes,
+)
 from gradtx.wrappers.small_leaves import (
     PackedLeaves as PackedLeaves,
     PackSmallLeavesState as PackSmallLeavesState,
     pack_small_leaves as pack_small_leaves,
+)
+from gradtx.wrappers.spike_reset import (
+    SpikeAwareResetState as SpikeAwareResetState,
+    spike_aware_reset as spike_aware_reset,
 )
 from gradtx.wrappers.split_complex import (
     SplitRealAndImaginaryArrays as SplitRealAndImaginaryArrays,

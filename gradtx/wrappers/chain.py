@@ -5,6 +5,7 @@ from typing import Any
 
 from gradtx.common import checks
 from gradtx.common.types import OptState, Params, Updates
+from gradtx.core import order
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -12,6 +13,7 @@ from gradtx.core.transformation import (
 )
 
 
+@order.keeps("parts")
 @transformation
 def chain(*args: GradientTransformation) -> GradientTransformation:
     """Apply transformations one after another.
@@ -24,10 +26,12 @@ def chain(*args: GradientTransformation) -> GradientTransformation:
       *args: transformations, of this library or any (init, update) pairs.
 
     Raises:
-      ValueError: if an argument is no such pair; from ``update``, if the state does not
-        have one entry for each.
+      ValueError: if an argument is no such pair, or if one that must see the final
+        update, such as :func:`gradtx.hyperball`, is followed by one that changes it;
+        from ``update``, if the state does not have one entry for each.
     """
     links = [_pair(tx) for tx in args]
+    order.check(args)
 
     def init(params: Params) -> OptState:
         return tuple(tx.init(params) for tx in links)
@@ -45,6 +49,7 @@ def chain(*args: GradientTransformation) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
+@order.keeps("parts")
 @transformation
 def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransformation:
     """Apply named transformations one after another.

@@ -3,6 +3,7 @@
 import jax
 
 from gradtx.common.types import MaskOrFn, Params, PyTree
+from gradtx.core import order
 from gradtx.core.masking import restrict
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.scale import set_to_zero
@@ -10,6 +11,7 @@ from gradtx.tree import masks
 from gradtx.wrappers.partition import partition
 
 
+@order.keeps("others")
 @transformation
 def freeze(mask: MaskOrFn) -> GradientTransformation:
     """Make the updates zero where the mask is True, and pass on the others.

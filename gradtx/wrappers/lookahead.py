@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates, Weights
+from gradtx.core import order
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, weights
@@ -57,6 +58,7 @@ class LookaheadParams(FastAndSlow):
         return cls(fast=params, slow=make_slot(jnp.copy, params))
 
 
+@order.needs_final("update")
 @transformation
 def lookahead(
     fast_optimizer: GradientTransformation,

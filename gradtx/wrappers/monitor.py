@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common.types import DTypeLike, OptState, Params, PyTree, Scalar, Updates
+from gradtx.core import order
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -33,6 +34,7 @@ class MonitorState(NamedTuple):
     measure_states: tuple[OptState, ...]
 
 
+@order.keeps("update")
 @transformation
 def snapshot(measure_name: str, measure: Measure) -> GradientTransformation:
     """Write down something about the updates, and pass them on as they are.
@@ -62,6 +64,7 @@ def snapshot(measure_name: str, measure: Measure) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
+@order.keeps("update")
 @transformation
 def monitor(
     measures: Mapping[str, Measure | GradientTransformation],

@@ -7,6 +7,7 @@ import jax
 
 from gradtx.common import checks
 from gradtx.common.types import Fixed, OptState, Params, PyTree, Updates
+from gradtx.core import order
 from gradtx.core.masking import restrict
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.tree import masks
@@ -19,6 +20,7 @@ class PartitionState(NamedTuple):
     inner_states: Mapping[Hashable, OptState]
 
 
+@order.keeps("others")
 @transformation
 def partition(
     transforms: Mapping[Hashable, GradientTransformation],

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
     EmptyState,
@@ -29,6 +30,7 @@ class ReduceLROnPlateauState(NamedTuple):
     avg_value: Any  # that mean, so far
 
 
+@order.keeps("direction")
 @transformation
 def reduce_on_plateau(
     factor: Scalar = 0.1,

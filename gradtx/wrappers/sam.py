@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Updates, Weights
+from gradtx.core import order
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, weights
@@ -52,6 +53,7 @@ class SAMState(NamedTuple):
         return eval_params(self.opt_state, params)
 
 
+@order.needs_final("update", when=lambda given: not given["opaque_mode"])
 @transformation
 def sam(
     optimizer: GradientTransformation,

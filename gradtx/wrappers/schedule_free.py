@@ -16,6 +16,7 @@ from gradtx.common.types import (
     Updates,
     Weights,
 )
+from gradtx.core import order
 from gradtx.core.leafwise import leafwise, widened
 from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
@@ -44,6 +45,7 @@ class ScheduleFreeState(NamedTuple):
         return _average(self, params)
 
 
+@order.needs_final("update")
 @transformation
 def schedule_free(
     base_optimizer: GradientTransformation,

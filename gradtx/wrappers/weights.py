@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from gradtx.codecs.dither import noise
 from gradtx.common import checks, numerics
 from gradtx.common.types import Count, OptState, Params, Updates, Weights
+from gradtx.core import order
 from gradtx.core.slots import Slot, make_slot, weights, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -68,6 +69,7 @@ class StochasticRoundingState(NamedTuple):
     rng_key: jax.Array  # the key that they are drawn by; it stays
 
 
+@order.needs_final("update")
 @transformation
 def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
     """Keep half-precision parameters in float32 beside, and step there.
@@ -97,6 +99,7 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
     return _beside(tx, MasterWeightsState, weights, _followed, _to_master, shown=_first)
 
 
+@order.needs_final("update")
 @transformation
 def with_compensation(tx: GradientTransformation) -> GradientTransformation:
     """Keep what half-precision parameters lack in half precision, and add it again.
@@ -123,6 +126,7 @@ def with_compensation(tx: GradientTransformation) -> GradientTransformation:
     return _beside(tx, CompensationState, zeros, _completed, _to_remainder)
 
 
+@order.needs_final("update")
 @transformation
 def with_stochastic_rounding(
     tx: GradientTransformation, key: jax.Array | int | None = None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradtx
+from gradtx import contrib
 
 PARAMS = {"w": jnp.float32([[2, 4]]), "b": jnp.float32([3])}
 ZERO = jax.tree.map(jnp.zeros_like, PARAMS)
@@ -110,3 +111,65 @@ def test_it_needs_parameters() -> None:
         tx.update(ZERO, tx.init(PARAMS))
     with pytest.raises(ValueError, match="weight_decay must lie in"):
         gradtx.add_decayed_weights(-0.1)
+
+
+def test_cautious_decay_spares_what_grows() -> None:
+    """Only where the step brings an entry nearer to zero, or leaves it, does it decay.
+
+    Also where the product of update and parameter would vanish.
+    """
+    p = jnp.float32([2, -2, 2, 1e-30, 0])
+    u = jnp.float32([1, 1, 0, -1e-30, 1])
+    tx = gradtx.add_decayed_weights(0.5, kind="cautious")
+    got, _ = tx.update(u, tx.init(p), p)
+    np.testing.assert_array_equal(got, jnp.float32([2, 1, 1, -1e-30, 1]))
+    z, w = jnp.complex64([1 + 1j]), jnp.complex64([1j])
+    got, _ = tx.update(w, tx.init(z), z)
+    np.testing.assert_allclose(got, w + 0.5 * z)
+
+
+def test_corrected_and_independent_decay_follow_the_schedule() -> None:
+    """The parameters shrink by λ η² / η_peak, and by λ η / η_peak."""
+    rates = [0.4, 0.2, 0.1]
+    schedule = gradtx.piecewise_constant_schedule(0.4, {1: 0.5, 2: 0.5})
+    for kind, powers in (("corrected", 2), ("independent", 1)):
+        tx = gradtx.descend(
+            gradtx.identity(),
+            schedule,
+            weight_decay=0.5,
+            decay_kind=kind,
+            peak_learning_rate=0.4,
+        )
+        p, state = jnp.ones(1), tx.init(jnp.ones(1))
+        for rate in rates:
+            u, state = tx.update(jnp.zeros(1), state, p)
+            np.testing.assert_allclose(u, -0.5 * rate**powers / 0.4 * p, rtol=1e-6)
+            p = gradtx.apply_updates(p, u)
+
+
+def test_every_method_takes_every_kind() -> None:
+    """AdamW, Lion and Muon pass kind and peak on; without them nothing has changed."""
+    params = {"w": jnp.eye(2), "b": jnp.ones(2)}
+    for make in (gradtx.adamw, gradtx.lion, contrib.muon):
+        plain = make(0.1, weight_decay=0.5)
+        assert make(0.1, weight_decay=0.5, decay_kind="decoupled") == plain
+        shrinks = []
+        for kind in ("decoupled", "cautious", "corrected", "independent"):
+            tx = make(0.1, weight_decay=0.5, decay_kind=kind, peak_learning_rate=0.2)
+            assert repr(tx).count("_kind") == (kind != "decoupled")
+            zero = jax.tree.map(jnp.zeros_like, params)
+            updates, _ = tx.update(zero, tx.init(params), params)
+            shrinks.append(-float(updates["w"][0, 0]))
+        np.testing.assert_allclose(shrinks, [0.05, 0.05, 0.025, 0.25], rtol=1e-6)
+
+
+def test_a_missing_peak_is_said() -> None:
+    """A schedule does not tell its largest rate; a kind that is not known is named."""
+    for kind in ("corrected", "independent"):
+        with pytest.raises(ValueError, match=rf"adamw .*{kind}.*peak_learning_rate"):
+            gradtx.adamw(lambda _: 0.1, decay_kind=kind)
+        assert gradtx.adamw(0.1, decay_kind=kind)
+    with pytest.raises(ValueError, match=r"'corrected' needs learning_rate"):
+        gradtx.add_decayed_weights(0.1, kind="corrected", peak_learning_rate=0.1)
+    with pytest.raises(ValueError, match=r"kind must be one of .*'coupled'"):
+        gradtx.add_decayed_weights(0.1, kind="coupled")

@@ -1,0 +1,69 @@
+"""The row floor: no unit of a layer moves less than a part of its weights."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.common import checks
+from gradtx.common.numerics import ratio
+from gradtx.common.types import MaskOrFn, Scalar, ScalarOrSchedule
+from gradtx.core import order
+from gradtx.core.leafwise import leafwise
+from gradtx.core.transformation import (
+    EmptyState,
+    GradientTransformation,
+    transformation,
+)
+from gradtx.tree.norms import norm_along
+from gradtx.wrappers.inside import learning_rate_of
+from gradtx.wrappers.relative import relative
+
+
+@order.needs_final("update")
+@transformation
+def row_floor(
+    inner: GradientTransformation,
+    floor: Scalar = 0.35,
+    learning_rate: ScalarOrSchedule | None = None,
+    axis: int | tuple[int, ...] | None = 0,
+    mask: MaskOrFn | None = None,
+) -> GradientTransformation:
+    """Lengthen the update of every unit to at least a part of its weights.
+
+        u = inner(g)
+        u ← u max(1, η τ ‖p‖₂ / ‖u‖₂)             norms of each unit; 0 stays 0
+
+    Units that hardly move as the others grow are kept moving; stands in for weight
+    decay. Without the learning rate this is the floor τ ‖p‖ of the direction.
+
+    Args:
+      inner: any optimizer.
+      floor: τ, at least 0.
+      learning_rate: η, at least 0, or a schedule of the number of steps taken; the
+        ``learning_rate`` of ``inner``, if None.
+      axis: the axes that a norm is taken over, which make up a unit. 0 is the input of
+        a kernel of shape (in, out), so that a unit is a neuron (a row, where weights
+        are of shape (out, in)). None for a norm of the whole leaf.
+      mask: which leaves: a tree of booleans, or a function from the parameters to one.
+        Those with two axes or more, if None. The others follow ``inner``.
+
+    Raises:
+      ValueError: if a number is negative, if no learning rate is found, or if ``inner``
+        must see the final update; from ``update`` without parameters; from ``chain``,
+        if something that changes the updates follows.
+
+    Reference: Jordan et al., 2026, https://github.com/KellerJordan/modded-nanogpt
+      (track 3, records 44 to 46)
+    """
+    checks.non_negative(floor=floor)
+    rate = learning_rate_of(inner, learning_rate)
+    checks.non_negative(learning_rate=rate)
+    order.check_inner(inner, "row_floor")
+
+    def rule(u: jax.Array, *, p: jax.Array, rate: Any) -> jax.Array:
+        length = norm_along(u, axis)
+        least = rate * floor * norm_along(p, axis)
+        return jnp.where(length < least, least * ratio(u, length), u)
+
+    return relative(inner, leafwise(rule, EmptyState), mask, rate=rate)
