@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, leaves, numerics
 from gradtx.common.types import DTypeLike, Params, PyTree
 from gradtx.lowering.sharding import placed_like, sharded_like
 
@@ -62,10 +62,12 @@ def make_slot(make: Slot, params: Params) -> PyTree:
     """Make one slot for every parameter, laid out over devices as the parameter is.
 
     Of a parameter the shape and the type suffice (a ``jax.ShapeDtypeStruct``), unless
-    the slot is made from its entries.
+    the slot is made from its entries. What cannot have a gradient gets None.
     """
 
     def one(p: Any) -> PyTree:
+        if not leaves.is_differentiable(p):
+            return None
         p = p if isinstance(p, jax.ShapeDtypeStruct) else jnp.asarray(p)
         return jax.tree.map(partial(placed_like, p), make(p))
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 import jax
 
 from gradtx.common import spec
+from gradtx.common.leaves import map_differentiable
 from gradtx.common.types import OptState, Params, Updates
 from gradtx.lowering.eager import at_once, is_traceable
 
@@ -167,15 +168,15 @@ def stateless_with_tree_map(
 
     Args:
       f: takes the update of one leaf and its parameter (None where the caller gave no
-        parameters) and returns the new update.
+        parameters) and returns the new update. What is no gradient of floats stays.
     """
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
         if params is None:
-            return jax.tree.map(lambda u: f(u, None), updates), state
-        return jax.tree.map(f, updates, params), state
+            return map_differentiable(lambda u: f(u, None), updates), state
+        return map_differentiable(f, updates, params), state
 
     return GradientTransformation(init_empty_state, update)
 

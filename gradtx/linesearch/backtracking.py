@@ -9,7 +9,7 @@ from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linesearch.objective import Line, line_of, number, stretched
+from gradtx.linesearch.objective import Line, kept_like, line_of, number, stretched
 from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
 
@@ -134,8 +134,8 @@ def scale_by_backtracking_linesearch(
             _say_if(found.error > atol, found)
         kept = None
         if store_grad:
-            slope = jax.grad(line.value_fn)(line.at(found.step))
-            kept = jax.tree.map(lambda x, o: x.astype(o.dtype), slope, state.grad)
+            _, slope = line.look(found.step)
+            kept = kept_like(slope, state.grad)
         info = BacktrackingLinesearchInfo(found.looks, found.error)
         new = ScaleByBacktrackingLinesearchState(found.step, found.value, kept, info)
         return stretched(updates, found.step), new

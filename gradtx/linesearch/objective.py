@@ -9,6 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import (
+    differentiable,
+    is_differentiable,
+    map_differentiable,
+    parted,
+)
 from gradtx.common.numerics import either
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import widened
@@ -32,7 +38,7 @@ class Line:
     ) -> None:
         # The step that is found counts as a constant: there is no derivative of a loop
         # whose length is not known.
-        still = partial(jax.tree.map, jax.lax.stop_gradient)
+        still = partial(map_differentiable, jax.lax.stop_gradient)
         self.value_fn = value_fn
         self.params, self.updates = still(params), still(updates)
         self.kind = kind
@@ -41,10 +47,10 @@ class Line:
         """Return p + η u, in the parameters' types."""
 
         def one(u: Any, p: Any) -> Any:
-            if u is None:
+            if not is_differentiable(u):
                 return p
             p = jnp.asarray(p)
-            return (widened(p) + step * widened(u)).astype(p.dtype)
+            return (widened(p) + step * widened(jnp.asarray(u))).astype(p.dtype)
 
         return jax.tree.map(one, self.updates, self.params, is_leaf=checks.is_none)
 
@@ -53,24 +59,22 @@ class Line:
         return jnp.asarray(self.value_fn(self.at(step))).astype(self.kind)
 
     def look(self, step: jax.Array) -> tuple[Point, PyTree]:
-        """Return the point at η and the gradient of f there."""
-        value, grad = jax.value_and_grad(self.value_fn)(self.at(step))
+        """Return the point at η and the gradient of f there.
+
+        The gradient is None for what does not move.
+        """
+        arrays, put = parted(self.at(step), self.updates)
+        value, grads = jax.value_and_grad(lambda x: self.value_fn(put(x)))(arrays)
         value = jnp.asarray(value).astype(self.kind)
+        grad = put(grads, alone=True)
         return Point(step, value, self.slope(grad)), grad
 
     def slope(self, grad: Updates) -> jax.Array:
         """Return Re Σ ∇f u, for the gradient as ``jax.grad`` gives it."""
-        pairs = zip(
-            jax.tree.leaves(self.updates, is_leaf=checks.is_none),
-            jax.tree.structure(self.updates, is_leaf=checks.is_none).flatten_up_to(
-                grad
-            ),
-            strict=True,
-        )
+        pairs = zip(parted(self.updates)[0], parted(grad, self.updates)[0], strict=True)
         products = (
-            jnp.sum((widened(u) * widened(jnp.asarray(g))).real)
+            jnp.sum((widened(jnp.asarray(u)) * widened(jnp.asarray(g))).real)
             for u, g in pairs
-            if u is not None and g is not None
         )
         return add_up(products).astype(self.kind)
 
@@ -80,9 +84,13 @@ class Line:
         Complex gradients come conjugated or not, so there they are computed.
         """
         zero = jnp.zeros((), self.kind)
-        if any(jnp.iscomplexobj(x) for x in jax.tree.leaves(self.params)):
+        if any(jnp.iscomplexobj(x) for x in differentiable(self.params)):
             return self.look(zero)
-        grad = jax.tree.map(jax.lax.stop_gradient, grad)
+        known, put = parted(grad, self.updates)
+        # What moves without a gradient does so by an update from before.
+        pairs = zip(known, parted(self.updates)[0], strict=True)
+        known = [g if is_differentiable(g) else jnp.zeros_like(u) for g, u in pairs]
+        grad = put(list(map(jax.lax.stop_gradient, known)), alone=True)
         value = jax.lax.stop_gradient(jnp.asarray(value).astype(self.kind))
         return Point(zero, value, self.slope(grad)), grad
 
@@ -135,7 +143,16 @@ def stretched(updates: Updates, step: jax.Array) -> Updates:
         u = jnp.asarray(u)
         return (step * widened(u)).astype(u.dtype)
 
-    return jax.tree.map(one, updates)
+    return map_differentiable(one, updates)
+
+
+def kept_like(grad: Updates, old: Updates) -> Updates:
+    """Return a gradient in the types of the one in a state, which stays where None."""
+
+    def one(g: Any, o: Any) -> Any:
+        return o if g is None else g.astype(o.dtype)
+
+    return jax.tree.map(one, grad, old, is_leaf=checks.is_none)
 
 
 def value_and_grad_from_state(
@@ -168,8 +185,11 @@ def value_and_grad_from_state(
             )
 
         def computed() -> tuple[jax.Array, Updates]:
-            new, slope = jax.value_and_grad(value_fn)(params, *args, **kwargs)
-            like = jax.tree.map(lambda s, g: s.astype(g.dtype), slope, grad)
+            arrays, put = parted(params)
+            new, slope = jax.value_and_grad(
+                lambda x: value_fn(put(x), *args, **kwargs)
+            )(arrays)
+            like = kept_like(put(slope, alone=True), grad)
             return jnp.asarray(new).astype(value.dtype), like
 
         return either(jnp.isfinite(value), lambda: (value, grad), computed)

@@ -9,7 +9,7 @@ from gradtx.common import checks
 from gradtx.common.types import OptState, Params, Scalar, Updates
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linesearch.objective import line_of, number, stretched
+from gradtx.linesearch.objective import kept_like, line_of, number, stretched
 from gradtx.linesearch.wolfe import (
     Rules,
     Search,
@@ -128,7 +128,7 @@ def scale_by_zoom_linesearch(
         if verbose:
             _say_if(end.failed, end, start[0].slope)
         point, slope = taken(end)
-        kept = jax.tree.map(lambda x, o: x.astype(o.dtype), slope, state.grad)
+        kept = kept_like(slope, state.grad)
         new = ScaleByZoomLinesearchState(point.step, point.value, kept, end.info)
         return stretched(updates, point.step), new
 

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from gradtx.common.leaves import is_array
+
 T = TypeVar("T")
 
 
@@ -32,8 +34,9 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
     if not isinstance(condition, Tracer):
         return run(kept) if condition else kept
     leaves, treedef = jax.tree.flatten(kept)
-    # Not what JAX gives for the gradient of an integer: a loop cannot carry that.
-    places = [i for i, x in enumerate(leaves) if not _is_float0(x)]
+    # Not functions, nor what JAX gives for the gradient of an integer: a loop cannot
+    # carry those.
+    places = [i for i, x in enumerate(leaves) if is_array(x)]
 
     def moving(carried: list[Any]) -> list[Any]:
         given = dict(zip(places, carried, strict=True))
@@ -53,10 +56,6 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
 
     ends = dict(zip(places, _loop(plain, condition, start, traced.consts), strict=True))
     return treedef.unflatten([ends.get(i, x) for i, x in enumerate(leaves)])
-
-
-def _is_float0(x: Any) -> bool:
-    return getattr(x, "dtype", None) == jax.dtypes.float0
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

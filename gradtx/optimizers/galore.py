@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks
+from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
     Count,
@@ -133,7 +134,6 @@ def scale_by_galore(
         return plan, treedef
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         plan, treedef = plans(params)
         low, projectors = [], []
         for _, p, _, how in plan:
@@ -158,12 +158,12 @@ def scale_by_galore(
         parts = [_lowered(leaf, p, due) for leaf, p in zip(plan, old, strict=True)]
         low = treedef.unflatten([x for x, *_ in parts])
         u, base_state = base.update(low, state.base_optimizer_state, None, **extra)
-        pairs = zip(leaves, targets, strict=True)
-        likes = [g if p is None else p for (_, g), p in pairs]
-        news = zip(treedef.flatten_up_to(u), parts, likes, strict=True)
+        news = zip(treedef.flatten_up_to(u), parts, leaves, targets, strict=True)
         raised = [
-            None if x is None else back(x, scale).astype(jnp.result_type(like))
-            for x, (_, _, back), like in news
+            back(x, scale).astype(jnp.result_type(g if p is None else p))
+            if is_differentiable(g)
+            else frozen_update(g, p)
+            for x, (_, _, back), (_, g), p in news
         ]
         projector = treedef.unflatten([p for _, p, _ in parts])
         new = GaLoreState(safe_increment(state.count), base_state, projector)
@@ -183,15 +183,19 @@ def _numbers(given: Any, tree: PyTree) -> list[Any]:
 
     def default(x: Any) -> Any:
         if single:
-            return given if jnp.ndim(x) > 1 else None
-        return GaLoreDimensionNumbers() if jnp.ndim(x) == 2 else None  # noqa: PLR2004
+            return given if _ndim(x) > 1 else None
+        return GaLoreDimensionNumbers() if _ndim(x) == 2 else None  # noqa: PLR2004
 
     found = axes.resolve_dimension_numbers(None if single else given, tree, default)
     return axes.listed_dimension_numbers(found)
 
 
+def _ndim(x: Any) -> int:
+    return jnp.ndim(x) if is_differentiable(x) else 0
+
+
 def _planned(path: Any, x: Any, numbers: Any, rank: int, side: str) -> _Shape | None:
-    if x is None or numbers is None or jnp.size(x) == 0:
+    if numbers is None or not is_differentiable(x) or jnp.size(x) == 0:
         return None
     shape = jnp.shape(x)
     _, rows, columns = axes.matrix_shape(shape, numbers, path)
@@ -211,8 +215,6 @@ def _left_over(shape: tuple[int, ...], numbers: Any) -> bool:
 
 def _room(p: Any, shape: tuple[int, ...] | None) -> Any:
     """Make a slot of zeros on the parameter's devices, of its shape if None."""
-    if p is None:
-        return None
     return make_slot(
         lambda x: jnp.zeros_like(x) if shape is None else jnp.zeros(shape, x.dtype), p
     )
@@ -222,7 +224,7 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     """Return the gradient in few directions, P, and the way back."""
     path, g, numbers, how = leaf
     if how is None:
-        return g, old, lambda u, _: u
+        return g if is_differentiable(g) else None, old, lambda u, _: u
     checks.same_shape(
         old.shape, how.projector, path, "the state 'projector'", "that of the gradient"
     )

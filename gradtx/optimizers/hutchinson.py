@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import parted
 from gradtx.common.types import DTypeLike, OptState, Params, PyTree, Updates
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.lowering.sharding import beside
@@ -41,7 +42,6 @@ def hutchinson_estimator_diag_hessian(
     """
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         seed = 0 if random_seed is None else random_seed
         return HutchinsonState(beside(params, _key(seed)))
 
@@ -57,8 +57,10 @@ def hutchinson_estimator_diag_hessian(
         checks.params_given(params)
         checks.extra_given("obj_fn", obj_fn)
         key, sample_key = jax.random.split(state.key)
-        params = jax.tree.map(jnp.asarray, params)
-        return _curvature(obj_fn, params, sample_key), HutchinsonState(key)
+        arrays, put = parted(params)
+        arrays = list(map(jnp.asarray, arrays))
+        found = _curvature(lambda x: obj_fn(put(x)), arrays, sample_key)
+        return put(found, alone=True), HutchinsonState(key)
 
     return GradientTransformation(init, update)
 
@@ -71,8 +73,8 @@ def _key(seed: jax.Array | int) -> jax.Array:
     return jax.random.clone(seed) if is_key else jnp.array(seed)
 
 
-def _curvature(obj_fn: Any, params: Params, key: jax.Array) -> PyTree:
-    if not jax.tree.leaves(params):
+def _curvature(obj_fn: Any, params: list[jax.Array], key: jax.Array) -> PyTree:
+    if not params:
         return params
     signs = jax.tree.map(_directed, params, random_like(key, params, _signs))
     _slope, change = jax.jvp(jax.grad(obj_fn), (params,), (signs,))

@@ -9,6 +9,7 @@ from jax.core import Tracer
 from jax.lax import dynamic_index_in_dim, dynamic_update_index_in_dim
 
 from gradtx.common import checks
+from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.numerics import ratio, safe_increment
 from gradtx.common.types import (
     Count,
@@ -80,7 +81,6 @@ def scale_by_lbfgs(
     pile = partial(_pile, memory_size)
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         return ScaleByLBFGSState(
             count=zero_count(params),
             params=make_slot(zeros, params),
@@ -101,17 +101,18 @@ def scale_by_lbfgs(
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
         slots = [
-            matching_slots(getattr(state, name), leaves, treedef, name)
-            for name in _SLOTS
+            matching_slots(getattr(state, name), leaves, treedef, name, made)
+            for name, made in zip(_SLOTS, _shapes(memory_size), strict=True)
         ]
-        live = [i for i, (_, g) in enumerate(leaves) if g is not None]
+        live = [i for i, (_, g) in enumerate(leaves) if is_differentiable(g)]
         g, p = ([jnp.asarray(x[i]) for i in live] for x in (_arrays(leaves), targets))
         kept = [[slot[i] for i in live] for slot in slots]
         u, new, weights = _step(g, p, kept, state, scale_init_precond)
         for slot, values in zip(slots, new, strict=True):
             for i, x in zip(live, values, strict=True):
                 slot[i] = x
-        out: list[Any] = [None] * len(leaves)
+        pairs = zip(leaves, targets, strict=True)
+        out: list[Any] = [frozen_update(g, p) for (_, g), p in pairs]
         for i, x, like in zip(live, u, p, strict=True):
             out[i] = x.astype(like.dtype)
         trees = {k: treedef.unflatten(x) for k, x in zip(_SLOTS, slots, strict=True)}
@@ -124,6 +125,16 @@ def scale_by_lbfgs(
 
 
 _SLOTS = ("params", "updates", "diff_params_memory", "diff_updates_memory")
+
+
+def _shapes(size: int) -> tuple[Any, ...]:
+    """Return what tells the shape of each slot from a parameter's shape and type."""
+    one = jax.ShapeDtypeStruct
+
+    def pile(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        return one((size, *shape), dtype)
+
+    return one, one, pile, pile
 
 
 def _arrays(leaves: list[Any]) -> list[Any]:

@@ -7,6 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import (
+    frozen_update,
+    is_differentiable,
+    map_differentiable,
+)
 from gradtx.common.numerics import debias, mix
 from gradtx.common.types import (
     Count,
@@ -117,7 +122,8 @@ def scale_by_muon(
         leaves, treedef = flatten_updates(updates)
         # The mean goes on in float32, and only the result is rounded.
         wide = None if params is None else _wide(params)
-        grads = treedef.unflatten(side_by_side([g for _, g in leaves], state.count))
+        live = [g if is_differentiable(g) else None for _, g in leaves]
+        grads = treedef.unflatten(side_by_side(live, state.count))
         mean, state = average.update(_wide(grads), state, wide)
         table = coefficients(state.ns_coeffs, ns_steps)
 
@@ -134,15 +140,18 @@ def scale_by_muon(
         numbers = numbers_of_leaves(weight_dimension_numbers, updates)
         means, _ = flatten_updates(mean)
         new = side_by_side(axes.in_stacks(means, numbers, orthogonal), state.count)
-        settled = [
-            None if u is None else u.astype(jnp.result_type(g if p is None else p))
-            for u, (_, g), p in zip(
-                new, leaves, matching_params(params, leaves, treedef), strict=True
-            )
-        ]
+        found = matching_params(params, leaves, treedef)
+        rows = zip(new, leaves, found, strict=True)
+        settled = [_settled(u, g, p) for u, (_, g), p in rows]
         return treedef.unflatten(settled), state
 
     return GradientTransformation(init, update)
+
+
+def _settled(u: jax.Array | None, g: Any, p: Any) -> Any:
+    if u is None:
+        return frozen_update(g, p)
+    return u.astype(jnp.result_type(g if p is None else p))
 
 
 def _averaging(
@@ -161,7 +170,7 @@ def _inner(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def _wide(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda x: widened(jnp.asarray(x)), tree)
+    return map_differentiable(lambda x: widened(jnp.asarray(x)), tree)
 
 
 @transformation
@@ -279,7 +288,8 @@ def muon(
 
 
 def _if_matrix(x: Any) -> MuonDimensionNumbers | None:
-    return MuonDimensionNumbers() if jnp.ndim(x) == 2 else None  # noqa: PLR2004
+    matrix = is_differentiable(x) and jnp.ndim(x) == 2  # noqa: PLR2004
+    return MuonDimensionNumbers() if matrix else None
 
 
 def _labels(numbers: PyTree, tree: PyTree) -> PyTree:

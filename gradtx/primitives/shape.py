@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.types import Fixed, OptState, Params, PyTree, Scalar, Updates
 from gradtx.core.leafwise import flatten_updates, widened
 from gradtx.core.transformation import (
@@ -51,7 +52,9 @@ def scale_by_shape(
     checks.non_negative(consistent_rms=consistent_rms)
 
     def scaled(path: Any, u: Any, which: Any) -> Any:
-        if u is None or which is None:
+        if not is_differentiable(u):
+            return frozen_update(u)
+        if which is None:
             return u
         _, rows, columns = axes.matrix_shape(jnp.shape(u), which, path)
         if consistent_rms is None:

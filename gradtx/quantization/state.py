@@ -77,8 +77,8 @@ def quantize_state(
 
     Raises:
       ValueError: from ``init``, if a key names nothing in the state, for a codec in
-        which a mean of squares would stand still, for one without signs where nothing
-        says that there are none, and for integer parameters.
+        which a mean of squares would stand still, and for one without signs where
+        nothing says that there are none.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
@@ -91,7 +91,6 @@ def quantize_state(
     choose = Choice(codec, where, min_size)
 
     def init(params: Params) -> QuantizedState:
-        checks.float_leaves(params, "the parameter")
         state = inner.init(params)
         choose.check(state)
         seed = zero_count(params)

@@ -61,9 +61,11 @@ def map_params(
     init = getattr(initable, "init", initable)
 
     def ends(x: Any) -> bool:
-        return is_encoded(x) or (is_leaf is not None and is_leaf(x))
+        return x is None or is_encoded(x) or (is_leaf is not None and is_leaf(x))
 
     def within(x: Any, *others: Any) -> Any:
+        if x is None:  # a parameter without state
+            return None
         if is_encoded(x) and not (is_leaf is not None and is_leaf(x)):
             return jax.tree.map(lambda array: f(array, *others), x)
         return f(x, *others)

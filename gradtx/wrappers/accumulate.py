@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics, spec
+from gradtx.common.leaves import is_differentiable, map_differentiable
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -23,7 +24,7 @@ from gradtx.core.transformation import GradientTransformation, with_extra_args_s
 from gradtx.lowering.conditional import run_when
 from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
-from gradtx.wrappers.step import is_ours, moves, run_if, typed_like, zeros_for
+from gradtx.wrappers.step import is_ours, run_if, typed_like, zeros_for
 
 # From the gradients, the number of real steps taken, and the parameters to a boolean,
 # whether these gradients are to be left out, and whatever is to be reported.
@@ -206,9 +207,7 @@ def _adding(mean: bool) -> Rule:
     return rule
 
 
-def _accumulator(dtype: DTypeLike | None, p: jax.Array) -> jax.Array | None:
-    if not moves(p):
-        return None
+def _accumulator(dtype: DTypeLike | None, p: jax.Array) -> jax.Array:
     wanted = jax.dtypes.canonicalize_dtype(dtype or numerics.wide(p.dtype))
     if jnp.iscomplexobj(p) or numerics.wide(wanted) == wanted:
         wanted = jnp.promote_types(wanted, p.dtype)
@@ -217,11 +216,11 @@ def _accumulator(dtype: DTypeLike | None, p: jax.Array) -> jax.Array | None:
 
 def _gradients(updates: Updates) -> Updates:
     """Return None for what can have no gradient."""
-    return jax.tree.map(lambda g: g if moves(g) else None, updates)
+    return map_differentiable(lambda g: g, updates, otherwise=lambda _: None)
 
 
 def _filled(g: Any, total: Any) -> Any:
-    return total if g is not None and moves(g) else g
+    return total if is_differentiable(g) else g
 
 
 def _zeros(tree: PyTree) -> PyTree:

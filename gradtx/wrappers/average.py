@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from gradtx.codecs import decoded
 from gradtx.common import checks
+from gradtx.common.leaves import differentiable
 from gradtx.common.types import OptState, Params, PyTree
 from gradtx.tree import masks
 from gradtx.wrappers.flatten import packed
@@ -78,8 +79,8 @@ def _as_it_sees_them(average: Callable[[Params], Params], params: Params) -> Par
 
 def _alike(one: PyTree, other: PyTree) -> bool:
     same = jax.tree.structure(one) == jax.tree.structure(other)
-    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=False)
-    return same and all(jnp.shape(x) == jnp.shape(y) for x, y in pairs)
+    shapes = [list(map(jnp.shape, differentiable(x))) for x in (one, other)]
+    return same and shapes[0] == shapes[1]
 
 
 def _ask(node: Any, params: Params) -> Params:
@@ -121,10 +122,15 @@ def _averages(node: Any) -> bool:
 
 
 def merge(averaged: PyTree, params: Params) -> Params:
-    """Return the averaged weights, and the current ones where they are masked out."""
+    """Return the averaged weights, and the current ones where there are none.
+
+    As where they are masked out, or cannot have a gradient.
+    """
     return jax.tree.map(
-        lambda a, p: p if masks.is_masked(a) else a,
-        averaged,
-        params,
-        is_leaf=masks.is_masked,
+        lambda a, p: p if is_absent(a) else a, averaged, params, is_leaf=is_absent
     )
+
+
+def is_absent(slot: Any) -> bool:
+    """Whether a tree of state has nothing for a parameter."""
+    return slot is None or masks.is_masked(slot)

@@ -19,7 +19,7 @@ from gradtx.lowering.conditional import run_when
 from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.average import holds_both, merge
-from gradtx.wrappers.step import remember
+from gradtx.wrappers.step import remember, zeros_for
 
 
 class LookaheadState(NamedTuple):
@@ -54,7 +54,7 @@ class LookaheadParams(NamedTuple):
     @classmethod
     def init_synced(cls, params: Params) -> "LookaheadParams":
         """Start both from the same weights, in buffers of their own."""
-        return cls(fast=params, slow=make_slot(jnp.copy, params))
+        return cls(fast=params, slow=merge(make_slot(jnp.copy, params), params))
 
 
 @transformation
@@ -118,13 +118,14 @@ def lookahead(
         def synchronise(now: Any) -> Any:
             u, held, fast_state = now
             u, held = follow.update(u, held, theta, due=due)
-            return u, held, fast.init(held.slow) if reset_state else fast_state
+            slow = merge(held.slow, theta)
+            return u, held, fast.init(slow) if reset_state else fast_state
 
         if both:
-            held = _Held(phi, jax.tree.map(jnp.zeros_like, phi))
+            held = _Held(phi, zeros_for(phi, phi))
             u, (_, change) = move_both.update(u, held, theta, due=due)
             if reset_state:
-                slow = jax.tree.map(jnp.add, phi, change)
+                slow = apply_updates(phi, change)
                 fast_state = run_when(due, lambda _: fast.init(slow), fast_state)
             u = type(params)(u, change)
             return u, LookaheadState(fast_state, jnp.where(due, 0, steps))

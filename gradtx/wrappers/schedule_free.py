@@ -23,8 +23,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import beside, zero_count
-from gradtx.tree import masks
-from gradtx.wrappers.average import averaged, held_like, plain
+from gradtx.wrappers.average import averaged, held_like, is_absent, plain
 from gradtx.wrappers.step import widest
 
 
@@ -171,10 +170,10 @@ def _average(state: Any, params: Params) -> Params:
     """Return x = y + (y - z) (1 - β) / β."""
 
     def one(z: Any, y: Any) -> Any:
-        if masks.is_masked(z):
+        if is_absent(z):
             return y
         y = jnp.asarray(y)
         y_, z_ = widened(y), widened(z)
         return (y_ + (y_ - z_) * ((1 - state.b1) / state.b1)).astype(y.dtype)
 
-    return jax.tree.map(one, state.z, params, is_leaf=masks.is_masked)
+    return jax.tree.map(one, state.z, params, is_leaf=is_absent)

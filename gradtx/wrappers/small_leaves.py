@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import flatten_updates, matching_params
 from gradtx.core.transformation import (
@@ -76,14 +77,13 @@ def pack_small_leaves(
       below: how many entries a leaf that is not small has at least.
 
     Raises:
-      ValueError: if ``below`` is no whole number of at least 1; for integer leaves, or
-        trees or shapes that do not match.
+      ValueError: if ``below`` is no whole number of at least 1; for trees or shapes
+        that do not match.
     """
     checks.whole(below=below)
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> PackSmallLeavesState:
-        checks.float_leaves(params, "the parameter")
         leaves, treedef = jax.tree.flatten(params, is_leaf=checks.is_none)
         layout = Layout(treedef, leaves, below)
         shapes = any(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
@@ -106,7 +106,10 @@ def pack_small_leaves(
             layout.pack(updates), state.inner_state, shown, **extra
         )
         moved = treedef.flatten_up_to(layout.unpack(new))
-        there = [None if g is None else u for g, u in zip(grads, moved, strict=True)]
+        there = [
+            u if is_differentiable(g) else frozen_update(g, p)
+            for g, p, u in zip(grads, found, moved, strict=True)
+        ]
         return treedef.unflatten(there), PackSmallLeavesState(kept)
 
     return GradientTransformation(init, update)
@@ -121,7 +124,9 @@ class Layout:
         """Put the leaves with fewer than ``below`` entries into vectors by type."""
         self._treedef = treedef
         self._like = [
-            x if x is None else jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
+            jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
+            if is_differentiable(x)
+            else None
             for x in like
         ]
         pairs = zip(like, self._like, strict=True)
@@ -133,13 +138,13 @@ class Layout:
     def pack(self, tree: PyTree) -> PackedLeaves:
         """Return a tree of the layout's structure with its small leaves put together.
 
-        What is None where a small leaf is expected counts as 0.
+        What is no gradient where a small leaf is expected counts as 0.
         """
         leaves = self._treedef.flatten_up_to(tree)
         small = {
             kind: jnp.concatenate(
                 [
-                    jnp.ravel(jnp.zeros(like.shape, like.dtype) if x is None else x)
+                    jnp.ravel(x if is_differentiable(x) else jnp.zeros_like(like))
                     for x, like, _ in self._of(kind, leaves)
                 ]
             )
@@ -180,7 +185,7 @@ def _layout_like(packed: PackedLeaves, params: Params) -> Layout:
 
 
 def _kind(x: Any, like: Any, below: int | None) -> str | None:
-    if x is None or below is None or not 0 < like.size < below or is_spread(x):
+    if like is None or below is None or not 0 < like.size < below or is_spread(x):
         return None
     return like.dtype.name
 

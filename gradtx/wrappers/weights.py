@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from gradtx.codecs.dither import noise, rounded
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import is_differentiable, map_differentiable, parted
 from gradtx.common.types import Count, OptState, Params, PyTree, Updates
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
@@ -23,7 +24,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.primitives.noise import random_key
-from gradtx.wrappers.step import is_missing, typed_like
+from gradtx.wrappers.step import typed_like
 
 
 class MasterWeightsState(NamedTuple):
@@ -66,17 +67,15 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
       tx: any optimizer.
 
     Raises:
-      ValueError: from ``init`` for integer parameters; from ``update`` without
-        parameters.
+      ValueError: from ``update`` without parameters.
 
     Reference: Micikevicius et al., 2018, https://arxiv.org/abs/1710.03740 (section 3.1)
     """
     inner = with_extra_args_support(tx)
 
     def init(params: Params) -> MasterWeightsState:
-        checks.float_leaves(params, "the parameter")
         master = make_slot(_if_narrow(_widened), params)
-        return MasterWeightsState(inner.init(_each(_first, params, master)), master)
+        return MasterWeightsState(inner.init(_each(_second, params, master)), master)
 
     def update(
         updates: Updates,
@@ -114,15 +113,13 @@ def with_compensation(tx: GradientTransformation) -> GradientTransformation:
       tx: any optimizer.
 
     Raises:
-      ValueError: from ``init`` for integer parameters; from ``update`` without
-        parameters.
+      ValueError: from ``update`` without parameters.
 
     Reference: Zamirai et al., 2020, https://arxiv.org/abs/2010.06192 (Algorithm 3)
     """
     inner = with_extra_args_support(tx)
 
     def init(params: Params) -> CompensationState:
-        checks.float_leaves(params, "the parameter")
         return CompensationState(
             inner.init(params), make_slot(_if_narrow(zeros), params)
         )
@@ -162,15 +159,13 @@ def with_stochastic_rounding(
       key: the random key to draw by, or an integer to make one of; None means 0.
 
     Raises:
-      ValueError: from ``init`` for integer parameters; from ``update`` without
-        parameters.
+      ValueError: from ``update`` without parameters.
 
     Reference: Zamirai et al., 2020, https://arxiv.org/abs/2010.06192 (Algorithm 2)
     """
     inner = with_extra_args_support(tx)
 
     def init(params: Params) -> StochasticRoundingState:
-        checks.float_leaves(params, "the parameter")
         rng_key = beside(params, random_key(0 if key is None else key))
         return StochasticRoundingState(inner.init(params), zero_count(params), rng_key)
 
@@ -181,11 +176,11 @@ def with_stochastic_rounding(
         **extra: Any,
     ) -> tuple[Updates, StochasticRoundingState]:
         checks.params_given(params)
-        wide = jax.tree.map(_widened, params)
+        wide = map_differentiable(_widened, params)
         u, inner_state = _step(inner, updates, state.inner_state, wide, extra)
         count = numerics.safe_increment(state.roundings)
-        leaves, treedef = jax.tree.flatten(params, is_leaf=checks.is_none)
-        salts = treedef.unflatten(jax.random.bits(state.rng_key, (len(leaves),)))
+        leaves, put = parted(params)
+        salts = put(list(jax.random.bits(state.rng_key, (len(leaves),))), alone=True)
         moves, _ = _moved(partial(_at_random, count), u, params, salts)
         return moves, StochasticRoundingState(inner_state, count, state.rng_key)
 
@@ -196,6 +191,8 @@ def with_stochastic_rounding(
 
 
 def _is_narrow(p: Any) -> bool:
+    if not is_differentiable(p):
+        return False
     dtype = jax.dtypes.result_type(p)
     return numerics.wide(dtype) != dtype
 
@@ -209,15 +206,13 @@ def _widened(p: Any) -> jax.Array:
     return p.astype(numerics.wide(p.dtype))
 
 
-def _first(p: Any, master: Any) -> Any:
-    return p if master is None else master
+def _second(_: Any, master: Any) -> Any:
+    return master
 
 
 @jax.jit
-def _followed(p: jax.Array, master: jax.Array | None) -> jax.Array:
+def _followed(p: jax.Array, master: jax.Array) -> jax.Array:
     """Return the master weight, or the parameter where that was changed since."""
-    if master is None:
-        return p
     info: Any = jnp.finfo(p.dtype)
     wide = _widened(p)
     last_bit = jnp.abs(wide) * float(info.eps) + float(info.smallest_subnormal)
@@ -225,8 +220,8 @@ def _followed(p: jax.Array, master: jax.Array | None) -> jax.Array:
 
 
 @jax.jit
-def _completed(p: jax.Array, remainder: jax.Array | None) -> jax.Array:
-    return p if remainder is None else _widened(p) + _widened(remainder)
+def _completed(p: jax.Array, remainder: jax.Array) -> jax.Array:
+    return _widened(p) + _widened(remainder)
 
 
 @jax.jit
@@ -254,13 +249,14 @@ def _at_random(count: Count, p: jax.Array, u: jax.Array, salt: jax.Array) -> Any
 
 
 def _each(f: Callable[[Any, Any], Any], params: Params, other: PyTree) -> PyTree:
-    """Map over parameters and what belongs to each, None among it."""
+    """Map over parameters and what belongs to each; where that is None they stay."""
     leaves, treedef = jax.tree.flatten(params)
-    return treedef.unflatten(map(f, leaves, treedef.flatten_up_to(other)))
+    pairs = zip(leaves, treedef.flatten_up_to(other), strict=True)
+    return treedef.unflatten([p if x is None else f(p, x) for p, x in pairs])
 
 
 def _wide_like(updates: Updates) -> Updates:
-    return jax.tree.map(lambda g: g if is_missing(g) else _widened(g), updates)
+    return map_differentiable(_widened, updates)
 
 
 def _step(
@@ -285,7 +281,7 @@ def _moved(
     leaves, treedef = jax.tree.flatten(updates, is_leaf=checks.is_none)
     columns = [treedef.flatten_up_to(tree) for tree in (params, *kept)]
     results = [
-        settle(p, u, *old) if u is not None and _is_narrow(p) else (u, old[0])
+        settle(p, u, *old) if is_differentiable(u) and _is_narrow(p) else (u, old[0])
         for u, p, *old in zip(leaves, *columns, strict=True)
     ]
     moves, new = ([result[i] for result in results] for i in range(2))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import map_differentiable
 from gradtx.common.numerics import mix, wide
 from gradtx.common.types import Count, Params, Scalar
 from gradtx.core.leafwise import leafwise
@@ -21,7 +22,7 @@ class AverageState(NamedTuple):
 
     def averaged_params(self, params: Params) -> Params:
         """Return the running mean, in the types of the parameters."""
-        return jax.tree.map(_as_typed, merge(self.average, params), params)
+        return map_differentiable(_as_typed, merge(self.average, params), params)
 
 
 def averaged(
