@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import frozen_update, is_differentiable
+from gradtx.common.leaves import frozen_update, is_differentiable, parted
 from gradtx.common.types import OptState, Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.core.leafwise import Leaf, flatten_updates, matching_params, widened
 from gradtx.core.transformation import GradientTransformation, identity, transformation
@@ -67,10 +67,12 @@ def differentially_private_aggregate(
     ) -> tuple[Updates, OptState]:
         leaves, treedef = flatten_updates(updates)
         found = _parameters(params, leaves, treedef)
-        wide = [widened(g) for _, g in leaves if is_differentiable(g)]
-        sums, _clipped = per_example_global_norm_clip(wide, l2_norm_clip)
+        grads, put = parted(updates)
+        wide = put([widened(jnp.asarray(g)) for g in grads], alone=True)
+        clipped, _counts = per_example_global_norm_clip(wide, l2_norm_clip)
+        sums = jax.tree.leaves(clipped)
         rng_key, *keys = jax.random.split(state.rng_key, len(sums) + 1)
-        batch = max((g.shape[0] for g in wide), default=1)
+        batch = max((g.shape[0] for g in jax.tree.leaves(wide)), default=1)
         std = l2_norm_clip * noise_multiplier
         means = (
             (x + std * jax.random.normal(k, x.shape, x.dtype)) / batch

@@ -156,7 +156,7 @@ def accumulate(
         real = ~skip & (i >= k)
 
         def added(total: Updates) -> Updates:
-            return add.update(_gradients(updates), _Sum(total), i=i)[1].total
+            return add.update(_gradients(updates), _Sum(total), params, i=i)[1].total
 
         def take(
             updates: Updates, state: Any, params: Params | None = None, **extra: Any
