@@ -205,6 +205,19 @@ def _written(slot: PyTree) -> str:
     return f"of shape {shapes}" if jax.tree.leaves(slot) else repr(slot)
 
 
+def settled(u: Any, g: Any, p: Any) -> Any:
+    """Return the update of one leaf in its parameter's type, for a walk by hand.
+
+    Args:
+      u: the update; where there is no gradient it does not matter.
+      g: the gradient, or what stands in its place.
+      p: the parameter; None where none are given.
+    """
+    if not is_differentiable(g):
+        return frozen_update(g, p)
+    return u.astype(jnp.result_type(g if p is None else p))
+
+
 def _one_leaf(
     settle: Rule, wants: Wants, given: dict[str, Any], leaf: Leaf, p: Any, *old: Any
 ) -> tuple[Any, ...]:

@@ -6,9 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import frozen_update, is_differentiable, parted
+from gradtx.common.leaves import is_differentiable, parted
 from gradtx.common.types import OptState, Params, Scalar, ScalarOrSchedule, Updates
-from gradtx.core.leafwise import Leaf, flatten_updates, matching_params, widened
+from gradtx.core.leafwise import (
+    Leaf,
+    flatten_updates,
+    matching_params,
+    settled,
+    widened,
+)
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.lowering.sharding import beside
 from gradtx.primitives.momentum import trace
@@ -79,9 +85,7 @@ def differentially_private_aggregate(
             for x, k in zip(sums, keys, strict=True)
         )
         new = [
-            next(means).astype(jnp.result_type(g if p is None else p))
-            if is_differentiable(g)
-            else frozen_update(g, p)
+            settled(next(means) if is_differentiable(g) else None, g, p)
             for (_, g), p in zip(leaves, found, strict=True)
         ]
         new_state = DifferentiallyPrivateAggregateState(rng_key)

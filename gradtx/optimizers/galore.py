@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks
-from gradtx.common.leaves import frozen_update, is_differentiable
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
     Count,
@@ -21,7 +21,7 @@ from gradtx.common.types import (
     ScalarOrSchedule,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, matching_params, widened
+from gradtx.core.leafwise import flatten_updates, matching_params, settled, widened
 from gradtx.core.slots import make_slot
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -159,12 +159,7 @@ def scale_by_galore(
         low = treedef.unflatten([x for x, *_ in parts])
         u, base_state = base.update(low, state.base_optimizer_state, None, **extra)
         news = zip(treedef.flatten_up_to(u), parts, leaves, targets, strict=True)
-        raised = [
-            back(x, scale).astype(jnp.result_type(g if p is None else p))
-            if is_differentiable(g)
-            else frozen_update(g, p)
-            for x, (_, _, back), (_, g), p in news
-        ]
+        raised = [settled(back(x, scale), g, p) for x, (_, _, back), (_, g), p in news]
         projector = treedef.unflatten([p for _, p, _ in parts])
         new = GaLoreState(safe_increment(state.count), base_state, projector)
         return treedef.unflatten(raised), jax.tree.map(_placed_as, state, new)

@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jax.lax import dynamic_index_in_dim, dynamic_update_index_in_dim
 
 from gradtx.common import checks
-from gradtx.common.leaves import frozen_update, is_differentiable
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import ratio, safe_increment
 from gradtx.common.types import (
     Count,
@@ -23,6 +23,7 @@ from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
     matching_slots,
+    settled,
     widened,
 )
 from gradtx.core.reductions import add_up, inner, shared
@@ -111,10 +112,11 @@ def scale_by_lbfgs(
         for slot, values in zip(slots, new, strict=True):
             for i, x in zip(live, values, strict=True):
                 slot[i] = x
-        pairs = zip(leaves, targets, strict=True)
-        out: list[Any] = [frozen_update(g, p) for (_, g), p in pairs]
-        for i, x, like in zip(live, u, p, strict=True):
-            out[i] = x.astype(like.dtype)
+        moved = dict(zip(live, u, strict=True))
+        out = [
+            settled(moved.get(i), leaf[1], target)
+            for i, (leaf, target) in enumerate(zip(leaves, targets, strict=True))
+        ]
         trees = {k: treedef.unflatten(x) for k, x in zip(_SLOTS, slots, strict=True)}
         count = safe_increment(state.count)
         return treedef.unflatten(out), ScaleByLBFGSState(

@@ -7,11 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import (
-    frozen_update,
-    is_differentiable,
-    map_differentiable,
-)
+from gradtx.common.leaves import is_differentiable, map_differentiable
 from gradtx.common.numerics import debias, mix
 from gradtx.common.types import (
     Count,
@@ -25,7 +21,13 @@ from gradtx.common.types import (
     ScalarOrSchedule,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, leafwise, matching_params, widened
+from gradtx.core.leafwise import (
+    flatten_updates,
+    leafwise,
+    matching_params,
+    settled,
+    widened,
+)
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes, newton_schulz, presets
@@ -142,16 +144,10 @@ def scale_by_muon(
         new = side_by_side(axes.in_stacks(means, numbers, orthogonal), state.count)
         found = matching_params(params, leaves, treedef)
         rows = zip(new, leaves, found, strict=True)
-        settled = [_settled(u, g, p) for u, (_, g), p in rows]
-        return treedef.unflatten(settled), state
+        done = [settled(u, g, p) for u, (_, g), p in rows]
+        return treedef.unflatten(done), state
 
     return GradientTransformation(init, update)
-
-
-def _settled(u: jax.Array | None, g: Any, p: Any) -> Any:
-    if u is None:
-        return frozen_update(g, p)
-    return u.astype(jnp.result_type(g if p is None else p))
 
 
 def _averaging(
