@@ -125,6 +125,11 @@ def frozen_update(g: Any, p: Any = None) -> Any:
     return g if is_missing(g) else None
 
 
+def gradients(tree: PyTree) -> PyTree:
+    """Return a tree of gradients with None for what is none."""
+    return map_differentiable(lambda g: g, tree, otherwise=lambda _: None)
+
+
 def described(x: Any) -> str:
     """Name the type of a leaf."""
     if x is None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 import jax
 
 from gradtx.common import spec
+from gradtx.common.foreign import OptaxTransformation
 from gradtx.common.leaves import map_differentiable
 from gradtx.common.types import OptState, Params, Updates
 from gradtx.lowering.eager import at_once, is_traceable
@@ -45,16 +46,18 @@ class _Pair(NamedTuple):
     update: TransformUpdateExtraArgsFn
 
 
-class GradientTransformation(spec.Value, _Pair):
+class GradientTransformation(spec.Value, OptaxTransformation, _Pair):
     """A pair of pure functions that turns gradients into updates.
 
         state          = init(params)
         updates, state = update(updates, state, params, **extra)
 
-    For everyone it is a tuple of the two. Made by a factory of this library it is a
-    value besides: it prints as it was written, equals what was made alike, hashes,
-    pickles, and is a pytree whose leaves are its numbers; ``replace`` changes some.
-    A pair made by hand, ``GradientTransformation(init, update)``, has no leaves.
+    For everyone it is a tuple of the two, and for ``isinstance`` an instance of optax's
+    ``GradientTransformationExtraArgs`` wherever optax is loaded. Made by a factory of
+    this library it is a value besides: it prints as it was written, equals what was
+    made alike, hashes, pickles, and is a pytree whose leaves are its numbers;
+    ``replace`` changes some. A pair made by hand, ``GradientTransformation(init,
+    update)``, has no leaves.
     """
 
     @classmethod

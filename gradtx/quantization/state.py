@@ -1,6 +1,5 @@
 """State in few bits, around any transformation."""
 
-import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from jax.core import Tracer
 from gradtx.codecs import Codec, Encoded, is_encoded
 from gradtx.codecs.layout import put_like
 from gradtx.common import checks, numerics
+from gradtx.common.foreign import is_variable
 from gradtx.common.types import Count, OptState, Params, Updates
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -204,9 +204,9 @@ def _decoded(state: OptState, kept: Kept) -> OptState:
     def one(x: Any) -> Any:
         if not is_encoded(x):
             return x
-        bare = jax.tree.map(_bare, x, is_leaf=_is_variable)
+        bare = jax.tree.map(_bare, x, is_leaf=is_variable)
         array = bare.decode()
-        array = x.codes.replace(array) if _is_variable(x.codes) else array
+        array = x.codes.replace(array) if is_variable(x.codes) else array
         kept[id(array)] = array, x
         return array
 
@@ -259,18 +259,12 @@ def _held_like(leaf: Any, array: jax.Array, made: jax.Array) -> Any:
     A variable of Flax holds arrays and no trees, so that the tree goes around it.
     """
     made = put_like(array, made)
-    return leaf.replace(made) if _is_variable(leaf) else made
+    return leaf.replace(made) if is_variable(leaf) else made
 
 
 def _bare(x: Any) -> Any:
-    return x.get_value() if _is_variable(x) else x
+    return x.get_value() if is_variable(x) else x
 
 
 def _is_whole(x: Any) -> bool:
-    return is_encoded(x) or _is_variable(x)
-
-
-def _is_variable(x: Any) -> bool:
-    """Whether this is what ``nnx`` of Flax keeps an array in."""
-    nnx = sys.modules.get("flax.nnx")
-    return nnx is not None and isinstance(x, nnx.Variable)
+    return is_encoded(x) or is_variable(x)

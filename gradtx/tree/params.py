@@ -1,12 +1,12 @@
 """What in a state is shaped like the parameters."""
 
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 
 from gradtx.codecs import is_encoded
+from gradtx.common import foreign
 from gradtx.common.types import OptState, PyTree
 
 
@@ -108,5 +108,4 @@ def _placeholder() -> Any:
 
     There a mask given as a tree would not fit any placeholder but optax's own.
     """
-    theirs = sys.modules.get("optax.tree_utils._state_utils")
-    return getattr(theirs, "_ParamsPlaceholder", ParamsPlaceholder)()
+    return (foreign.optax_placeholder() or ParamsPlaceholder)()

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics, spec
-from gradtx.common.leaves import is_differentiable, map_differentiable
+from gradtx.common.leaves import gradients, is_differentiable
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -156,7 +156,7 @@ def accumulate(
         real = ~skip & (i >= k)
 
         def added(total: Updates) -> Updates:
-            return add.update(_gradients(updates), _Sum(total), params, i=i)[1].total
+            return add.update(gradients(updates), _Sum(total), params, i=i)[1].total
 
         def take(
             updates: Updates, state: Any, params: Params | None = None, **extra: Any
@@ -212,11 +212,6 @@ def _accumulator(dtype: DTypeLike | None, p: jax.Array) -> jax.Array:
     if jnp.iscomplexobj(p) or numerics.wide(wanted) == wanted:
         wanted = jnp.promote_types(wanted, p.dtype)
     return jnp.zeros_like(p, dtype=wanted)
-
-
-def _gradients(updates: Updates) -> Updates:
-    """Return None for what can have no gradient."""
-    return map_differentiable(lambda g: g, updates, otherwise=lambda _: None)
 
 
 def _filled(g: Any, total: Any) -> Any:

@@ -1,6 +1,5 @@
 """Find the averaged weights that a state keeps, however deep they lie in it."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.codecs import decoded
 from gradtx.common import checks
+from gradtx.common.foreign import is_variable
 from gradtx.common.leaves import differentiable
 from gradtx.common.types import OptState, Params, PyTree
 from gradtx.tree import masks
@@ -94,13 +94,8 @@ def _is_view(node: Any) -> bool:
 
 def plain(tree: PyTree) -> PyTree:
     """Return the tree without the variables of Flax, in which ``nnx`` keeps arrays."""
-    nnx = sys.modules.get("flax.nnx")
-    if nnx is None:
-        return tree
     return jax.tree.map(
-        lambda x: x.get_value() if isinstance(x, nnx.Variable) else x,
-        tree,
-        is_leaf=lambda x: isinstance(x, nnx.Variable),
+        lambda x: x.get_value() if is_variable(x) else x, tree, is_leaf=is_variable
     )
 
 

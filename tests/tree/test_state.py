@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+import problems
 import pytest
+from flax import nnx
 
 import gradtx
 from gradtx import tree, tree_utils
@@ -44,6 +47,60 @@ def test_get(key, expected):
     assert tree.get(STATE, key) is expected
 
 
+def test_of_step_counts_the_outermost():
+    """With a schedule in the chain there are two of them, which count the same."""
+    assert tree.get(STATE, "count") is STATE[0].count
+    inner = gradtx.MultiSteps(gradtx.adam(0.1), 2)
+    line = gradtx.chain(inner, gradtx.scale_by_schedule(lambda _: 1.0))
+    state = line.init(PARAMS)
+    for _ in range(3):
+        _, state = line.update(PARAMS, state, PARAMS)
+    assert tree.get(state, "count") == 3
+    assert tree.get(state, "ScaleByAdamState.count") == 1
+    assert int(jax.jit(lambda s: tree.get(s, "count"))(state)) == 3
+    shapes = jax.eval_shape(lambda: state)
+    assert tree.get(shapes, "count") is shapes[1].count
+
+
+NORM = {"norm": {"scale": jnp.ones(4), "bias": jnp.zeros(4)}}
+
+
+def test_fields_come_before_parameters_of_their_name():
+    """The scale of a plateau is meant, not the moments of Flax's `scale`."""
+    tx = gradtx.chain(gradtx.adam(0.1), gradtx.contrib.reduce_on_plateau(patience=1))
+    state = tx.init(NORM)
+    assert tree.get(state, "scale") is state[1].scale
+    new = tree.set(state, scale=0.5)
+    assert new[1].scale == 0.5
+    assert new[0] is state[0]
+    assert len(tree.get_all_with_path(state, "scale")) == 3
+
+
+def test_parameters_in_several_fields_are_ambiguous():
+    """Moments and squares of a parameter are not set together, nor to a number."""
+    state = gradtx.adam(0.1).init(NORM)
+    with pytest.raises(KeyError, match=r"2 things.*0/mu/norm/scale.*0/nu/norm/scale"):
+        tree.set(state, scale=1.0)
+    with pytest.raises(ValueError, match=r"0/mu/norm/scale.*\(4,\).*1.0"):
+        tree.set(state, **{"0/mu/norm/scale": 1.0})
+    with pytest.raises(ValueError, match=r"0/trace/norm/scale.*\(4,\)"):
+        tree.set(gradtx.sgd(0.1, 0.9).init(NORM), scale=1.0)
+    only_mu = tree.set(state, lambda path, _: path[1].name == "mu", scale=jnp.ones(4))
+    assert (only_mu[0].mu["norm"]["scale"] == 1).all()
+    assert only_mu[0].nu is state[0].nu
+
+
+def test_a_slot_of_a_wrong_shape_is_refused_by_update():
+    """However it came there: a number would be broadcast, a tree be misread."""
+    tx = gradtx.adam(0.1)
+    state = tx.init(NORM)
+    for wrong in (jnp.float32(1), jnp.ones(1), jnp.ones((4, 1)), (jnp.ones(4),), None):
+        mu = {"norm": {**state[0].mu["norm"], "scale": wrong}}
+        broken = (state[0]._replace(mu=mu), *state[1:])
+        with pytest.raises(ValueError, match=r"\['norm'\]\['scale'\].*state 'mu'"):
+            tx.update(NORM, broken, NORM)
+
+
 def test_get_default():
     """What is not there is the default."""
     assert tree.get(STATE, "learning_rate", 3.0) == 3.0
@@ -52,12 +109,15 @@ def test_get_default():
 
 def test_several_are_listed():
     """The error names a path for each, and each path finds one."""
+    pair = gradtx.chain(gradtx.ema(0.9), gradtx.sgd(0.1, 0.9), gradtx.ema(0.8))
+    state = pair.init(PARAMS)
     with pytest.raises(KeyError) as caught:
-        tree.get(STATE, "count")
+        tree.get(state, "ema")
     text = str(caught.value)
-    for path in ("0/count", "1/count", "ScaleByAdamState.count"):
+    for path in ("0/ema", "2/ema"):
         assert repr(path) in text
-        assert tree.get(STATE, path) is not None
+        assert tree.get(state, path) is not None
+    assert "EmaState.ema" in text
     with pytest.raises(KeyError, match=r"\(0, 'mu', 'my/module', 'w'\)"):
         tree.get(STATE, "w")
 
@@ -116,6 +176,46 @@ def test_set():
     named = tree.set(STATE, **{"ScaleByScheduleState.count": 8})
     assert (int(named[0].count), named[1].count) == (0, 8)
     assert tree.set(STATE, ScaleByScheduleState=None)[1] is None
+
+
+def test_what_is_set_keeps_the_type_of_its_place():
+    """Numbers of Python and of other types, alone and in trees; no fractions as counts.
+
+    A jitted step then compiles nothing anew, on many devices neither.
+    """
+    tx = gradtx.inject_hyperparams(gradtx.adam)(0.1)
+    step = jax.jit(lambda s: tx.update(PARAMS, s, PARAMS)[1])
+    state = step(tx.init(PARAMS))
+    for rate in (1e-5, 1, np.float64(0.5), jnp.bfloat16(0.25), np.array(0.125)):
+        state = step(tree.set(state, learning_rate=rate))
+        found = tree.get(state, "learning_rate")
+        assert found == np.float32(rate)
+        assert found.dtype == jnp.float32
+    whole = tree.set(state, hyperparams=dict.fromkeys(state.hyperparams, 0.5), count=3)
+    step(whole)
+    assert whole.count.dtype == jnp.int32
+    assert step._cache_size() == 1  # noqa: SLF001
+    with pytest.raises(ValueError, match=r"count.*int32, and 0.5 no integer"):
+        tree.set(state, count=0.5)
+    over = problems.mesh(jax.sharding.AxisType.Auto)
+    state = jax.jit(tx.init)(problems.spread({"w": jnp.ones((8, 2))}, over))
+    old = tree.get(state, "b1")
+    assert tree.get(tree.set(state, b1=0.5), "b1").sharding == old.sharding
+
+
+def test_what_is_set_into_a_variable_of_flax():
+    """The variable stays, and its metadata, with another number of the old type."""
+    model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    tx = gradtx.inject_hyperparams(gradtx.sgd)(0.1)
+    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+    optimizer.opt_state = nnx.data(tree.set(optimizer.opt_state, learning_rate=1))
+    rate = tree.get(optimizer.opt_state, "learning_rate")
+    assert isinstance(rate, nnx.Variable)
+    assert (rate.get_value(), rate.get_value().dtype) == (1, jnp.float32)
+    grads = jax.tree.map(jnp.ones_like, nnx.state(model, nnx.Param))
+    before = model.bias.get_value()
+    optimizer.update(model, grads)
+    np.testing.assert_allclose(model.bias.get_value(), before - 1)
 
 
 def test_set_the_outermost():
