@@ -7,6 +7,10 @@ imported already.
 import sys
 from typing import Any
 
+import jax
+
+from gradtx.common.types import PyTree
+
 
 class OptaxTransformation:
     """A pair that ``isinstance`` takes for a transformation of optax's too.
@@ -46,3 +50,10 @@ def is_variable(x: Any) -> bool:
     """Whether this is what ``nnx`` of Flax keeps an array in."""
     nnx = sys.modules.get("flax.nnx")
     return nnx is not None and isinstance(x, nnx.Variable)
+
+
+def plain(tree: PyTree) -> PyTree:
+    """Return the tree without the variables of Flax, in which ``nnx`` keeps arrays."""
+    return jax.tree.map(
+        lambda x: x.get_value() if is_variable(x) else x, tree, is_leaf=is_variable
+    )

@@ -6,6 +6,7 @@ import jax
 from jax.core import Tracer
 
 from gradtx.common import checks
+from gradtx.common.foreign import plain
 from gradtx.common.types import MaskOrFn, PyTree
 from gradtx.tree.params import is_placeholder
 
@@ -51,7 +52,7 @@ def as_prefix(mask: MaskOrFn, tree: PyTree) -> PyTree:
     """
     if is_placeholder(tree):  # it stands for what the mask leaves, too
         return True
-    flags, treedef = jax.tree.flatten(mask(tree) if is_function(mask) else mask)
+    flags, treedef = jax.tree.flatten(plain(mask(tree) if is_function(mask) else mask))
     for flag in flags:
         if isinstance(flag, Tracer):
             raise checks.Misuse(

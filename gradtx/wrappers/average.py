@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.codecs import decoded
 from gradtx.common import checks
-from gradtx.common.foreign import is_variable
+from gradtx.common.foreign import plain
 from gradtx.common.leaves import differentiable
 from gradtx.common.types import OptState, Params, PyTree
 from gradtx.tree import masks
@@ -90,13 +90,6 @@ def _ask(node: Any, params: Params) -> Params:
 def _is_view(node: Any) -> bool:
     """Whether a state is of a wrapper that shows the parameters in another form."""
     return hasattr(node, "seen_by_inner")
-
-
-def plain(tree: PyTree) -> PyTree:
-    """Return the tree without the variables of Flax, in which ``nnx`` keeps arrays."""
-    return jax.tree.map(
-        lambda x: x.get_value() if is_variable(x) else x, tree, is_leaf=is_variable
-    )
 
 
 def held_like(params: Params, found: Params) -> Params:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
+from gradtx.common.foreign import plain
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -23,7 +24,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import beside, zero_count
-from gradtx.wrappers.average import averaged, held_like, is_absent, plain
+from gradtx.wrappers.average import averaged, held_like, is_absent
 from gradtx.wrappers.step import widest
 
 
