@@ -14,6 +14,7 @@ from flax import linen as nn, nnx, serialization
 from flax.training.train_state import TrainState
 
 import gradtx
+from gradtx import contrib
 
 X = jnp.linspace(-1, 1, 12).reshape(4, 3)
 Y = jnp.linspace(0, 1, 8).reshape(4, 2)
@@ -144,6 +145,54 @@ def test_flax_nnx(rate: Callable[[], Any], jit: Callable[[Any], Any]) -> None:
         return nnx.to_pure_dict(nnx.state(model, nnx.Param))
 
     both(train, rate)
+
+
+def flags(make: Any) -> Any:
+    """Return flags for the parameters of a linear layer, in the container of NNX."""
+    model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    return jax.tree.map(lambda x: make(x.ndim > 1), nnx.state(model, nnx.Param))
+
+
+HOLDING: dict[str, Callable[[], Any]] = {
+    "random key": lambda: gradtx.noisy_sgd(1e-2, key=jax.random.key(0)),
+    "key of two numbers": lambda: gradtx.add_noise(0.1, 0.5, jax.random.PRNGKey(0)),
+    "key of a wrapper": lambda: gradtx.with_stochastic_rounding(
+        gradtx.adam(0.1), jax.random.key(0)
+    ),
+    "numbers in a schedule": lambda: gradtx.sgd(
+        gradtx.piecewise_constant_schedule(jnp.float32(0.1), {2: jnp.float32(0.5)})
+    ),
+    "array in a schedule": lambda: gradtx.sgd(
+        gradtx.join_schedules([gradtx.constant_schedule(0.1)] * 2, jnp.array([2]))
+    ),
+    "mask": lambda: gradtx.adamw(0.1, mask=flags(bool)),
+    "mask of arrays": lambda: gradtx.masked(gradtx.sgd(0.1), flags(jnp.array)),
+    "labels": lambda: gradtx.partition(
+        {True: gradtx.sgd(0.1), False: gradtx.adam(0.1)}, flags(bool)
+    ),
+    "coefficients": lambda: contrib.muon(0.1, jnp.array([3.4, -4.7, 2.0])),
+    "injected": lambda: gradtx.inject_hyperparams(gradtx.noisy_sgd)(
+        jnp.float32(0.1), key=jax.random.key(0)
+    ),
+    "replaced": lambda: gradtx.sgd(0.1).replace(learning_rate=jnp.float32(0.2)),
+}
+
+
+@pytest.mark.parametrize("make", HOLDING.values(), ids=HOLDING)
+def test_flax_nnx_takes_what_holds_arrays(make: Callable[[], Any]) -> None:
+    """An optimizer is no data to NNX, though it hold arrays, flags or random keys.
+
+    As what is not data it is hashed and compared, for ``nnx.jit``.
+    """
+    model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    optimizer, other = (nnx.Optimizer(model, make(), wrt=nnx.Param) for _ in range(2))
+    graph = nnx.graphdef(optimizer)
+    assert (graph, hash(graph)) == (nnx.graphdef(other), hash(nnx.graphdef(other)))
+    before = model.kernel.get_value()
+    grads = jax.tree.map(jnp.ones_like, nnx.state(model, nnx.Param))
+    with jax.disable_jit():
+        optimizer.update(model, grads)
+    assert (model.kernel.get_value() != before).any()
 
 
 def test_flax_nnx_has_slow_weights() -> None:

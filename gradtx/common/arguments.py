@@ -1,13 +1,15 @@
 """The single arguments of a value: which move, how they compare, how they are written.
 
-A number or an array moves: it is a leaf of the value. A flag, a name, a type or a
-function does not: it is part of the structure.
+A number moves: it is a leaf of the value. A flag, a name, a type or a function does
+not: it is part of the structure. So is an array of several numbers or a random key,
+compared by what it holds, unless it is traced: frameworks that keep an optimizer beside
+arrays that are trained, such as ``nnx`` of Flax, take no arrays in it.
 """
 
 import inspect
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -60,11 +62,58 @@ def is_ours(function: Any) -> bool:
     return module.split(".")[0] == __name__.split(".")[0]
 
 
-def as_number(value: Any) -> Any:
-    """Return an array of one known number as that number, and all else as it is.
+def is_dynamic(leaf: Any) -> bool:
+    """Whether a leaf moves: a number that is no array of its own, or traced."""
+    return is_number(leaf) and not is_constant(leaf)
 
-    Frameworks take arrays for what is trained, and refuse them in what is fixed.
+
+def is_constant(leaf: Any) -> bool:
+    """Whether this is a known array of several numbers, or a known random key."""
+    if isinstance(leaf, Tracer) or not isinstance(leaf, np.ndarray | jax.Array):
+        return False
+    return bool(leaf.shape) or jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
+
+
+class Constant:
+    """An array within the structure of a value, which is hashed and compared."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __hash__(self) -> int:
+        return hash((self.array.shape, str(self.array.dtype)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constant):
+            return False
+        # Most often it is one array, which need not be read.
+        return self.array is other.array or key(self.array) == key(other.array)
+
+
+def held(x: Any) -> Any:
+    """Return what an argument is known by in the structure of a value."""
+    return Constant(x) if is_constant(x) else x
+
+
+def released(x: Any) -> Any:
+    """Return the argument that was held."""
+    return x.array if isinstance(x, Constant) else x
+
+
+def settled(value: Any, is_whole: Callable[[Any], bool]) -> Any:
+    """Return an argument with every array of one known number as that number.
+
+    Args:
+      value: a tree of anything.
+      is_whole: says what in it is not looked into.
     """
+    leaves, treedef = jax.tree.flatten(value, is_leaf=is_whole)
+    numbers = list(map(_as_number, leaves))
+    same = all(x is y for x, y in zip(numbers, leaves, strict=True))
+    return value if same else treedef.unflatten(numbers)
+
+
+def _as_number(value: Any) -> Any:
     if isinstance(value, Tracer) or not isinstance(value, np.ndarray | jax.Array):
         return value
     extended = jnp.issubdtype(value.dtype, jax.dtypes.extended)  # such as random keys

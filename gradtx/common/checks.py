@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from gradtx.common import leaves
 from gradtx.common.types import PyTree
 
 
@@ -184,14 +185,48 @@ def params_given(params: PyTree) -> None:
 
 
 def float_leaves(tree: PyTree, what: str) -> None:
-    """Refuse leaves that gradient descent cannot move: integers and booleans."""
+    """Refuse leaves that cannot have a gradient, such as integers and booleans."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        dtype = jax.dtypes.result_type(leaf)
-        if not jnp.issubdtype(dtype, jnp.inexact):
+        if not leaves.is_differentiable(leaf):
             raise Misuse(
-                f"{what} at {path_name(path)} is of type {dtype}, which has no "
-                "gradient: keep it out of the parameters, or convert it to floats"
+                f"{what} at {path_name(path)} is {leaves.described(leaf)}, which has "
+                "no gradient: leave it out, or convert it to floats"
             )
+
+
+def gradient_fits(path: Any, g: Any, p: Any) -> None:
+    """Refuse a gradient that its parameter cannot have: see :mod:`.leaves`."""
+    if g is None or leaves.is_missing(g):
+        return
+    where, kind = path_name(path), leaves.described(p)
+    if leaves.is_differentiable(g) and not leaves.is_differentiable(p):
+        raise Misuse(
+            f"the parameter at {where} is {kind} and cannot have a gradient, but one "
+            f"{leaves.described(g)} came for it: give None, or make it a float"
+        )
+    if not leaves.is_differentiable(g) and not _both_whole(g, p):
+        raise Misuse(
+            f"the gradient at {where} is {leaves.described(g)}, and the parameter "
+            f"{kind}: give a gradient of floats, or None where there is none"
+        )
+    same_shape(jnp.shape(g), jnp.shape(p), path, "the gradient", "the parameter")
+
+
+def _both_whole(g: Any, p: Any) -> bool:
+    """Whether this may be the update of integers, which is zero."""
+    numeric = leaves.is_numeric(g) and leaves.is_numeric(p)
+    return numeric and not leaves.is_differentiable(p)
+
+
+def gradient_known(path: Any, g: Any) -> None:
+    """Refuse what is no gradient, where there is no parameter to compare it with."""
+    known = g is None or leaves.is_missing(g) or leaves.is_differentiable(g)
+    if not known:
+        raise Misuse(
+            f"the gradient at {path_name(path)} is {leaves.described(g)}: give one of "
+            "floats, None where there is none, or the parameters too: "
+            "update(updates, state, params)"
+        )
 
 
 def leaves_like(tree: PyTree, treedef: Any, what: str, like: str) -> list[Any]:

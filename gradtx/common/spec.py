@@ -44,7 +44,9 @@ class Factory:
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         given = bound.arguments.items()
-        return Recipe(self, {name: arguments.as_number(x) for name, x in given})
+        return Recipe(
+            self, {name: arguments.settled(x, _is_whole) for name, x in given}
+        )
 
 
 class Recipe:
@@ -85,7 +87,7 @@ class Recipe:
             leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
             free = not self.factory.is_fixed(name, value)
             moves = tuple(
-                free and (arguments.is_number(x) or is_value(x)) for x in leaves
+                free and (arguments.is_dynamic(x) or is_value(x)) for x in leaves
             )
             split[name] = leaves, treedef, moves
         return split
@@ -96,8 +98,10 @@ class Recipe:
         children, fixed = [], []
         for name, (leaves, treedef, moves) in self._split.items():
             pairs = list(zip(leaves, moves, strict=True))
-            children.append(treedef.unflatten([x if m else None for x, m in pairs]))
-            rest = tuple(x for x, m in pairs if not m)
+            moving = treedef.unflatten([x if m else None for x, m in pairs])
+            # Containers without a leaf are none of a framework's business.
+            children.append(moving if any(moves) else None)
+            rest = tuple(arguments.held(x) for x, m in pairs if not m)
             fixed.append((name, treedef, moves, rest))
         return children, (self.factory, tuple(fixed))
 
@@ -107,10 +111,11 @@ class Recipe:
         factory, fixed = aux
         split: dict[str, Split] = {}
         for (name, treedef, moves, rest), child in zip(fixed, children, strict=True):
-            moving, still = treedef.flatten_up_to(child), iter(rest)
+            given = treedef.flatten_up_to(child) if any(moves) else moves
+            still = map(arguments.released, rest)
             leaves = [
                 x if moved else next(still)
-                for x, moved in zip(moving, moves, strict=True)
+                for x, moved in zip(given, moves, strict=True)
             ]
             split[name] = leaves, treedef, moves
         return cls(factory, {}).joined(split)
@@ -154,7 +159,7 @@ class Recipe:
         """
         recipe = self
         for name, value in changes.items():
-            recipe = recipe._replace_one(name, value)
+            recipe = recipe._replace_one(name, arguments.settled(value, _is_whole))
         return recipe
 
     def _replace_one(self, name: str, value: Any) -> "Recipe":

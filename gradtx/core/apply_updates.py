@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from gradtx.common import checks
+from gradtx.common import checks, leaves
 from gradtx.common.types import Params, Updates
 from gradtx.lowering.eager import one_program
 
@@ -16,7 +16,8 @@ from gradtx.lowering.eager import one_program
 def apply_updates(params: Params, updates: Updates) -> Params:
     """Return params + updates, leaf by leaf, in the parameters' types.
 
-    A leaf whose update is None stays as it is.
+    A leaf whose update is None or of float0 stays as it is, whatever it is: integers,
+    random keys, functions. Integers may have integer updates.
 
     Args:
       params: a tree of arrays.
@@ -24,7 +25,7 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
     Raises:
       ValueError: if the trees or the shapes of two leaves differ, or if a float would
-        be added to an integer: nothing is broadcast or cut off.
+        be added to what cannot have a gradient: nothing is broadcast or cut off.
     """
     paths, treedef = jax.tree_util.tree_flatten_with_path(
         updates, is_leaf=checks.is_none
@@ -36,22 +37,20 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
 
 def _moved(path: Any, p: Any, u: Any) -> Any:
-    # An integer parameter has no gradient, which JAX says by the type float0.
-    if u is None or p is None or getattr(u, "dtype", None) == jax.dtypes.float0:
+    if u is None or p is None or leaves.is_missing(u):
         return p
     moved = known_sum(p, u)
     if moved is not None:
         return moved
+    numeric = leaves.is_numeric(p) and leaves.is_numeric(u)
+    if not numeric or leaves.is_differentiable(u) > leaves.is_differentiable(p):
+        raise checks.Misuse(
+            f"apply_updates: the parameter at {checks.path_name(path)} is "
+            f"{leaves.described(p)} and cannot take an update "
+            f"{leaves.described(u)}: give None where there is none"
+        )
     p, u = jnp.asarray(p), jnp.asarray(u)
     checks.same_shape(u.shape, p.shape, path, "the update", "the parameter")
-    if jnp.issubdtype(u.dtype, jnp.inexact) and not jnp.issubdtype(
-        p.dtype, jnp.inexact
-    ):
-        raise checks.Misuse(
-            f"apply_updates: the parameter at {checks.path_name(path)} is of type "
-            f"{p.dtype} and cannot take an update of type {u.dtype}: freeze it, or "
-            "keep it out of the parameters"
-        )
     if jnp.iscomplexobj(u) and not jnp.iscomplexobj(p):
         raise checks.Misuse(
             f"apply_updates: a complex update for the real parameter at "

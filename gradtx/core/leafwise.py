@@ -7,7 +7,7 @@ types in which state and updates are kept, the step count, and what is refused.
 
 import inspect
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
@@ -65,7 +66,8 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
     The rule computes in float32 or wider, whatever the types of the leaves. Each slot
     is kept in the type it was made in, and the update leaves in the type of its
     parameter (of its gradient, where ``update`` is given no parameters). A leaf whose
-    gradient is None is passed over. The count saturates.
+    gradient is None is passed over, and so is one that cannot have a gradient: see
+    :mod:`gradtx.common.leaves`. The count saturates.
 
     Args:
       rule: the equations of the method for one array.
@@ -76,14 +78,18 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
         arrays.
 
     Raises:
-      ValueError: from ``init`` for integer parameters; from ``update`` for trees or
-        shapes that do not match, and for missing parameters. The leaf's path is named.
+      ValueError: from ``update`` for trees or shapes that do not match, for missing
+        parameters, and for a gradient of a parameter that cannot have one. The leaf's
+        path is named.
     """
     wants = Wants(rule)
     counter = next((x for x in ("count", "t") if x in state_type._fields), None)
 
+    @cache
+    def shapes(name: str, shape: Any, dtype: Any) -> PyTree:
+        return jax.eval_shape(slots[name], jax.ShapeDtypeStruct(shape, dtype))
+
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         made = {name: make_slot(make, params) for name, make in slots.items()}
         if counter:
             made[counter] = zero_count(params)
@@ -97,8 +103,10 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
         leaves, treedef = flatten_updates(updates)
         parameters = matching_params(params, leaves, treedef)
         columns = [
-            matching_slots(getattr(state, name), leaves, treedef, name, make)
-            for name, make in slots.items()
+            matching_slots(
+                getattr(state, name), leaves, treedef, name, partial(shapes, name)
+            )
+            for name in slots
         ]
         given = wants.chosen(extra)
         if counter:
@@ -128,7 +136,7 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
 
 # --- the walk ----------------------------------------------------------------
 
-Leaf = tuple[Any, Any]  # the path and the array, or None
+Leaf = tuple[Any, Any]  # the path, and the gradient or what stands in its place
 
 
 def _is_traced(tree: PyTree) -> bool:
@@ -136,54 +144,93 @@ def _is_traced(tree: PyTree) -> bool:
 
 
 def flatten_updates(updates: Updates) -> tuple[list[Leaf], Any]:
-    """Return the leaves with their paths, None being a leaf, and the structure."""
+    """Return the leaves with their paths, None being a leaf, and the structure.
+
+    What is a gradient is an array, and :func:`.is_differentiable` says so; all else is
+    as it came, and nothing is done to its parameter.
+    """
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
         updates, is_leaf=checks.is_none
     )
-    checks.float_leaves(updates, "the gradient")
-    return [(path, g if g is None else jnp.asarray(g)) for path, g in leaves], treedef
+    return [
+        (path, jnp.asarray(g) if is_differentiable(g) else g) for path, g in leaves
+    ], treedef
 
 
 def matching_params(params: Params | None, leaves: list[Leaf], treedef: Any) -> Any:
     """Return the parameter of every leaf, or None for each where none are given."""
     if params is None:
+        for path, g in leaves:
+            checks.gradient_known(path, g)
         return [None] * len(leaves)
     found = checks.leaves_like(params, treedef, "parameters", "updates")
     for (path, g), p in zip(leaves, found, strict=True):
-        if g is not None:
-            shape = jnp.shape(p)
-            checks.same_shape(g.shape, shape, path, "the gradient", "the parameter")
+        checks.gradient_fits(path, g, p)
     return found
 
 
 def matching_slots(
-    slot: PyTree, leaves: list[Leaf], treedef: Any, name: str, make: Slot | None = None
+    slot: PyTree,
+    leaves: list[Leaf],
+    treedef: Any,
+    name: str,
+    made: Callable[[Any, Any], PyTree] = jax.ShapeDtypeStruct,
 ) -> list[PyTree]:
-    """Return the slot of every leaf; one array of state must have the leaf's shape.
+    """Return the slot of every leaf.
 
-    It may have another shape if ``make`` gives it that shape.
+    Args:
+      slot: a tree of state.
+      leaves: the leaves of the updates.
+      treedef: their structure.
+      name: the field of the state, for errors.
+      made: from the shape and type of a parameter to the shapes of its slot; those of
+        the parameter by default.
+
+    Raises:
+      ValueError: if the structure or a shape is another.
     """
     found = checks.leaves_like(slot, treedef, f"the state {name!r}", "updates")
     for (path, g), s in zip(leaves, found, strict=True):
-        shape = getattr(s, "shape", ())
-        if g is None or len(shape) != g.ndim:  # another kind of slot, or masked
-            continue
-        if shape != g.shape and (make is None or shape != _shape_of(make, g)):
-            like = f"the parameter that its state {name!r} was made for"
-            checks.same_shape(g.shape, shape, path, "the gradient", like)
+        if is_differentiable(g):
+            expected = _shapes(made(g.shape, g.dtype))
+            if _shapes(s) != expected:
+                raise checks.Misuse(
+                    f"the gradient at {checks.path_name(path)} has shape {g.shape}, "
+                    f"but its state {name!r} is {_written(s)}: it was made for another "
+                    "parameter, or for one without a gradient, or has been replaced"
+                )
     return found
 
 
-def _shape_of(make: Slot, g: jax.Array) -> Any:
-    return getattr(jax.eval_shape(make, g), "shape", None)
+def _shapes(slot: PyTree) -> Any:
+    leaves, treedef = jax.tree.flatten(slot)
+    return treedef, list(map(jnp.shape, leaves))
+
+
+def _written(slot: PyTree) -> str:
+    shapes = jax.tree.map(jnp.shape, slot)
+    return f"of shape {shapes}" if jax.tree.leaves(slot) else repr(slot)
+
+
+def settled(u: Any, g: Any, p: Any) -> Any:
+    """Return the update of one leaf in its parameter's type, for a walk by hand.
+
+    Args:
+      u: the update; where there is no gradient it does not matter.
+      g: the gradient, or what stands in its place.
+      p: the parameter; None where none are given.
+    """
+    if not is_differentiable(g):
+        return frozen_update(g, p)
+    return u.astype(jnp.result_type(g if p is None else p))
 
 
 def _one_leaf(
     settle: Rule, wants: Wants, given: dict[str, Any], leaf: Leaf, p: Any, *old: Any
 ) -> tuple[Any, ...]:
     path, g = leaf
-    if g is None:
-        return (None, *old)
+    if not is_differentiable(g):
+        return (frozen_update(g, p), *old)
     p = None if p is None else jnp.asarray(p)
     target = g.dtype if p is None else p.dtype
     if jnp.iscomplexobj(g) and not jnp.issubdtype(target, jnp.complexfloating):

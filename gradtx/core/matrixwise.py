@@ -14,12 +14,14 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks
+from gradtx.common.leaves import is_differentiable, map_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     Leaf,
     flatten_updates,
     leafwise,
     matching_params,
+    settled,
     widened,
 )
 from gradtx.core.slots import Slot, make_slot
@@ -76,7 +78,8 @@ def matrixwise(
         leaves, treedef = flatten_updates(updates)
         # The mean goes on in float32, and only the result is rounded.
         wide = None if params is None else _wide(params)
-        grads = treedef.unflatten(side_by_side([g for _, g in leaves], state.count))
+        live = [g if is_differentiable(g) else None for _, g in leaves]
+        grads = treedef.unflatten(side_by_side(live, state.count))
         mean, state = average.update(_wide(grads), state, wide, **extra)
         found = numbers(updates)
         means, _ = flatten_updates(mean)
@@ -87,7 +90,7 @@ def matrixwise(
             new, nu = _after(afterwards, leaves, new, old, found)
             state = state._replace(nu=stored(state.nu, treedef.unflatten(nu)))
         targets = matching_params(params, leaves, treedef)
-        return treedef.unflatten(settled(new, leaves, targets)), state
+        return treedef.unflatten(settled_leaves(new, leaves, targets)), state
 
     return GradientTransformation(init, update)
 
@@ -124,18 +127,20 @@ def slots_of_matrices(
     )
     found = numbers(params)
     slots = [
-        None if p is None else make_slot(partial(make, numbers=which, path=path), p)
+        make_slot(partial(make, numbers=which, path=path), p)
         for (path, p), which in zip(leaves, found, strict=True)
     ]
     return treedef.unflatten(slots)
 
 
-def settled(new: list[Any], leaves: list[Leaf], params: list[Any]) -> list[Any]:
+def settled_leaves(new: list[Any], leaves: list[Leaf], params: list[Any]) -> list[Any]:
     """Return updates in the types of their parameters, or else of their gradients."""
-    return [
-        None if u is None else u.astype(jnp.result_type(g if p is None else p))
-        for u, (_, g), p in zip(new, leaves, params, strict=True)
-    ]
+    return [settled(u, g, p) for u, (_, g), p in zip(new, leaves, params, strict=True)]
+
+
+def has_entries(g: Any) -> bool:
+    """Whether this is a gradient, and not an empty one."""
+    return is_differentiable(g) and g.size > 0
 
 
 def stored(old: PyTree, new: PyTree) -> PyTree:
@@ -152,4 +157,4 @@ def stored(old: PyTree, new: PyTree) -> PyTree:
 
 
 def _wide(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda x: widened(jnp.asarray(x)), tree)
+    return map_differentiable(lambda x: widened(jnp.asarray(x)), tree)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import numerics
+from gradtx.common.leaves import differentiable, is_differentiable
 from gradtx.common.types import Params, PyTree, Updates
 from gradtx.core.leafwise import (
     flatten_updates,
@@ -24,7 +25,7 @@ def gather(
 ) -> list[tuple[Any, ...]]:
     """Return for every leaf that has a gradient the gradient, parameter and slots.
 
-    All come in float32 or wider. A leaf whose gradient is None is left out: it stands
+    All come in float32 or wider. A leaf without a gradient is left out: it stands
     still, so it has no part in what the others share.
 
     Args:
@@ -36,14 +37,15 @@ def gather(
       ValueError: if the trees or the shapes of two leaves differ; the path is named.
     """
     leaves, treedef = flatten_updates(updates)
-    found = matching_params(params, leaves, treedef)
+    unknown = [None] * len(leaves)
+    found = unknown if params is None else matching_params(params, leaves, treedef)
     columns = [
         matching_slots(slot, leaves, treedef, name) for name, slot in slots.items()
     ]
     return [
         (_wide(g), None if p is None else _wide(p), *map(_wide, old))
         for (_, g), p, *old in zip(leaves, found, *columns, strict=True)
-        if g is not None
+        if is_differentiable(g)
     ]
 
 
@@ -76,6 +78,6 @@ def add_up_together(rows: Iterable[tuple[jax.Array, ...]], many: int) -> Any:
 
 def shared(params: Params, value: Any) -> jax.Array:
     """Make a number that all leaves share: as wide as the widest, float32 at least."""
-    kinds = [numerics.real(jnp.result_type(p)) for p in jax.tree.leaves(params)]
+    kinds = [numerics.real(jnp.result_type(p)) for p in differentiable(params)]
     dtype = jnp.result_type(jnp.float32, *map(numerics.wide, kinds))
     return varied_with(params, beside(params, value, dtype))

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, leaves, numerics
 from gradtx.common.types import DTypeLike, Params, PyTree, Role
 from gradtx.lowering.sharding import placed_like, sharded_like
 from gradtx.tree.placeholders import with_role
@@ -117,10 +117,13 @@ def make_slot(make: Slot, params: Params) -> PyTree:
     """Make one slot for every parameter, laid out over devices as the parameter is.
 
     Of a parameter the shape and the type suffice (a ``jax.ShapeDtypeStruct``). A slot
-    that is made from its entries is then known by its shape and type too.
+    that is made from its entries is then known by its shape and type
+    too. What cannot have a gradient gets None.
     """
 
     def one(p: Any) -> PyTree:
+        if not leaves.is_differentiable(p):
+            return None
         if isinstance(p, jax.ShapeDtypeStruct):
             return _made_of_shape(make, p)
         p = jnp.asarray(p)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     Leaf,
@@ -153,13 +154,12 @@ def blockwise(
       **slots: for each slot, how it is made from a parameter and its blocks.
 
     Raises:
-      ValueError: from ``init`` for integer and complex parameters; from ``update`` for
+      ValueError: from ``init`` for complex parameters; from ``update`` for
         trees or shapes that do not match. The leaf's path is named.
     """
     wants = Wants(rule)
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         made: dict[str, Any] = dict.fromkeys(state_type._fields)
         made["count"] = zero_count(params)
         if is_placeholder(params):
@@ -170,7 +170,7 @@ def blockwise(
         plans = _plans(params, paths, plan, numbers)
         for name, make in slots.items():
             column = [
-                p if p is None else make_slot(lambda x, b=b, make=make: make(x, b), p)
+                make_slot(lambda x, b=b, make=make: make(x, b), p)
                 for (_, p), b in zip(paths, plans, strict=True)
             ]
             made[name] = treedef.unflatten(column)
@@ -190,7 +190,7 @@ def blockwise(
         if wants.takes_t:
             given["t"] = t
         plans = _plans(updates, leaves, plan, numbers)
-        here = [i for i, (_, g) in enumerate(leaves) if g is not None]
+        here = [i for i, (_, g) in enumerate(leaves) if is_differentiable(g)]
 
         def pick(tree: PyTree) -> Column:
             found = checks.leaves_like(tree, treedef, "an extra argument", "updates")
@@ -207,7 +207,7 @@ def blockwise(
             name: treedef.unflatten(_put(before, here, after))
             for name, before, after in zip(slots, old, new, strict=True)
         }
-        none = [None] * len(leaves)
+        none = [frozen_update(g, p) for (_, g), p in zip(leaves, targets, strict=True)]
         whole = treedef.unflatten(_put(none, here, settled, typed=False))
         return whole, state._replace(count=t, **fields)
 
@@ -215,12 +215,12 @@ def blockwise(
 
 
 def _plans(tree: PyTree, leaves: Sequence[Leaf], plan: Plan, numbers: Any) -> list[Any]:
-    """Return the blocks of every leaf, None for one that is None."""
+    """Return the blocks of every leaf, None for one that cannot have a gradient."""
     found = axes.resolve_dimension_numbers(numbers, tree, lambda _: None)
     listed = axes.listed_dimension_numbers(found)
     plans: list[Any] = []
     for (path, x), which in zip(leaves, listed, strict=True):
-        if x is None:
+        if not is_differentiable(x):
             plans.append(None)
             continue
         if jnp.issubdtype(jnp.result_type(x), jnp.complexfloating):

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 import jax
 
 from gradtx.common import checks, spec
+from gradtx.common.foreign import OptaxTransformation
+from gradtx.common.leaves import map_differentiable
 from gradtx.common.types import OptState, Params, Updates
 from gradtx.lowering.eager import Update
 
@@ -43,16 +45,18 @@ class _Pair(NamedTuple):
     update: TransformUpdateExtraArgsFn
 
 
-class GradientTransformation(spec.Value, _Pair):
+class GradientTransformation(spec.Value, OptaxTransformation, _Pair):
     """A pair of pure functions that turns gradients into updates.
 
         state          = init(params)
         updates, state = update(updates, state, params, **extra)
 
-    For everyone it is a tuple of the two. Made by a factory of this library it is a
-    value besides: it prints as it was written, equals what was made alike, hashes,
-    pickles, and is a pytree whose leaves are its numbers; ``replace`` changes some.
-    A pair made by hand, ``GradientTransformation(init, update)``, has no leaves.
+    For everyone it is a tuple of the two, and for ``isinstance`` an instance of optax's
+    ``GradientTransformationExtraArgs`` wherever optax is loaded. Made by a factory of
+    this library it is a value besides: it prints as it was written, equals what was
+    made alike, hashes, pickles, and is a pytree whose leaves are its numbers;
+    ``replace`` changes some. A pair made by hand, ``GradientTransformation(init,
+    update)``, has no leaves.
     """
 
     @classmethod
@@ -145,15 +149,15 @@ def stateless_with_tree_map(
 
     Args:
       f: takes the update of one leaf and its parameter (None where the caller gave no
-        parameters) and returns the new update.
+        parameters) and returns the new update. What is no gradient of floats stays.
     """
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
         if params is None:
-            return jax.tree.map(lambda u: f(u, None), updates), state
-        return jax.tree.map(f, updates, params), state
+            return map_differentiable(lambda u: f(u, None), updates), state
+        return map_differentiable(f, updates, params), state
 
     return GradientTransformation(init_empty_state, update)
 

@@ -13,7 +13,14 @@ from gradtx.core.transformation import (
     init_empty_state,
     transformation,
 )
-from gradtx.linesearch.objective import Line, Point, number, objective_of, stretched
+from gradtx.linesearch.objective import (
+    Line,
+    Point,
+    kept_like,
+    number,
+    objective_of,
+    stretched,
+)
 from gradtx.lowering.closures import as_data
 from gradtx.lowering.control_flow import either, while_loop
 from gradtx.lowering.sharding import zero_count
@@ -120,7 +127,7 @@ def scale_by_backtracking_linesearch(
         **extra: Any,
     ) -> tuple[Updates, OptState]:
         known = {"value": value, "grad": grad}
-        objective = objective_of(params, extra, value_fn=value_fn, **known)
+        objective = objective_of(params, updates, extra, value_fn=value_fn, **known)
         if not (store_grad or any(map(jnp.iscomplexobj, jax.tree.leaves(params)))):
             objective = objective._replace(value_and_grad=None)
         with as_data(objective, params) as objective_fn:
@@ -156,7 +163,8 @@ def _search(
         *,
         value: Any,
         grad: Any,
-        objective_fn: Any,
+        objective_fn: Any = None,
+        **_: Any,
     ) -> tuple[Updates, OptState]:
         last = jax.lax.stop_gradient(state.learning_rate)
         line = Line(objective_fn, params, updates, last.dtype)
@@ -169,7 +177,7 @@ def _search(
         kept = None
         if store_grad:
             slope = line.objective.value_and_grad(line.at(found.step))[1]
-            kept = jax.tree.map(lambda x, o: x.astype(o.dtype), slope, state.grad)
+            kept = kept_like(slope, state.grad)
         info = BacktrackingLinesearchInfo(found.looks, found.error)
         new = ScaleByBacktrackingLinesearchState(found.step, found.value, kept, info)
         return stretched(updates, found.step), new

@@ -9,6 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import (
+    differentiable,
+    is_differentiable,
+    map_differentiable,
+    parted,
+)
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import widened
 from gradtx.core.reductions import add_up, shared
@@ -39,7 +45,7 @@ class Line:
     ) -> None:
         # The step that is found counts as a constant: there is no derivative of a loop
         # whose length is not known.
-        still = partial(jax.tree.map, jax.lax.stop_gradient)
+        still = partial(map_differentiable, jax.lax.stop_gradient)
         self.objective: Any = objective
         self.params, self.updates = still(params), still(updates)
         self.kind = kind
@@ -48,10 +54,10 @@ class Line:
         """Return p + η u, in the parameters' types."""
 
         def one(u: Any, p: Any) -> Any:
-            if u is None:
+            if not is_differentiable(u):
                 return p
             p = jnp.asarray(p)
-            return (widened(p) + step * widened(u)).astype(p.dtype)
+            return (widened(p) + step * widened(jnp.asarray(u))).astype(p.dtype)
 
         return jax.tree.map(one, self.updates, self.params, is_leaf=checks.is_none)
 
@@ -60,24 +66,20 @@ class Line:
         return jnp.asarray(self.objective.value(self.at(step))).astype(self.kind)
 
     def look(self, step: jax.Array) -> tuple[Point, PyTree]:
-        """Return the point at η and the gradient of f there."""
+        """Return the point at η and the gradient of f there.
+
+        The gradient is None for what does not move.
+        """
         value, grad = self.objective.value_and_grad(self.at(step))
         value = jnp.asarray(value).astype(self.kind)
         return Point(step, value, self.slope(grad)), grad
 
     def slope(self, grad: Updates) -> jax.Array:
         """Return Re Σ ∇f u, for the gradient as ``jax.grad`` gives it."""
-        pairs = zip(
-            jax.tree.leaves(self.updates, is_leaf=checks.is_none),
-            jax.tree.structure(self.updates, is_leaf=checks.is_none).flatten_up_to(
-                grad
-            ),
-            strict=True,
-        )
+        pairs = zip(parted(self.updates)[0], parted(grad, self.updates)[0], strict=True)
         products = (
-            jnp.sum((widened(u) * widened(jnp.asarray(g))).real)
+            jnp.sum((widened(jnp.asarray(u)) * widened(jnp.asarray(g))).real)
             for u, g in pairs
-            if u is not None and g is not None
         )
         return add_up(products).astype(self.kind)
 
@@ -87,15 +89,20 @@ class Line:
         Complex gradients come conjugated or not, so there they are computed.
         """
         zero = jnp.zeros((), self.kind)
-        if any(jnp.iscomplexobj(x) for x in jax.tree.leaves(self.params)):
+        if any(jnp.iscomplexobj(x) for x in differentiable(self.params)):
             return self.look(zero)
-        grad = jax.tree.map(jax.lax.stop_gradient, grad)
+        known, put = parted(grad, self.updates)
+        # What moves without a gradient does so by an update from before.
+        pairs = zip(known, parted(self.updates)[0], strict=True)
+        known = [g if is_differentiable(g) else jnp.zeros_like(u) for g, u in pairs]
+        grad = put(list(map(jax.lax.stop_gradient, known)), alone=True)
         value = jax.lax.stop_gradient(jnp.asarray(value).astype(self.kind))
         return Point(zero, value, self.slope(grad)), grad
 
 
 def objective_of(
     params: Params | None,
+    updates: Updates,
     extra: dict[str, Any],
     *,
     value: Any,
@@ -114,7 +121,13 @@ def objective_of(
         checks.extra_given(name, x)
     known = {name: x for name, x in extra.items() if name in _names(value_fn)}
     of_params: Any = partial(value_fn, **known)  # type: ignore[arg-type]
-    return Objective(of_params, jax.value_and_grad(of_params))
+
+    def value_and_grad(params: Params) -> tuple[Any, Updates]:
+        arrays, put = parted(params, updates)
+        found, grads = jax.value_and_grad(lambda x: of_params(put(x)))(arrays)
+        return found, put(grads, alone=True)
+
+    return Objective(of_params, value_and_grad)
 
 
 def _names(function: Any) -> list[str]:
@@ -142,7 +155,16 @@ def stretched(updates: Updates, step: jax.Array) -> Updates:
         u = jnp.asarray(u)
         return (step * widened(u)).astype(u.dtype)
 
-    return jax.tree.map(one, updates)
+    return map_differentiable(one, updates)
+
+
+def kept_like(grad: Updates, old: Updates) -> Updates:
+    """Return a gradient in the types of the one in a state, which stays where None."""
+
+    def one(g: Any, o: Any) -> Any:
+        return o if g is None else g.astype(o.dtype)
+
+    return jax.tree.map(one, grad, old, is_leaf=checks.is_none)
 
 
 def value_and_grad_from_state(
@@ -175,8 +197,11 @@ def value_and_grad_from_state(
             )
 
         def computed() -> tuple[jax.Array, Updates]:
-            new, slope = jax.value_and_grad(value_fn)(params, *args, **kwargs)
-            like = jax.tree.map(lambda s, g: s.astype(g.dtype), slope, grad)
+            arrays, put = parted(params)
+            new, slope = jax.value_and_grad(
+                lambda x: value_fn(put(x), *args, **kwargs)
+            )(arrays)
+            like = kept_like(put(slope, alone=True), grad)
             return jnp.asarray(new).astype(value.dtype), like
 
         return either(jnp.isfinite(value), lambda: (value, grad), computed)

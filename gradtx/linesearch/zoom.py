@@ -13,7 +13,13 @@ from gradtx.core.transformation import (
     init_empty_state,
     transformation,
 )
-from gradtx.linesearch.objective import Line, number, objective_of, stretched
+from gradtx.linesearch.objective import (
+    Line,
+    kept_like,
+    number,
+    objective_of,
+    stretched,
+)
 from gradtx.linesearch.wolfe import (
     Rules,
     Search,
@@ -132,7 +138,7 @@ def scale_by_zoom_linesearch(
         **extra: Any,
     ) -> tuple[Updates, OptState]:
         known = {"value": value, "grad": grad}
-        objective = objective_of(params, extra, value_fn=value_fn, **known)
+        objective = objective_of(params, updates, extra, value_fn=value_fn, **known)
         with as_data(objective._replace(value=None), params) as objective_fn:
             return search.update(
                 updates, state, params, objective_fn=objective_fn, **known
@@ -152,7 +158,8 @@ def _search(rules: Rules, *, keep: bool, verbose: bool) -> GradientTransformatio
         *,
         value: Any,
         grad: Any,
-        objective_fn: Any,
+        objective_fn: Any = None,
+        **_: Any,
     ) -> tuple[Updates, OptState]:
         last = jax.lax.stop_gradient(state.learning_rate)
         line = Line(objective_fn, params, updates, last.dtype)
@@ -162,7 +169,7 @@ def _search(rules: Rules, *, keep: bool, verbose: bool) -> GradientTransformatio
         if verbose:
             _say_if(end.failed, end, start[0].slope)
         point, slope = taken(end)
-        kept = jax.tree.map(lambda x, o: x.astype(o.dtype), slope, state.grad)
+        kept = kept_like(slope, state.grad)
         new = ScaleByZoomLinesearchState(point.step, point.value, kept, end.info)
         return stretched(updates, point.step), new
 

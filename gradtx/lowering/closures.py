@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from gradtx.lowering.jaxprs import ClosedJaxpr, Jaxpr, Literal
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ def as_data(functions: T, *args: Any) -> Iterator[T]:
 
 def _traced(function: Callable[..., Any], args: Any) -> Any:
     traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(args))
-    if traced or jax.config.jax_disable_jit:
+    if traced or jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return function
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
     try:
@@ -140,7 +141,7 @@ class _Form:
             value = np.asarray(x.val)
             return value.dtype, value.shape, value.tobytes()
 
-        key = [tuple((named(x), x.aval) for x in inputs)]
+        key: list[Hashable] = [tuple((named(x), x.aval) for x in inputs)]
         for operation in jaxpr.eqns:
             taken = tuple(map(named, operation.invars))
             what = self._of_operation(operation, inlined=inlined)

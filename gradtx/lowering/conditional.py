@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from gradtx.common.leaves import is_array
 from gradtx.lowering.control_flow import cond, steady, while_loop
 from gradtx.lowering.jaxprs import ClosedJaxpr, jaxpr_as_fun
 from gradtx.lowering.varying import varying_axes
@@ -35,8 +36,9 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
     if not isinstance(condition, Tracer):
         return run(kept) if condition else kept
     leaves, treedef = jax.tree.flatten(kept)
-    # Not what JAX gives for the gradient of an integer: a loop cannot carry that.
-    places = [i for i, x in enumerate(leaves) if not _is_float0(x)]
+    # Not functions, nor what JAX gives for the gradient of an integer: a loop cannot
+    # carry those.
+    places = [i for i, x in enumerate(leaves) if is_array(x)]
 
     def moving(carried: list[Any]) -> list[Any]:
         given = dict(zip(places, carried, strict=True))
@@ -50,8 +52,8 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
     # one operation, as its parts, made anew, would forget how they lie over devices.
     start = [jnp.asarray(leaves[i]) for i in places]
     # Where devices differ in the condition, they differ in all that hangs on it.
-    start, moving = steady(moving, start, lambda _: varying_axes(condition))
-    traced = jax.make_jaxpr(jax.jit(moving))(start)
+    start, step = steady(moving, start, lambda _: varying_axes(condition))
+    traced = jax.make_jaxpr(jax.jit(step))(start)
     jaxpr, consts = traced.jaxpr, traced.consts
     del traced  # `plain` would keep it, and so what the constants are traced from
 
@@ -60,10 +62,6 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
 
     ends = dict(zip(places, _loop(plain, condition, start, consts), strict=True))
     return treedef.unflatten([ends.get(i, x) for i, x in enumerate(leaves)])
-
-
-def _is_float0(x: Any) -> bool:
-    return getattr(x, "dtype", None) == jax.dtypes.float0
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

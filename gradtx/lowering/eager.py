@@ -112,7 +112,8 @@ class Update:
         numbers = jax.tree.leaves(self._recipe)
         near_1 = [isinstance(x, float) and 0.5 < x < 1 for x in numbers]  # noqa: PLR2004
         pairs = zip(numbers, near_1, strict=True)
-        return np.float32([float(np.float32(x)) - x if n else 0 for x, n in pairs])
+        rests = [float(np.float32(x)) - x if n else 0 for x, n in pairs]
+        return np.asarray(rests, np.float32)
 
     @cached_property
     def is_closed(self) -> bool:

@@ -41,7 +41,7 @@ def varied(x: Any, axes: Axes) -> Any:
         return x
     if hasattr(jax.lax, "pcast"):
         return jax.lax.pcast(x, missing, to="varying")
-    return jax.lax.pvary(x, missing)
+    return jax.lax.pvary(x, missing)  # type: ignore[attr-defined]
 
 
 def varied_leaves(tree: T, axes: Iterable[Axes]) -> T:

@@ -27,7 +27,12 @@ from gradtx.core.leafwise import (
     matching_slots,
     widened,
 )
-from gradtx.core.matrixwise import settled, slots_of_matrices, stored
+from gradtx.core.matrixwise import (
+    has_entries,
+    settled_leaves,
+    slots_of_matrices,
+    stored,
+)
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
@@ -91,7 +96,6 @@ def scale_by_dion(
     numbers = partial(numbers_of_leaves, weight_dimension_numbers)
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         start = random_key(0 if key is None else key)
         draw = partial(_basis, rank=rank, keys=iter(range(1 << 31)), key=start)
         return ScaleByDionState(
@@ -108,7 +112,7 @@ def scale_by_dion(
         mu = matching_slots(state.mu, leaves, treedef, "mu")
         bases = checks.leaves_like(state.basis, treedef, "the state 'basis'", "updates")
         sums = [
-            (path, None if g is None or g.size == 0 else widened(g) + widened(m))
+            (path, widened(g) + widened(m) if has_entries(g) else None)
             for (path, g), m in zip(leaves, mu, strict=True)
         ]
         step = partial(_step, beta=beta, eps=eps)
@@ -123,7 +127,7 @@ def scale_by_dion(
             stored(state.mu, treedef.unflatten(m)),
             stored(state.basis, treedef.unflatten(q)),
         )
-        return treedef.unflatten(settled(u, leaves, targets)), new
+        return treedef.unflatten(settled_leaves(u, leaves, targets)), new
 
     return GradientTransformation(init, update)
 

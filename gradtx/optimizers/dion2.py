@@ -27,7 +27,12 @@ from gradtx.core.leafwise import (
     matching_slots,
     widened,
 )
-from gradtx.core.matrixwise import settled, slots_of_matrices, stored
+from gradtx.core.matrixwise import (
+    has_entries,
+    settled_leaves,
+    slots_of_matrices,
+    stored,
+)
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
@@ -106,7 +111,6 @@ def scale_by_dion2(
     numbers = partial(numbers_of_leaves, weight_dimension_numbers)
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         mu = make_slot(partial(zeros, dtype=mu_dtype), params)
         nu = None if b2 is None else slots_of_matrices(per_neuron, params, numbers)
         return ScaleByDion2State(zero_count(params), mu, nu)
@@ -129,7 +133,7 @@ def scale_by_dion2(
         if b2 is not None:
             columns.append(checks.leaves_like(state.nu, treedef, "'nu'", "updates"))
         sums = [
-            (path, None if g is None or g.size == 0 else widened(g) + widened(m))
+            (path, widened(g) + widened(m) if has_entries(g) else None)
             for (path, g), m in zip(leaves, columns[0], strict=True)
         ]
         found = axes.in_stacks(sums, numbers(updates), step, *columns[1:])
@@ -144,7 +148,7 @@ def scale_by_dion2(
         new = ScaleByDion2State(
             safe_increment(state.count), stored(state.mu, trees[-1]), nu
         )
-        return treedef.unflatten(settled(list(u), leaves, targets)), new
+        return treedef.unflatten(settled_leaves(list(u), leaves, targets)), new
 
     return GradientTransformation(init, update)
 

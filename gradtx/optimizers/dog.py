@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import differentiable
 from gradtx.common.numerics import abs_sq, largest_square, ratio, sqrt
 from gradtx.common.types import (
     MaskOrFn,
@@ -70,7 +71,7 @@ def scale_by_dog(
     def init(params: Params) -> OptState:
         far = {
             "distance": lambda: start,
-            "heuristic": lambda: start * (1 + norms.norm(params)),
+            "heuristic": lambda: start * (1 + norms.norm(differentiable(params))),
             "learning_rate": lambda: 0,
         }[kind]()
         return keep.init(params)._replace(

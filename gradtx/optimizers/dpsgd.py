@@ -6,8 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import is_differentiable, parted
 from gradtx.common.types import OptState, Params, Scalar, ScalarOrSchedule, Updates
-from gradtx.core.leafwise import widened
+from gradtx.core.leafwise import (
+    Leaf,
+    flatten_updates,
+    matching_params,
+    settled,
+    widened,
+)
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.lowering.sharding import beside
 from gradtx.primitives.momentum import trace
@@ -58,45 +65,47 @@ def differentially_private_aggregate(
     given = seed if key is None else key
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         rng_key = random_key(0 if given is None else given)
         return DifferentiallyPrivateAggregateState(beside(params, rng_key))
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        checks.float_leaves(updates, "the gradient")
-        types = _types(updates, params)
-        wide = jax.tree.map(lambda g: widened(jnp.asarray(g)), updates)
-        sums, _clipped = per_example_global_norm_clip(wide, l2_norm_clip)
-        leaves, treedef = jax.tree.flatten(sums)
-        rng_key, *keys = jax.random.split(state.rng_key, len(leaves) + 1)
+        leaves, treedef = flatten_updates(updates)
+        found = _parameters(params, leaves, treedef)
+        grads, put = parted(updates)
+        wide = put([widened(jnp.asarray(g)) for g in grads], alone=True)
+        clipped, _counts = per_example_global_norm_clip(wide, l2_norm_clip)
+        sums = jax.tree.leaves(clipped)
+        rng_key, *keys = jax.random.split(state.rng_key, len(sums) + 1)
         batch = max((g.shape[0] for g in jax.tree.leaves(wide)), default=1)
         std = l2_norm_clip * noise_multiplier
-        means = [
-            ((x + std * jax.random.normal(k, x.shape, x.dtype)) / batch).astype(dtype)
-            for x, k, dtype in zip(leaves, keys, types, strict=True)
+        means = (
+            (x + std * jax.random.normal(k, x.shape, x.dtype)) / batch
+            for x, k in zip(sums, keys, strict=True)
+        )
+        new = [
+            settled(next(means) if is_differentiable(g) else None, g, p)
+            for (_, g), p in zip(leaves, found, strict=True)
         ]
-        return treedef.unflatten(means), DifferentiallyPrivateAggregateState(rng_key)
+        new_state = DifferentiallyPrivateAggregateState(rng_key)
+        return treedef.unflatten(new), new_state
 
     return GradientTransformation(init, update)
 
 
-def _types(updates: Updates, params: Params | None) -> list[Any]:
-    """Return the type of every update; refuse what is no batch of gradients."""
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(
-        updates, is_leaf=checks.is_none
-    )
+def _parameters(params: Params | None, leaves: list[Leaf], treedef: Any) -> list[Any]:
+    """Return the parameter of every leaf; refuse what is no batch of gradients."""
     if params is None:
-        return [jnp.result_type(g) for _, g in leaves if g is not None]
+        return matching_params(params, leaves, treedef)
     found = checks.leaves_like(params, treedef, "parameters", "updates")
-    pairs = [
-        (at, g, p) for (at, g), p in zip(leaves, found, strict=True) if g is not None
-    ]
-    for path, g, p in pairs:
-        what = "the gradient of one example"
-        checks.same_shape(jnp.shape(g)[1:], jnp.shape(p), path, what, "the parameter")
-    return [jnp.result_type(p) for *_, p in pairs]
+    for (path, g), p in zip(leaves, found, strict=True):
+        if is_differentiable(g) and is_differentiable(p):
+            what = "the gradient of one example"
+            checks.same_shape(g.shape[1:], jnp.shape(p), path, what, "the parameter")
+        elif is_differentiable(g) or is_differentiable(p):
+            checks.gradient_fits(path, g, p)
+    return found
 
 
 @transformation

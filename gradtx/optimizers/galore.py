@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
     Count,
@@ -20,7 +21,7 @@ from gradtx.common.types import (
     ScalarOrSchedule,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, matching_params, widened
+from gradtx.core.leafwise import flatten_updates, matching_params, settled, widened
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -134,7 +135,6 @@ def scale_by_galore(
         return plan, treedef
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         plan, treedef = plans(params)
         rooms = [_rooms(p, numbers, how) for _, p, numbers, how in plan]
         base_state = base.init(treedef.unflatten([low for low, _ in rooms]))
@@ -155,13 +155,8 @@ def scale_by_galore(
         parts = [_lowered(leaf, p, due) for leaf, p in zip(plan, old, strict=True)]
         low = treedef.unflatten([x for x, *_ in parts])
         u, base_state = base.update(low, state.base_optimizer_state, None, **extra)
-        pairs = zip(leaves, targets, strict=True)
-        likes = [g if p is None else p for (_, g), p in pairs]
-        news = zip(treedef.flatten_up_to(u), parts, likes, strict=True)
-        raised = [
-            None if x is None else back(x, scale).astype(jnp.result_type(like))
-            for x, (_, _, back), like in news
-        ]
+        news = zip(treedef.flatten_up_to(u), parts, leaves, targets, strict=True)
+        raised = [settled(back(x, scale), g, p) for x, (_, _, back), (_, g), p in news]
         projector = treedef.unflatten([p for _, p, _ in parts])
         new = GaLoreState(safe_increment(state.count), base_state, projector)
         return treedef.unflatten(raised), new
@@ -175,15 +170,19 @@ def _numbers(given: Any, tree: PyTree) -> list[Any]:
 
     def default(x: Any) -> Any:
         if single:
-            return given if jnp.ndim(x) > 1 else None
-        return GaLoreDimensionNumbers() if jnp.ndim(x) == 2 else None  # noqa: PLR2004
+            return given if _ndim(x) > 1 else None
+        return GaLoreDimensionNumbers() if _ndim(x) == 2 else None  # noqa: PLR2004
 
     found = axes.resolve_dimension_numbers(None if single else given, tree, default)
     return axes.listed_dimension_numbers(found)
 
 
+def _ndim(x: Any) -> int:
+    return jnp.ndim(x) if is_differentiable(x) else 0
+
+
 def _planned(path: Any, x: Any, numbers: Any, rank: int, side: str) -> _Shape | None:
-    if x is None or numbers is None or jnp.size(x) == 0:
+    if numbers is None or not is_differentiable(x) or jnp.size(x) == 0:
         return None
     shape = jnp.shape(x)
     _, rows, columns = axes.matrix_shape(shape, numbers, path)
@@ -203,7 +202,7 @@ def _left_over(shape: tuple[int, ...], numbers: Any) -> bool:
 
 def _rooms(p: Any, numbers: Any, how: _Shape | None) -> tuple[Any, Any]:
     """Make room for what ``base`` sees of a leaf, and for P, on the leaf's devices."""
-    if p is None:
+    if not is_differentiable(p):
         return None, None
     if how is None:
         return make_slot(zeros, p), make_slot(lambda x: jnp.zeros((0, 0), x.dtype), p)
@@ -233,7 +232,7 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     """Return the gradient in few directions, P, and the way back."""
     path, g, numbers, how = leaf
     if how is None:
-        return g, old, lambda u, _: u
+        return g if is_differentiable(g) else None, old, lambda u, _: u
     checks.same_shape(
         old.shape, how.projector, path, "the state 'projector'", "that of the gradient"
     )

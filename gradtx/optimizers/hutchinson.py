@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import parted
 from gradtx.common.types import DTypeLike, OptState, Params, PyTree, Updates
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -48,7 +49,6 @@ def hutchinson_estimator_diag_hessian(
     estimate = _estimate()
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         seed = 0 if random_seed is None else random_seed
         return HutchinsonState(beside(params, _key(seed)))
 
@@ -60,11 +60,15 @@ def hutchinson_estimator_diag_hessian(
         obj_fn: Any = None,
         **_: Any,
     ) -> tuple[Updates, OptState]:
+        del updates
         checks.params_given(params)
         checks.extra_given("obj_fn", obj_fn)
-        params = jax.tree.map(jnp.asarray, params)
-        with as_data(partial(_change, obj_fn), params, params) as change_fn:
-            return estimate.update(updates, state, params, change_fn=change_fn)
+        arrays, put = parted(params)
+        arrays = list(map(jnp.asarray, arrays))
+        change = partial(_change, lambda x: obj_fn(put(x)))
+        with as_data(change, arrays, arrays) as change_fn:
+            found, state = estimate.update(arrays, state, arrays, change_fn=change_fn)
+        return put(found, alone=True), state
 
     return GradientTransformation(init, update)
 
@@ -78,7 +82,8 @@ def _estimate() -> GradientTransformation:
         state: HutchinsonState,
         params: Params | None = None,
         *,
-        change_fn: Any,
+        change_fn: Any = None,
+        **_: Any,
     ) -> tuple[Updates, OptState]:
         del updates
         key, sample_key = jax.random.split(state.key)
@@ -95,13 +100,13 @@ def _key(seed: jax.Array | int) -> jax.Array:
     return jax.random.clone(seed) if is_key else jnp.array(seed)
 
 
-def _change(obj_fn: Any, params: Params, direction: Params) -> PyTree:
+def _change(obj_fn: Any, params: list[jax.Array], direction: PyTree) -> PyTree:
     """Return how the gradient changes along a direction."""
     return jax.jvp(jax.grad(obj_fn), (params,), (direction,))[1]
 
 
-def _curvature(change_fn: Any, params: Params, key: jax.Array) -> PyTree:
-    if not jax.tree.leaves(params):
+def _curvature(change_fn: Any, params: Any, key: jax.Array) -> PyTree:
+    if not params:
         return params
     signs = jax.tree.map(_directed, params, random_like(key, params, _signs))
     change = change_fn(params, signs)

@@ -112,10 +112,9 @@ def _layerwise(
         trusty = trusted(u, trust * size, length + eps, (size, length))
         return jnp.where(scaled > 0, trusty, u), decay, scaled
 
-    step = leafwise(rule, _Numbers, decay=jnp.zeros_like, scaled=jnp.zeros_like)
+    step = leafwise(rule, _Numbers, decay=_number, scaled=_number)
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         counts = callable(weight_decay)
         return ScaleByScheduleState(zero_count(params)) if counts else EmptyState()
 
@@ -132,6 +131,11 @@ def _layerwise(
         return updates, ScaleByScheduleState(numerics.safe_increment(state.count))
 
     return GradientTransformation(init, update)
+
+
+def _number(p: jax.Array) -> jax.Array:
+    del p
+    return jnp.zeros(())
 
 
 def _where(mask: MaskOrFn, tree: PyTree, value: Any) -> PyTree:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.lax import dynamic_index_in_dim, dynamic_update_index_in_dim
 
 from gradtx.common import checks
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import ratio, safe_increment
 from gradtx.common.types import (
     Count,
@@ -23,6 +24,7 @@ from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
     matching_slots,
+    settled,
     widened,
 )
 from gradtx.core.reductions import add_up, inner, shared
@@ -82,7 +84,6 @@ def scale_by_lbfgs(
     pile = partial(history, memory_size)
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         return ScaleByLBFGSState(
             count=zero_count(params),
             params=make_slot(wide_zeros, params),
@@ -102,19 +103,21 @@ def scale_by_lbfgs(
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
         slots = [
-            matching_slots(getattr(state, name), leaves, treedef, name)
-            for name in _SLOTS
+            matching_slots(getattr(state, name), leaves, treedef, name, made)
+            for name, made in zip(_SLOTS, _shapes(memory_size), strict=True)
         ]
-        live = [i for i, (_, g) in enumerate(leaves) if g is not None]
+        live = [i for i, (_, g) in enumerate(leaves) if is_differentiable(g)]
         g, p = ([jnp.asarray(x[i]) for i in live] for x in (_arrays(leaves), targets))
         kept = [[slot[i] for i in live] for slot in slots]
         u, new, weights = _step(g, p, kept, state, scale_init_precond)
         for slot, values in zip(slots, new, strict=True):
             for i, x in zip(live, values, strict=True):
                 slot[i] = x
-        out: list[Any] = [None] * len(leaves)
-        for i, x, like in zip(live, u, p, strict=True):
-            out[i] = x.astype(like.dtype)
+        moved = dict(zip(live, u, strict=True))
+        out = [
+            settled(moved.get(i), leaf[1], target)
+            for i, (leaf, target) in enumerate(zip(leaves, targets, strict=True))
+        ]
         trees = {k: treedef.unflatten(x) for k, x in zip(_SLOTS, slots, strict=True)}
         count = safe_increment(state.count)
         return treedef.unflatten(out), ScaleByLBFGSState(
@@ -125,6 +128,16 @@ def scale_by_lbfgs(
 
 
 _SLOTS = ("params", "updates", "diff_params_memory", "diff_updates_memory")
+
+
+def _shapes(size: int) -> tuple[Any, ...]:
+    """Return what tells the shape of each slot from a parameter's shape and type."""
+    one = jax.ShapeDtypeStruct
+
+    def pile(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        return one((size, *shape), dtype)
+
+    return one, one, pile, pile
 
 
 def _arrays(leaves: list[Any]) -> list[Any]:

@@ -37,7 +37,12 @@ from gradtx.core.leafwise import (
     matching_slots,
     widened,
 )
-from gradtx.core.matrixwise import settled, slots_of_matrices, stored
+from gradtx.core.matrixwise import (
+    has_entries,
+    settled_leaves,
+    slots_of_matrices,
+    stored,
+)
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
@@ -167,7 +172,6 @@ def _of_matrices(
     mu_dtype: DTypeLike | None,
 ) -> GradientTransformation:
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
 
         def slot(make: Any) -> PyTree:
             return slots_of_matrices(make, params, numbers)
@@ -213,7 +217,7 @@ def _of_matrices(
         new, *slots = zip(*rows, strict=True) if rows else [()] * 6
         trees = (treedef.unflatten(list(x)) for x in slots)
         kept = (stored(x, y) for x, y in zip(state[1:], trees, strict=True))
-        u = treedef.unflatten(settled(list(new), leaves, targets))
+        u = treedef.unflatten(settled_leaves(list(new), leaves, targets))
         return u, MuownState(count, *kept)
 
     return GradientTransformation(init, update)
@@ -230,7 +234,7 @@ def _parted(
 ) -> _Neurons | None:
     """Return the parts of a leaf's weights, and the mean gradient of the one."""
     path, g = leaf
-    if g is None or g.size == 0:
+    if not has_entries(g):
         return None
     m, gain, length = map(widened, old)
     inputs = axes.reduction_axes(g.shape, numbers, path)

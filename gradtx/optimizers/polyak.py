@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import differentiable
 from gradtx.common.numerics import ratio
 from gradtx.common.types import OptState, Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.core.leafwise import leafwise
@@ -61,7 +62,8 @@ def scale_by_polyak(
         **_: Any,
     ) -> tuple[Updates, OptState]:
         checks.extra_given("value", value)
-        unit, total = norms.scaled_squares(updates)  # ‖g‖² is unit² · total
+        # ‖g‖² is unit² · total
+        unit, total = norms.scaled_squares(differentiable(updates))
         gap = jnp.asarray(value - f_min).astype(total.dtype)
         if variant == "sps+":
             gap = jnp.maximum(gap, 0)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import map_differentiable
 from gradtx.common.numerics import mix
 from gradtx.common.types import (
     DTypeLike,
@@ -19,7 +20,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import flatten_updates, leafwise, matching_params, widened
-from gradtx.core.matrixwise import settled
+from gradtx.core.matrixwise import settled_leaves
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import MatrixAxes, axes, presets
@@ -108,13 +109,13 @@ def scale_by_scion(
     ) -> tuple[Updates, OptState]:
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
-        wide = treedef.unflatten([g if g is None else widened(g) for _, g in leaves])
+        wide = map_differentiable(lambda g: widened(jnp.asarray(g)), updates)
         mean, state = average.update(wide, state)
         means, _ = flatten_updates(mean)
         numbers = _numbers(weight_dimension_numbers, updates)
         u = lmo(means, numbers, iteration)
         new = [None if x is None else scale * x for x in u]
-        return treedef.unflatten(settled(new, leaves, targets)), state
+        return treedef.unflatten(settled_leaves(new, leaves, targets)), state
 
     return GradientTransformation(average.init, update)
 

@@ -115,7 +115,7 @@ def scale_by_sophia(
         def refreshed(kept: tuple[PyTree, OptState]) -> tuple[PyTree, OptState]:
             h, inner = kept
             new, inner = estimator.update(updates, inner, params, **extra)
-            _g, curvature = follow.update(updates, _Curvature(h, new))
+            _g, curvature = follow.update(updates, _Curvature(h, new), params)
             return curvature.nu, inner
 
         due = state.count % update_interval == 0

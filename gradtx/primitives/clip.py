@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import differentiable
 from gradtx.common.types import OptState, Params, Scalar, Updates
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
@@ -91,7 +92,7 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        unit, rest = norms.scaled_norm(updates, _length)
+        unit, rest = norms.scaled_norm(differentiable(updates), _length)
         # ‖g‖ = unit · rest, and unit is 1 unless the squares overflow.
         factor = jnp.minimum(unit, max_norm / jnp.where(rest == 0, 1, rest))
         return shrink.update(updates, state, params, unit=unit, factor=factor)

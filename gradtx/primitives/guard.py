@@ -2,11 +2,12 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
+from gradtx.common.leaves import map_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import leafwise
+from gradtx.core.slots import make_slot
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -31,16 +32,19 @@ def zero_nans() -> GradientTransformation:
     clean = leafwise(lambda g: jnp.where(jnp.isnan(g), 0, g), EmptyState)
 
     def init(params: Params) -> OptState:
-        clean.init(params)
         false = zero_count(params) > 0
-        flags = jax.tree.map(lambda p: varied_with(p, jnp.array(false)), params)
+        flags = make_slot(lambda p: varied_with(p, jnp.array(false)), params)
         return ZeroNansState(flags)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        del state
-        found = jax.tree.map(lambda g: jnp.any(jnp.isnan(g)), updates)
+        found = map_differentiable(
+            lambda g, _: jnp.any(jnp.isnan(g)),
+            updates,
+            state.found_nan,
+            otherwise=lambda _, old: None if old is None else jnp.zeros_like(old),
+        )
         updates, _empty = clean.update(updates, EmptyState(), params)
         return updates, ZeroNansState(found)
 

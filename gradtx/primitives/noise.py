@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import parted
 from gradtx.common.types import Count, OptState, Params, PyTree, Scalar, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -57,7 +58,6 @@ def add_noise(
     add = leafwise(lambda g, z, *, std: (g + std * z, z), _Noise, z=jnp.zeros_like)
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         rng_key = beside(params, random_key(0 if start is None else start))
         return AddNoiseState(zero_count(params), rng_key)
 
@@ -87,11 +87,11 @@ def random_key(key: Any) -> jax.Array:
 
 
 def _normal_like(key: jax.Array, tree: PyTree) -> PyTree:
-    """Draw standard normal numbers, in at least float32, for every leaf."""
-    leaves, treedef = jax.tree.flatten(tree)
+    """Draw standard normal numbers, in at least float32, for every gradient."""
+    leaves, put = parted(tree)
     keys = jax.random.split(key, len(leaves))
     draws = [
         jax.random.normal(k, jnp.shape(x), numerics.wide(jnp.result_type(x)))
         for k, x in zip(keys, leaves, strict=True)
     ]
-    return treedef.unflatten(draws)
+    return put(draws, alone=True)

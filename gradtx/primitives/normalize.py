@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import differentiable
 from gradtx.common.numerics import ratio
 from gradtx.common.types import OptState, Params, Scalar, Updates
 from gradtx.core import order
@@ -41,7 +42,7 @@ def normalize_by_update_norm(
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        length = norms.norm(updates) + eps
+        length = norms.norm(differentiable(updates)) + eps
         return divide.update(updates, state, params, length=length)
 
     return GradientTransformation(divide.init, update)

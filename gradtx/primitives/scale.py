@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import frozen_update, is_numeric
 from gradtx.common.types import (
     Count,
     OptState,
@@ -16,7 +16,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core import order
-from gradtx.core.leafwise import leafwise, matching_params
+from gradtx.core.leafwise import flatten_updates, leafwise
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -119,36 +119,26 @@ def scale_by_learning_rate(
 def set_to_zero() -> GradientTransformation:
     """Make every update zero, so that the parameters stand still.
 
-    Integer parameters too: their updates are integer zeros.
+    Integer parameters too, whatever their gradients: their updates are integer zeros.
     """
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        leaves, treedef = jax.tree_util.tree_flatten_with_path(
-            updates, is_leaf=checks.is_none
-        )
-        leaves = [(path, _array(g)) for path, g in leaves]
-        parameters = matching_params(params, leaves, treedef)
-        pairs = zip(leaves, parameters, strict=True)
-        return treedef.unflatten([_zero(g, p) for (_, g), p in pairs]), state
+        leaves, treedef = flatten_updates(updates)
+        like = updates if params is None else params
+        found = checks.leaves_like(like, treedef, "parameters", "updates")
+        pairs = zip(leaves, found, strict=True)
+        return treedef.unflatten([_zero(*leaf, p) for leaf, p in pairs]), state
 
     return GradientTransformation(init_empty_state, update)
 
 
-def _array(g: Any) -> Any:
-    return g if g is None or _missing(g) else jnp.asarray(g)
-
-
-def _missing(g: Any) -> bool:
-    """Whether this is what JAX gives for the gradient of an integer parameter."""
-    return getattr(g, "dtype", None) == jax.dtypes.float0
-
-
-def _zero(g: Any, p: Any) -> Any:
-    if g is None or (p is None and _missing(g)):
-        return g
-    return jnp.zeros_like(g if p is None else p)
+def _zero(path: Any, g: Any, p: Any) -> Any:
+    if is_numeric(g) and is_numeric(p):
+        shapes = jnp.shape(g), jnp.shape(p)
+        checks.same_shape(*shapes, path, "the gradient", "the parameter")
+    return frozen_update(g, p)
 
 
 @transformation

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.types import Fixed, OptState, Params, PyTree, Scalar, Updates
 from gradtx.core.leafwise import flatten_updates, widened
 from gradtx.core.transformation import (
@@ -90,7 +91,9 @@ def scale_by_shape(
     factor = known_factor(shape_factor, consistent_rms)
 
     def scaled(path: Any, u: Any, which: Any) -> Any:
-        if u is None or which is None:
+        if not is_differentiable(u):
+            return frozen_update(u)
+        if which is None:
             return u
         return (factors_of(u.shape, which, path, factor) * widened(u)).astype(u.dtype)
 

@@ -9,7 +9,8 @@ from jax.core import Tracer
 
 from gradtx.codecs import Codec, Encoded, is_encoded
 from gradtx.codecs.sharding import put_like
-from gradtx.common import checks, foreign, numerics
+from gradtx.common import checks, numerics
+from gradtx.common.foreign import is_variable
 from gradtx.common.types import Count, OptState, Params, Updates
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -84,8 +85,8 @@ def quantize_state(
 
     Raises:
       ValueError: from ``init``, if a key names nothing in the state, for a codec in
-        which a mean of squares would stall, for an unsigned one where nothing declares
-        that there are no signs, and for integer parameters.
+        which a mean of squares would stall, and for an unsigned one where nothing
+        declares that there are no signs.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
@@ -98,7 +99,6 @@ def quantize_state(
     choose = Choice(inner.init, codec, where, min_size)
 
     def init(params: Params) -> QuantizedState:
-        checks.float_leaves(params, "the parameter")
         state = inner.init(params)
         choose.check(state)
         seed = zero_count(params)
@@ -212,9 +212,9 @@ def _decoded(state: OptState, kept: Kept) -> OptState:
     def one(x: Any) -> Any:
         if not is_encoded(x):
             return x
-        bare = jax.tree.map(_bare, x, is_leaf=foreign.is_variable)
+        bare = jax.tree.map(_bare, x, is_leaf=is_variable)
         array = bare.decode()
-        array = x.codes.replace(array) if foreign.is_variable(x.codes) else array
+        array = x.codes.replace(array) if is_variable(x.codes) else array
         kept[id(array)] = array, x
         return array
 
@@ -267,12 +267,12 @@ def _held_like(leaf: Any, array: jax.Array, made: jax.Array) -> Any:
     A variable of Flax holds arrays and no trees, so that the tree goes around it.
     """
     made = put_like(array, made)
-    return leaf.replace(made) if foreign.is_variable(leaf) else made
+    return leaf.replace(made) if is_variable(leaf) else made
 
 
 def _bare(x: Any) -> Any:
-    return x.get_value() if foreign.is_variable(x) else x
+    return x.get_value() if is_variable(x) else x
 
 
 def _is_whole(x: Any) -> bool:
-    return is_encoded(x) or foreign.is_variable(x)
+    return is_encoded(x) or is_variable(x)

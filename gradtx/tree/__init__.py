@@ -1,4 +1,11 @@
-"""Trees of arrays: arithmetic, norms, types, moments, and what a state holds."""
+"""Trees of arrays: arithmetic, norms, types, moments, and what a state holds.
+
+Here integers and flags are the numbers that they are: they are added, counted, summed.
+Transformations take them for frozen parameters and count them in no norm. So
+``norm(grads)`` is the norm that :func:`gradtx.clip_by_global_norm` clips by, as a
+gradient has None or float0 where there are integers, while ``norm(params)`` counts
+integer parameters too.
+"""
 
 from gradtx.tree.arithmetic import (
     add as add,

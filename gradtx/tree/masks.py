@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import jax
 from jax.core import Tracer
 
-from gradtx.common import checks, foreign
+from gradtx.common import checks
+from gradtx.common.foreign import is_instance, plain
 from gradtx.common.types import MaskOrFn, PyTree
 from gradtx.tree.placeholders import is_placeholder
 
@@ -16,9 +17,7 @@ class MaskedNode(NamedTuple):
 
 def is_masked(node: Any) -> bool:
     """Whether a leaf has been masked out here, by us or by optax."""
-    return isinstance(node, MaskedNode) or foreign.is_instance(
-        node, "optax", "MaskedNode"
-    )
+    return isinstance(node, MaskedNode) or is_instance(node, "optax", "MaskedNode")
 
 
 def is_function(x: Any) -> bool:
@@ -53,7 +52,7 @@ def as_prefix(mask: MaskOrFn, tree: PyTree) -> PyTree:
     """
     if is_placeholder(tree):  # it stands for what the mask leaves, too
         return True
-    flags, treedef = jax.tree.flatten(mask(tree) if is_function(mask) else mask)
+    flags, treedef = jax.tree.flatten(plain(mask(tree) if is_function(mask) else mask))
     for flag in flags:
         if isinstance(flag, Tracer):
             raise checks.Misuse(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import numeric
 from gradtx.common.types import PyTree
 from gradtx.lowering.conditional import run_when
 from gradtx.lowering.control_flow import platform_dependent
@@ -24,6 +25,9 @@ def norm(tree: PyTree, ord: Any = None, squared: bool = False) -> jax.Array:  # 
     The sum runs in float32 for half-precision leaves, in the leaves' own precision
     otherwise. ‖x‖₂ is right as long as it can be written down itself, also where the
     squares overflow or vanish; its gradient at 0 is 0. An empty tree has the norm 0.
+
+    Integers and flags count as the numbers that they are; what is no number, such as a
+    random key, a function or a gradient of float0, does not count.
 
     Args:
       tree: a tree of real or complex arrays.
@@ -79,7 +83,7 @@ def scaled_squares(
         differ only where the square overflows.
     """
     measure = measure or modulus
-    arrays = end_to_end([jnp.asarray(x) for x in jax.tree.leaves(tree)])
+    arrays = end_to_end([jnp.asarray(x) for x in numeric(tree)])
     if not any(isinstance(x, Tracer) for x in arrays):
         return _squares_twice(measure, arrays)
     return platform_dependent(
@@ -193,7 +197,7 @@ def norm_along(x: jax.Array, axis: int | tuple[int, ...] | None) -> jax.Array:
 
 
 def _moduli(tree: PyTree) -> list[jax.Array]:
-    return [modulus(jnp.asarray(x)) for x in jax.tree.leaves(tree)]
+    return [modulus(jnp.asarray(x)) for x in numeric(tree)]
 
 
 def modulus(x: jax.Array) -> jax.Array:

@@ -64,9 +64,11 @@ def map_params(
         return is_leaf is not None and is_leaf(x)
 
     def ends(x: Any) -> bool:
-        return is_encoded(x) or masks.is_masked(x) or is_whole(x)
+        return x is None or is_encoded(x) or masks.is_masked(x) or is_whole(x)
 
     def within(x: Any, *others: Any) -> Any:
+        if x is None:  # a parameter without state
+            return None
         if masks.is_masked(x) and not is_whole(x):
             return x
         if is_encoded(x) and not is_whole(x):

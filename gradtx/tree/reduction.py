@@ -1,4 +1,7 @@
-"""One number from all entries of a tree, summed in float32 or wider."""
+"""One number from all entries of a tree, summed in float32 or wider.
+
+Leaves that are no numbers, such as random keys and functions, do not count.
+"""
 
 import builtins
 import functools
@@ -10,11 +13,12 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import numeric
 from gradtx.common.types import PyTree, Scalar
 
 
 def sum(tree: PyTree, associative_reduction: bool = False) -> Any:  # noqa: A001
-    """Return the sum of all entries; 0 for an empty tree.
+    """Return the sum of all numbers; 0 for an empty tree.
 
     Half-precision leaves are summed in float32, all others in their own precision.
 
@@ -23,7 +27,7 @@ def sum(tree: PyTree, associative_reduction: bool = False) -> Any:  # noqa: A001
       associative_reduction: whether the sums of the leaves are added up in pairs, which
         compiles faster for very many leaves. The last bits may differ.
     """
-    sums = [jnp.sum(_widened(x)) for x in jax.tree.leaves(tree)]
+    sums = [jnp.sum(_widened(x)) for x in numeric(tree)]
     if associative_reduction:
         return jax.tree.reduce_associative(operator.add, sums, identity=0)
     return builtins.sum(sums)
@@ -60,25 +64,25 @@ def _inner(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def max(tree: PyTree) -> Any:  # noqa: A001
-    """Return the largest entry; -∞ for a tree without any."""
+    """Return the largest number; -∞ for a tree without any."""
     return _extreme(tree, jnp.max, jnp.maximum, -jnp.inf)
 
 
 def min(tree: PyTree) -> Any:  # noqa: A001
-    """Return the smallest entry; ∞ for a tree without any."""
+    """Return the smallest number; ∞ for a tree without any."""
     return _extreme(tree, jnp.min, jnp.minimum, jnp.inf)
 
 
 def _extreme(
     tree: PyTree, of_leaf: Callable[..., Any], of_two: Callable[..., Any], start: float
 ) -> Any:
-    found = [of_leaf(x) for x in jax.tree.leaves(tree) if jnp.size(x)]
+    found = [of_leaf(x) for x in numeric(tree) if jnp.size(x)]
     return functools.reduce(of_two, found, start)
 
 
 def size(tree: PyTree) -> int:
-    """Return the number of entries of all leaves together."""
-    return builtins.sum(jnp.size(x) for x in jax.tree.leaves(tree))
+    """Return how many numbers there are in all leaves together."""
+    return builtins.sum(jnp.size(x) for x in numeric(tree))
 
 
 def allclose(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics, spec
+from gradtx.common.leaves import gradients, is_differentiable
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -27,7 +28,7 @@ from gradtx.core.transformation import (
 from gradtx.lowering.conditional import run_when
 from gradtx.lowering.sharding import zero_count
 from gradtx.lowering.varying import varied_with
-from gradtx.wrappers.step import is_ours, moves, run_if, typed_like, zeros_for
+from gradtx.wrappers.step import is_ours, run_if, typed_like, zeros_for
 
 # From the gradients, the number of real steps taken, and the parameters to a boolean,
 # whether these gradients are to be left out, and whatever is to be reported.
@@ -189,7 +190,7 @@ def _taken_or_added(
         real = ~skip & (i >= k)
 
         def added(total: Updates) -> Updates:
-            return add.update(_gradients(updates), _Sum(total), i=i)[1].total
+            return add.update(gradients(updates), _Sum(total), params, i=i)[1].total
 
         def take(
             updates: Updates, state: Any, params: Params | None = None, **extra: Any
@@ -243,22 +244,15 @@ def _added(*, mean: bool) -> GradientTransformation:
     return leafwise(rule, _Sum, total=jnp.zeros_like)
 
 
-def _accumulator(dtype: DTypeLike | None, p: jax.Array) -> jax.Array | None:
-    if not moves(p):
-        return None
+def _accumulator(dtype: DTypeLike | None, p: jax.Array) -> jax.Array:
     wanted = jax.dtypes.canonicalize_dtype(dtype or numerics.wide(p.dtype))
     if jnp.iscomplexobj(p) or numerics.wide(wanted) == wanted:
         wanted = jnp.promote_types(wanted, p.dtype)
     return jnp.zeros_like(p, dtype=wanted)
 
 
-def _gradients(updates: Updates) -> Updates:
-    """Return None for what can have no gradient."""
-    return jax.tree.map(lambda g: g if moves(g) else None, updates)
-
-
 def _filled(g: Any, total: Any) -> Any:
-    return total if g is not None and moves(g) else g
+    return total if is_differentiable(g) else g
 
 
 def _zeros(tree: PyTree) -> PyTree:

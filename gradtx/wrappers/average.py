@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.codecs import decoded
-from gradtx.common import checks, foreign
+from gradtx.common import checks
+from gradtx.common.foreign import is_instance, plain
+from gradtx.common.leaves import differentiable
 from gradtx.common.types import OptState, Params, PyTree
 from gradtx.tree import masks
 from gradtx.tree.params import FastAndSlow
@@ -101,21 +103,12 @@ def _as_it_sees_them(average: Callable[[Params], Params], params: Params) -> Par
 
 def _alike(one: PyTree, other: PyTree) -> bool:
     same = jax.tree.structure(one) == jax.tree.structure(other)
-    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=False)
-    return same and all(jnp.shape(x) == jnp.shape(y) for x, y in pairs)
+    shapes = [list(map(jnp.shape, differentiable(x))) for x in (one, other)]
+    return same and shapes[0] == shapes[1]
 
 
 def _ask(node: Any, params: Params) -> Params:
     return node.averaged_params(params)
-
-
-def plain(tree: PyTree) -> PyTree:
-    """Return the tree without the variables of Flax, in which ``nnx`` keeps arrays."""
-    return jax.tree.map(
-        lambda x: x.get_value() if foreign.is_variable(x) else x,
-        tree,
-        is_leaf=foreign.is_variable,
-    )
 
 
 def held_like(params: Params, found: Params) -> Params:
@@ -127,7 +120,7 @@ def held_like(params: Params, found: Params) -> Params:
 
 def holds_both(params: Any) -> bool:
     """Whether parameters are fast and slow ones held together, by us or by optax."""
-    return isinstance(params, FastAndSlow) or foreign.is_instance(
+    return isinstance(params, FastAndSlow) or is_instance(
         params, "optax", "LookaheadParams"
     )
 
@@ -137,13 +130,19 @@ def _averages(node: Any) -> bool:
 
 
 def merge(averaged: PyTree, params: Params) -> Params:
-    """Return the averaged weights, and the current ones where they are masked out.
+    """Return the averaged weights, and the current ones where there are none.
 
-    They may be kept in more bits than the parameters, whose types they come in.
+    As where they are masked out, or cannot have a gradient. They may be kept in more
+    bits than the parameters, whose types they come in.
     """
     return jax.tree.map(
-        lambda a, p: p if masks.is_masked(a) else a.astype(jnp.result_type(p)),
+        lambda a, p: p if is_absent(a) else a.astype(jnp.result_type(p)),
         averaged,
         params,
-        is_leaf=masks.is_masked,
+        is_leaf=is_absent,
     )
+
+
+def is_absent(slot: Any) -> bool:
+    """Whether a tree of state has nothing for a parameter."""
+    return slot is None or masks.is_masked(slot)

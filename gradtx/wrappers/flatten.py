@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from gradtx.common import checks
+from gradtx.common.leaves import frozen_update, is_differentiable, parted
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import flatten_updates, matching_params
 from gradtx.core.transformation import (
@@ -26,18 +26,18 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
     That makes a smaller program of a tree of many small leaves, for one more copy of
     the tree in each step. What ``inner`` does by leaf, it then does to all together.
     Leaves of several types make a vector for each type, in a tuple in the order of the
-    types' names. Leaves that lie on several devices are gathered.
+    types' names. Leaves that lie on several devices are gathered. What cannot have a
+    gradient is left out.
 
     Args:
       inner: any transformation.
 
     Raises:
-      ValueError: for integer leaves, or trees or shapes that do not match.
+      ValueError: for trees or shapes that do not match.
     """
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> OptState:
-        checks.float_leaves(params, "the parameter")
         return inner.init(params if is_slot(params) else packed(params)[0])
 
     def update(
@@ -54,7 +54,8 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
         parts = iter(_unpack(new, [g for g, _ in there], kinds))
         unpacked = [None if pair is None else next(parts) for pair in pairs]
         moved = [
-            None if g is None else u for (_, g), u in zip(leaves, unpacked, strict=True)
+            u if is_differentiable(g) else frozen_update(g, p)
+            for (_, g), p, u in zip(leaves, found, unpacked, strict=True)
         ]
         return treedef.unflatten(moved), state
 
@@ -63,22 +64,23 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
 
 def packed(tree: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
     """Return the leaves as ``inner`` sees them, and what lays them out again."""
-    leaves, treedef = jax.tree.flatten(tree)
+    leaves, put = parted(tree)
     arrays = [jnp.asarray(x) for x in leaves]
     kinds = [_kind(x) for x in arrays]
 
     def unpack(flat: PyTree) -> PyTree:
-        return treedef.unflatten(_unpack(flat, arrays, kinds))
+        return put(_unpack(flat, arrays, kinds))
 
     return _pack(arrays, kinds), unpack
 
 
 def _pair(g: Any, p: Any) -> tuple[jax.Array, jax.Array] | None:
     """Return a gradient, 0 where it is missing, and what tells its type."""
-    if p is None:
-        return None if g is None else (g, g)
-    p = jnp.asarray(p)
-    return (jnp.zeros_like(p) if g is None else g), p
+    like = g if p is None else p
+    if not is_differentiable(like):
+        return None
+    like = jnp.asarray(like)
+    return (g if is_differentiable(g) else jnp.zeros_like(like)), like
 
 
 Kind = tuple[str, tuple[str, ...]]

@@ -16,12 +16,13 @@ import jax.numpy as jnp
 
 from gradtx.codecs.dither import rounded, rounded_down, share_of
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import is_differentiable, map_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import widened
 from gradtx.core.transformation import GradientTransformation
 from gradtx.tree import masks
-from gradtx.wrappers.step import is_missing, typed_like
+from gradtx.wrappers.step import typed_like
 
 
 def nearest_update(p: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -86,6 +87,8 @@ def _by(
 
 def is_narrow(p: Any) -> bool:
     """Whether a parameter is of half precision."""
+    if not is_differentiable(p):
+        return False
     dtype = jax.dtypes.result_type(p)
     return numerics.wide(dtype) != dtype
 
@@ -119,7 +122,7 @@ def step_wide(
     extra: dict[str, Any],
 ) -> tuple[Updates, OptState]:
     """Let ``inner`` compute in float32, and keep its state in the types it has."""
-    grads = jax.tree.map(lambda g: g if is_missing(g) else wide(g), updates)
+    grads = map_differentiable(wide, updates)
     u, new = inner.update(grads, state, params, **extra)
     return u, typed_like(state, new)
 
@@ -146,7 +149,7 @@ def settled(
     """
     moves, treedef = jax.tree.flatten(updates, is_leaf=checks.is_none)
     p, x, new = (treedef.flatten_up_to(tree) for tree in (params, before, kept))
-    live = [i for i, u in enumerate(moves) if u is not None and is_narrow(p[i])]
+    live = [i for i, u in enumerate(moves) if is_differentiable(u) and is_narrow(p[i])]
     # Not added here by hand: a kernel may have made the sums already.
     sums = apply_updates([x[i] for i in live], [moves[i] for i in live])
     for i, target in zip(live, sums, strict=True):

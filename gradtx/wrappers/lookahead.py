@@ -21,7 +21,7 @@ from gradtx.lowering.sharding import zero_count
 from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.average import holds_both, merge
 from gradtx.wrappers.half_precision import is_narrow, nearest_update
-from gradtx.wrappers.step import remember, typed_like
+from gradtx.wrappers.step import remember, typed_like, zeros_for
 
 
 class LookaheadState(NamedTuple):
@@ -55,7 +55,7 @@ class LookaheadParams(FastAndSlow):
     @classmethod
     def init_synced(cls, params: Params) -> "LookaheadParams":
         """Start both from the same weights, in buffers of their own."""
-        return cls(fast=params, slow=make_slot(jnp.copy, params))
+        return cls(fast=params, slow=merge(make_slot(jnp.copy, params), params))
 
 
 @order.needs_final("update")
@@ -123,13 +123,13 @@ def lookahead(
             u, held, fast_state = now
             u, held = follow.update(u, held, theta, due=due)
             u, held = _met(u, held, theta)
-            return u, held, renewed(fast_state, held.slow)
+            return u, held, renewed(fast_state, merge(held.slow, theta))
 
         if both:
-            held = _Held(phi, jax.tree.map(jnp.zeros_like, phi))
+            held = _Held(phi, zeros_for(phi, phi))
             u, (_, change) = move_both.update(u, held, theta, due=due)
             if reset_state:
-                slow = jax.tree.map(jnp.add, phi, change)
+                slow = apply_updates(phi, change)
                 fast_state = run_when(due, lambda old: renewed(old, slow), fast_state)
             u = type(params)(u, change)
             return u, LookaheadState(fast_state, jnp.where(due, 0, steps))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates
 from gradtx.core.leafwise import widened
 from gradtx.core.reductions import shared
@@ -16,7 +17,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.skip import count_not_finite
-from gradtx.wrappers.step import is_ours, moves, run_if, typed_like, zeros_for
+from gradtx.wrappers.step import is_ours, run_if, typed_like, zeros_for
 
 
 class DynamicLossScaleState(NamedTuple):
@@ -139,7 +140,7 @@ def dynamic_loss_scale(
 
 
 def _divided(g: Any, scale: jax.Array) -> Any:
-    if not moves(g):
+    if not is_differentiable(g):
         return g
     wide = widened(jnp.asarray(g))
     return wide / scale.astype(wide.real.dtype)

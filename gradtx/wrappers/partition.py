@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gradtx.common import checks
+from gradtx.common.foreign import plain
 from gradtx.common.types import Fixed, OptState, Params, PyTree, Updates
 from gradtx.core import order
 from gradtx.core.masking import restrict
@@ -53,6 +54,7 @@ def partition(
             labels = next(iter(transforms))
         elif masks.is_function(labels):
             labels = labels(tree)
+        labels = plain(labels)
         _all_known(labels, transforms)
         return {
             label: restrict(

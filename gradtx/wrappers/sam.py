@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import map_differentiable
 from gradtx.common.types import Count, OptState, Params, Updates, Weights
 from gradtx.core import order
 from gradtx.core.apply_updates import apply_updates
@@ -20,7 +21,7 @@ from gradtx.core.transformation import (
 from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
 from gradtx.primitives.normalize import normalize_by_update_norm
-from gradtx.wrappers.average import eval_params
+from gradtx.wrappers.average import eval_params, merge
 from gradtx.wrappers.step import as_updates, typed_like
 
 NormalizeState = EmptyState
@@ -47,8 +48,8 @@ class SAMState(NamedTuple):
         """Return w, also in the middle of a way up."""
         if self.cache is not None:
             away = self.steps_since_sync > 0
-            params = jax.tree.map(
-                lambda w, p: jnp.where(away, w.astype(p.dtype), p), self.cache, params
+            params = map_differentiable(
+                lambda p, w: jnp.where(away, w.astype(p.dtype), p), params, self.cache
             )
         return eval_params(self.opt_state, params)
 
@@ -115,7 +116,7 @@ def _reversed(tx: GradientTransformation) -> GradientTransformation:
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
         new, new_state = tx.update(updates, state, params, **extra)
-        new = as_updates(jax.tree.map(jnp.negative, new), params)
+        new = as_updates(map_differentiable(jnp.negative, new), params)
         return new, typed_like(state, new_state)
 
     return GradientTransformation(tx.init, update)
@@ -142,10 +143,16 @@ def _stepwise(
     ) -> tuple[Updates, SAMState]:
         checks.params_given(params)
         first = state.steps_since_sync == 0
-        cache = jax.tree.map(lambda p, w: jnp.where(first, p, w), params, state.cache)
+        cache = map_differentiable(
+            lambda p, w: jnp.where(first, p, w),
+            params,
+            state.cache,
+            otherwise=lambda *_: None,
+        )
+        start = merge(cache, params)
 
         def step_down() -> tuple[Updates, OptState, OptState]:
-            u, opt_state = down.update(updates, state.opt_state, cache, **extra)
+            u, opt_state = down.update(updates, state.opt_state, start, **extra)
             adv_state = up.init(params) if reset_state else state.adv_state
             return (
                 back.update(u, _Start(cache), params)[0],

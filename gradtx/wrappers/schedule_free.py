@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, foreign, numerics
+from gradtx.common import checks, numerics
+from gradtx.common.foreign import is_instance, plain
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -25,8 +26,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import beside, zero_count
-from gradtx.tree import masks
-from gradtx.wrappers.average import averaged, held_like, plain
+from gradtx.wrappers.average import averaged, held_like, is_absent
 from gradtx.wrappers.step import widest
 
 
@@ -170,7 +170,7 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
 
 def _is_schedule_free(node: Any) -> bool:
     """Whether this is a state of :func:`schedule_free`, ours or optax's."""
-    return isinstance(node, ScheduleFreeState) or foreign.is_instance(
+    return isinstance(node, ScheduleFreeState) or is_instance(
         node, "optax.contrib", "ScheduleFreeState"
     )
 
@@ -179,10 +179,10 @@ def _average(state: Any, params: Params) -> Params:
     """Return x = y + (y - z) (1 - β) / β."""
 
     def one(z: Any, y: Any) -> Any:
-        if masks.is_masked(z):
+        if is_absent(z):
             return y
         y = jnp.asarray(y)
         y_, z_ = widened(y), widened(z)
         return (y_ + (y_ - z_) * ((1 - state.b1) / state.b1)).astype(y.dtype)
 
-    return jax.tree.map(one, state.z, params, is_leaf=masks.is_masked)
+    return jax.tree.map(one, state.z, params, is_leaf=is_absent)

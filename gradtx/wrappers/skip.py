@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from gradtx.common.leaves import differentiable
 from gradtx.common.types import Count, Params, PyTree, Scalar, Updates
 from gradtx.tree import norms
-from gradtx.wrappers.step import moves
 
 
 def skip_not_finite(
@@ -50,7 +50,7 @@ def skip_large_updates(
       ``norm_squared``.
     """
     del gradient_step, params
-    square = norms.norm([x for x in jax.tree.leaves(updates) if moves(x)], squared=True)
+    square = norms.norm(differentiable(updates), squared=True)
     should_skip = ~(square < max_squared_norm)
     return should_skip, {"should_skip": should_skip, "norm_squared": square}
 
@@ -58,7 +58,6 @@ def skip_large_updates(
 def count_not_finite(tree: PyTree) -> jax.Array:
     """Return how many entries are infinite or NaN."""
     count = jnp.zeros((), jnp.int32)
-    for x in jax.tree.leaves(tree):
-        if moves(x):
-            count = count + jnp.sum(~jnp.isfinite(jnp.asarray(x)), dtype=jnp.int32)
+    for x in differentiable(tree):
+        count = count + jnp.sum(~jnp.isfinite(jnp.asarray(x)), dtype=jnp.int32)
     return count

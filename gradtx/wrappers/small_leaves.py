@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks
+from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import flatten_updates, matching_params
 from gradtx.core.transformation import (
@@ -79,14 +80,13 @@ def pack_small_leaves(
       below: how many entries a leaf that is not small has at least.
 
     Raises:
-      ValueError: if ``below`` is no whole number of at least 1; for integer leaves, or
-        trees or shapes that do not match.
+      ValueError: if ``below`` is no whole number of at least 1; for trees or shapes
+        that do not match.
     """
     checks.whole(below=below)
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> PackSmallLeavesState:
-        checks.float_leaves(params, "the parameter")
         leaves, treedef = jax.tree.flatten(params, is_leaf=checks.is_none)
         layout = Layout(treedef, leaves, below)
         shapes = any(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
@@ -108,8 +108,11 @@ def pack_small_leaves(
         new, kept = inner.update(
             layout.pack(updates), state.inner_state, shown, **extra
         )
-        moved = zip(grads, like, treedef.flatten_up_to(layout.unpack(new)), strict=True)
-        there = [None if g is None else _placed_like(x, u) for g, x, u in moved]
+        moved = treedef.flatten_up_to(layout.unpack(new))
+        there = [
+            _placed_like(x, u) if is_differentiable(g) else frozen_update(g, p)
+            for g, p, x, u in zip(grads, found, like, moved, strict=True)
+        ]
         return treedef.unflatten(there), PackSmallLeavesState(kept)
 
     return GradientTransformation(init, update)
@@ -124,7 +127,9 @@ class Layout:
         """Put the leaves with fewer than ``below`` entries into vectors by type."""
         self._treedef = treedef
         self._like = [
-            x if x is None else jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
+            jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
+            if is_differentiable(x)
+            else None
             for x in like
         ]
         small = [_is_small(x, below) for x in like]
@@ -137,7 +142,7 @@ class Layout:
     def pack(self, tree: PyTree) -> PackedLeaves:
         """Return a tree of the layout's structure with its small leaves put together.
 
-        What is None where a small leaf is expected counts as 0.
+        What is no gradient where a small leaf is expected counts as 0.
         """
         leaves = self._treedef.flatten_up_to(tree)
         small = {
@@ -181,7 +186,7 @@ def _layout_like(packed: PackedLeaves, params: Params) -> Layout:
 
 
 def _is_small(x: Any, below: int | None) -> bool:
-    if x is None or below is None:
+    if not is_differentiable(x) or below is None:
         return False
     return 0 < math.prod(jnp.shape(x)) < below and not is_sharded(x)
 
@@ -192,18 +197,19 @@ def _kinds(leaves: Sequence[Any]) -> list[str | None]:
     Within ``shard_map`` what is the same on every device stays so, in a vector apart
     from what is not.
     """
-    axes = all_axes(leaves)
+    axes = all_axes([x for x in leaves if is_differentiable(x)])
 
     def one(x: Any) -> str:
         same = sorted(map(str, axes - varying_axes(x)))
         name = jnp.result_type(x).name
         return f"{name}, the same over {' '.join(same)}" if same else name
 
-    return [None if x is None else one(x) for x in leaves]
+    return [one(x) if is_differentiable(x) else None for x in leaves]
 
 
 def _laid_out(x: Any, like: Any) -> jax.Array:
-    return everywhere(jnp.ravel(jnp.zeros(like.shape, like.dtype) if x is None else x))
+    there = x if is_differentiable(x) else jnp.zeros(like.shape, like.dtype)
+    return everywhere(jnp.ravel(there))
 
 
 def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:

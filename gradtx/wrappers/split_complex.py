@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -62,7 +63,7 @@ def split_real_and_imaginary(inner: GradientTransformation) -> GradientTransform
 
 def _split(tree: PyTree) -> PyTree:
     def one(x: Any) -> Any:
-        if jnp.iscomplexobj(x):
+        if is_differentiable(x) and jnp.iscomplexobj(x):
             return SplitRealAndImaginaryArrays(jnp.real(x), jnp.imag(x))
         return x
 

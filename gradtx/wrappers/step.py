@@ -7,6 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics, spec
+from gradtx.common.leaves import (
+    differentiable,
+    is_differentiable,
+    is_missing,
+    is_numeric,
+)
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.apply_updates import apply_updates, remember_sum
 from gradtx.core.transformation import EmptyState, GradientTransformation
@@ -68,7 +74,7 @@ def _fit(params: Params | None, updates: Updates) -> bool:
 
 
 def _alike(p: Any, u: Any) -> bool:
-    if p is None or u is None or is_missing(u):
+    if not (is_differentiable(p) and is_differentiable(u)):
         return True
     types = (jax.dtypes.result_type(p), jax.dtypes.result_type(u))
     return jnp.shape(p) == jnp.shape(u) and types[0] == types[1]
@@ -80,12 +86,15 @@ def _leaves(tree: PyTree) -> list[Any]:
 
 def typed_like(like: PyTree, tree: PyTree) -> PyTree:
     """Return the tree in the types of another, if it has that one's structure."""
-    if jax.tree.structure(tree) != jax.tree.structure(like):
+    structures = [jax.tree.structure(x, is_leaf=checks.is_none) for x in (like, tree)]
+    if structures[0] != structures[1]:
         return tree
-    return jax.tree.map(_typed, like, tree)
+    return jax.tree.map(_typed, like, tree, is_leaf=checks.is_none)
 
 
 def _typed(like: Any, x: Any) -> Any:
+    if not (is_numeric(like) and is_numeric(x)):
+        return x
     dtype = jax.dtypes.result_type(like)
     return x if jax.dtypes.result_type(x) == dtype else jnp.asarray(x).astype(dtype)
 
@@ -101,27 +110,18 @@ _ZERO = set_to_zero()
 
 def as_updates(updates: Updates, params: Params | None) -> Updates:
     """Return the updates in the types of the parameters where they are given."""
-    return jax.tree.map(_kept, updates, zeros_for(updates, params))
+    zeros = zeros_for(updates, params)
+    return jax.tree.map(_kept, updates, zeros, is_leaf=checks.is_none)
 
 
 def _kept(u: Any, zero: Any) -> Any:
-    return u if u is None else zero if is_missing(u) else _typed(zero, jnp.asarray(u))
-
-
-def is_missing(x: Any) -> bool:
-    """Whether this is what JAX gives for the gradient of an integer parameter."""
-    return getattr(x, "dtype", None) == jax.dtypes.float0
-
-
-def moves(x: Any) -> bool:
-    """Whether this is a gradient: of floats or complex numbers."""
-    return not is_missing(x) and jnp.issubdtype(jax.dtypes.result_type(x), jnp.inexact)
+    return zero if is_missing(u) else _typed(zero, u)
 
 
 def widest(tree: PyTree) -> Any:
     """Return float32, or the type of wider floats where there are any."""
-    dtypes = [jax.dtypes.result_type(x) for x in jax.tree.leaves(tree)]
-    floats = [numerics.real(x) for x in dtypes if jnp.issubdtype(x, jnp.inexact)]
+    dtypes = [jax.dtypes.result_type(x) for x in differentiable(tree)]
+    floats = map(numerics.real, dtypes)
     return functools.reduce(jnp.promote_types, floats, jnp.dtype(jnp.float32))
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from gradtx.codecs.dither import noise
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import map_differentiable, parted
 from gradtx.common.types import Count, OptState, Params, Updates, Weights
 from gradtx.core import order
 from gradtx.core.slots import Slot, make_slot, weights, zeros
@@ -91,8 +92,7 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
       tx: any optimizer.
 
     Raises:
-      ValueError: from ``init`` for integer parameters; from ``update`` without
-        parameters.
+      ValueError: from ``update`` without parameters.
 
     Reference: Micikevicius et al., 2018, https://arxiv.org/abs/1710.03740 (section 3.1)
     """
@@ -118,8 +118,7 @@ def with_compensation(tx: GradientTransformation) -> GradientTransformation:
       tx: any optimizer.
 
     Raises:
-      ValueError: from ``init`` for integer parameters; from ``update`` without
-        parameters.
+      ValueError: from ``update`` without parameters.
 
     Reference: Zamirai et al., 2020, https://arxiv.org/abs/2010.06192 (Algorithm 3)
     """
@@ -146,15 +145,13 @@ def with_stochastic_rounding(
       key: the random key to draw by, or an integer to make one of; None means 0.
 
     Raises:
-      ValueError: from ``init`` for integer parameters; from ``update`` without
-        parameters.
+      ValueError: from ``update`` without parameters.
 
     Reference: Zamirai et al., 2020, https://arxiv.org/abs/2010.06192 (Algorithm 2)
     """
     inner = with_extra_args_support(tx)
 
     def init(params: Params) -> StochasticRoundingState:
-        checks.float_leaves(params, "the parameter")
         rng_key = beside(params, random_key(0 if key is None else key))
         return StochasticRoundingState(inner.init(params), zero_count(params), rng_key)
 
@@ -166,9 +163,9 @@ def with_stochastic_rounding(
     ) -> tuple[Updates, StochasticRoundingState]:
         checks.params_given(params)
         count = numerics.safe_increment(state.roundings)
-        leaves, treedef = jax.tree.flatten(params, is_leaf=checks.is_none)
-        salts = treedef.unflatten(jax.random.bits(state.rng_key, (len(leaves),)))
-        before = jax.tree.map(wide, params)
+        leaves, put = parted(params)
+        salts = put(list(jax.random.bits(state.rng_key, (len(leaves),))), alone=True)
+        before = map_differentiable(wide, params)
         u, inner_state = step_wide(inner, updates, state.inner_state, before, extra)
         settle = partial(_at_random, count)
         moves, _ = settled(settle, u, params, before, salts)
@@ -201,7 +198,6 @@ def _beside(
     inner = with_extra_args_support(tx)
 
     def init(params: Params) -> Any:
-        checks.float_leaves(params, "the parameter")
         kept = make_slot(lambda p: slot(p) if is_narrow(p) else None, params)
         start = params if shown is None else meant(shown, params, kept)
         return state_type(inner.init(start), kept)

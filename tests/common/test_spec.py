@@ -202,6 +202,70 @@ def test_one_number_in_an_array_is_a_number() -> None:
         assert tx == gradtx.adam(0.5)
 
 
+@gradtx.transformation
+def pulled(anchor: Any, strength: float = 1.0) -> Any:
+    """Pull towards an array, which is an argument as any other."""
+    return gradtx.stateless(
+        lambda g, p: jax.tree.map(lambda g, x, y: g + strength * (x - y), g, p, anchor)
+    )
+
+
+def test_arrays_and_keys_are_structure() -> None:
+    """They are no leaves, compared by what they hold, given on as they came."""
+    for same, other in (
+        (lambda: pulled(jnp.arange(3.0)), pulled(jnp.zeros(3))),
+        (lambda: pulled({"a": np.arange(3.0)}), pulled({"a": np.float32([0, 1, 2])})),
+        (lambda: pulled(jax.random.key(1)), pulled(jax.random.key(2))),
+        (lambda: pulled(jax.random.PRNGKey(1)), pulled(jax.random.PRNGKey(2))),
+    ):
+        tx = same()
+        assert jax.tree.leaves(tx) == [1.0]
+        assert tx == same() != other
+        assert hash(tx) == hash(same())
+        assert jax.tree.structure(tx) == jax.tree.structure(same())
+        assert jax.tree.structure(tx) != jax.tree.structure(other)
+        assert pickled(tx) == tx
+        back = jax.tree.map(lambda x: x, tx).recipe.arguments["anchor"]
+        assert jax.tree.leaves(back)[0] is jax.tree.leaves(tx.recipe.arguments)[0]
+    tx = pulled(jnp.arange(3.0))
+    p = jnp.ones(3)
+    for step in (
+        lambda tx: tx.update(p, (), p),
+        jax.jit(lambda tx: tx.update(p, (), p)),
+    ):
+        np.testing.assert_array_equal(step(tx)[0], [2, 1, 0])
+
+
+def test_traced_arrays_are_leaves() -> None:
+    """A sweep over keys or arrays makes its optimizers within `vmap`."""
+    p = jnp.ones(3)
+    anchors = jnp.arange(6.0).reshape(2, 3)
+    got = jax.vmap(lambda x: pulled(x).update(p, (), p)[0])(anchors)
+    np.testing.assert_array_equal(got, 2 - anchors)
+    keys = jax.random.split(jax.random.key(0), 2)
+
+    def noisy(key: Any) -> Any:
+        tx = gradtx.add_noise(1.0, 0.5, key)
+        return tx.update(p, tx.init(p))[0]
+
+    got = jax.vmap(noisy)(keys)
+    np.testing.assert_allclose(got, [noisy(key) for key in keys], rtol=1e-6)
+
+
+def test_numbers_within_containers_are_numbers() -> None:
+    """Arrays of one number in lists, dictionaries and schedules are such numbers."""
+    two = gradtx.constant_schedule(jnp.float32(2))
+    tx = gradtx.chain(
+        gradtx.scale_by_schedule(gradtx.join_schedules([two, two], [jnp.int32(3)])),
+        gradtx.masked(gradtx.sgd(jnp.float32(0.5)), {"w": jnp.array(True)}),  # noqa: FBT003
+    )
+    assert not any(isinstance(x, jax.Array) for x in jax.tree.leaves(tx))
+    assert jax.tree.leaves(tx) == [2, 2, 3, 0.5]
+    assert tx == tx.replace(learning_rate=jnp.float32(0.5))
+    update = jax.jit(lambda tx, p: tx.update(p, tx.init(p), p)[0])
+    np.testing.assert_array_equal(update(tx, {"w": jnp.ones(2)})["w"], [-1, -1])
+
+
 # --- replace -----------------------------------------------------------------
 
 

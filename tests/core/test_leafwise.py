@@ -290,8 +290,9 @@ def test_the_whole_path_is_told() -> None:
     """An error inside of parts says which part of which whole refused."""
     tx = gradtx.chain(gradtx.adamw(0.1))
     params = {"w": jnp.ones(2)}
+    whole = {"w": jnp.arange(2)}
     with pytest.raises(ValueError, match=r"^chain \(in scale_by_adam\): .*\['w'\]"):
-        tx.init({"w": jnp.arange(2)})
+        tx.update(params, tx.init(whole), whole)
     with pytest.raises(ValueError, match=r"^chain \(in add_decayed_weights\)"):
         tx.update(params, tx.init(params))
 

@@ -195,7 +195,7 @@ def test_what_is_set_keeps_the_type_of_its_place():
     step(whole)
     assert whole.count.dtype == jnp.int32
     assert step._cache_size() == 1  # noqa: SLF001
-    with pytest.raises(ValueError, match=r"count.*int32, 0.5 no integer"):
+    with pytest.raises(ValueError, match=r"count.*int32, and 0.5 no integer"):
         tree.set(state, count=0.5)
     over = problems.mesh(jax.sharding.AxisType.Auto)
     state = jax.jit(tx.init)(problems.spread({"w": jnp.ones((8, 2))}, over))

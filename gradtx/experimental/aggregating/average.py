@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import gradients
 from gradtx.common.types import Count, Fixed, OptState, Params, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import wide_zeros
@@ -41,6 +42,7 @@ def average_per_element_updates(per_elt_axis: Fixed = 0) -> GradientTransformati
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
+        updates = gradients(updates)
         if jax.tree.leaves(updates):
             get_batch_size_from_per_elt_updates(updates, axes)
         return as_updates(jax.tree.map(mean, updates), params), state

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
+from gradtx.common.leaves import gradients
 from gradtx.common.types import Count, Fixed, OptState, Params, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise, widened
 from gradtx.core.slots import squares, wide_zeros
@@ -76,6 +77,7 @@ def get_per_element_mean_and_sum_sq_diff_grads(
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[tuple[Updates, dict[str, Any]], OptState]:
+        updates = gradients(updates)
         n = get_batch_size_from_per_elt_updates(updates, axes)
         mean = jax.tree.map(partial(_mean, axes), updates)
         scatter = jax.tree.map(partial(_scatter, axes), updates)

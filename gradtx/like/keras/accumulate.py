@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import wide
 from gradtx.common.types import (
     Count,
@@ -93,4 +94,4 @@ def _zeros(p: jax.Array) -> jax.Array:
 
 
 def _mean(every: int, g: Any, total: PyTree) -> Any:
-    return None if g is None else total / every
+    return total / every if is_differentiable(g) else g

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import differentiable
 from gradtx.common.types import OptState, Params, Scalar, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
@@ -48,7 +49,7 @@ def _clipped_together(bound: Scalar) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        norm = norms.norm(updates)
+        norm = norms.norm(differentiable(updates))
         # Keras makes everything NaN, not only what was infinite.
         factor = jnp.where(jnp.isfinite(norm), _factor(norm, bound), jnp.nan)
         return shrink.update(updates, state, params, factor=factor)
