@@ -20,6 +20,67 @@ sys.path.insert(0, str(Path(__file__).parent))
 # Nothing is broadcast silently, in the library or in the tests.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# The tests that must also pass with the oldest JAX, where some of what the others
+# import cannot be had: these files and folders, whole.
+CORE = (
+    "test_architecture.py",
+    "test_contract.py",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say how much is tried."""
+    group = parser.getgroup("gradtx")
+    group.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="hold every law in all its configurations, and not in one for each row",
+    )
+    group.addoption(
+        "--core",
+        action="store_true",
+        help="only the tests that pass with the oldest JAX too",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks, and keep compiled programs for the next run and other workers."""
+    config.addinivalue_line(
+        "markers", "exhaustive: one more configuration of a law (run by --exhaustive)"
+    )
+    if hasattr(config, "cache") and not jax.config.jax_compilation_cache_dir:
+        folder = config.cache.mkdir("compiled-programs")
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        # Most programs here are small, and there are thousands of them.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --core, look at these tests only: others may import what is not there."""
+    tests = Path(__file__).parent
+    if not config.getoption("--core") or not collection_path.is_relative_to(tests):
+        return None
+    first = collection_path.relative_to(tests).parts[:1]
+    return True if first and first[0] not in CORE else None
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out what only --exhaustive asks for."""
+    if config.getoption("--exhaustive"):
+        return
+    left_out = [x for x in items if x.get_closest_marker("exhaustive")]
+    items[:] = [x for x in items if not x.get_closest_marker("exhaustive")]
+    config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture
+def exhaustive(request: pytest.FixtureRequest) -> bool:
+    """Whether a law shall be held in all its configurations."""
+    return request.config.getoption("--exhaustive")
+
 
 @pytest.fixture
 def x64() -> Iterator[None]:

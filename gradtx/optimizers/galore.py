@@ -1,7 +1,6 @@
 """GaLore: keep the state of a matrix in the few directions its gradient has."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -31,7 +30,7 @@ from gradtx.core.transformation import (
 from gradtx.linalg import axes
 from gradtx.lowering.control_flow import either
 from gradtx.lowering.packing import is_sharded
-from gradtx.lowering.sharding import sharded_like, zero_count
+from gradtx.lowering.sharding import beside, sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
@@ -206,24 +205,25 @@ def _rooms(p: Any, numbers: Any, how: _Shape | None) -> tuple[Any, Any]:
         return None, None
     if how is None:
         return make_slot(zeros, p), make_slot(lambda x: jnp.zeros((0, 0), x.dtype), p)
-    low = partial(_zeros_beside, numbers, how.low, int(how.left), not how.left)
-    projector = partial(_zeros_beside, numbers, how.projector, 0, how.left)
-    return make_slot(low, p), make_slot(projector, p)
+    low = _zeros_along(p, numbers, how.low, int(how.left), rows=not how.left)
+    return low, _zeros_along(p, numbers, how.projector, 0, rows=how.left)
 
 
-def _zeros_beside(
-    numbers: Any, shape: tuple[int, int], axis: int, rows: bool, p: Any
+def _zeros_along(
+    p: Any, numbers: Any, shape: tuple[int, int], axis: int, *, rows: bool
 ) -> jax.Array:
     """Make zeros whose axis is sharded as a matrix's rows are, or else its columns.
 
     That is where the compiler leaves what it computes of a matrix on an automatic mesh.
     Made elsewhere, state would move in the first step, and the second be compiled anew.
+    On an explicit mesh it is whole on every device, as the matrix is in an update.
     """
     made = jnp.zeros(shape, p.dtype)
-    # On an explicit mesh it stays where it is made.
-    if isinstance(p, jax.ShapeDtypeStruct) or is_sharded(p):
+    if isinstance(p, jax.ShapeDtypeStruct):
         return made
-    matrices, _ = axes.as_matrices(p, numbers, ())
+    if is_sharded(p):
+        return beside(p, made)
+    matrices, _ = axes.as_matrices(jnp.asarray(p), numbers, ())
     sums = jnp.expand_dims(jnp.sum(matrices[0], axis=int(rows)), 1 - axis)
     return sharded_like(jnp.broadcast_to(sums, shape), made)
 

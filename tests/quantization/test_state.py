@@ -4,13 +4,13 @@ import pickle
 from functools import partial
 from typing import Any
 
-import catalogue
+import configurations
 import jax
 import jax.numpy as jnp
 import numpy as np
 import problems
 import pytest
-from catalogue import Row
+from catalogue import ROWS, Row
 from flax import nnx, serialization
 from flax.training.train_state import TrainState
 from jax.sharding import AxisType
@@ -45,9 +45,7 @@ def step(tx: Any, grads: Tree, state: Tree, params: Tree) -> Any:
 
 
 @pytest.mark.parametrize(
-    "row",
-    [row for row in catalogue.ROWS if row.state_bytes],
-    ids=lambda row: row.name,
+    "row", configurations.once_each([row for row in ROWS if row.state_bytes])
 )
 def test_every_method_keeps_its_state_in_eight_bits(row: Row) -> None:
     """With `int8` around it every method keeps types and shapes, and goes downhill.
