@@ -44,9 +44,7 @@ class Factory:
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         given = bound.arguments.items()
-        return Recipe(
-            self, {name: arguments.settled(x, _is_whole) for name, x in given}
-        )
+        return Recipe(self, {k: arguments.settled(x, _is_whole) for k, x in given})
 
 
 class Recipe:

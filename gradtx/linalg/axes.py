@@ -238,9 +238,9 @@ def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, A
 
 
 def _of_group(group: list[Any], function: Callable[..., Any]) -> list[Any]:
-    """Apply a function once to matrices of one shape, and part the results again."""
+    """Apply a function once to matrices of one shape, and split the results again."""
     stacks = [jnp.concatenate(arrays) for arrays in zip(*group, strict=True)]
-    # Else what reads the stack more than once is made anew of all leaves each time.
+    # Without it XLA recomputes the stack for each of its readers.
     whole = function(*map(jax.lax.optimization_barrier, stacks))
     parts, begin = [], 0
     for first, *_ in group:
@@ -295,7 +295,6 @@ def reduction_axes(shape: tuple[int, ...], numbers: Any, path: Any) -> tuple[int
       ValueError: if the leaf is no matrix; the path is named.
     """
     if numbers is None:
-        raise checks.Misuse(
-            f"no dimension numbers for the leaf at {checks.path_name(path)}"
-        )
+        where = checks.path_name(path)
+        raise checks.Misuse(f"no dimension numbers for the leaf at {where}")
     return _axes(shape, numbers, path)[1]
