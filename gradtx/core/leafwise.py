@@ -19,6 +19,7 @@ from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.eager import at_once
 from gradtx.lowering.sharding import zero_count
+from gradtx.tree.packed import unpacked_only
 
 Rule = Callable[..., Any]
 
@@ -51,7 +52,9 @@ class Wants:
         return {**named, "p": p} if self.takes_p else named
 
 
-def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformation:
+def leafwise(
+    rule: Rule, state_type: Any, *, elementwise: bool = True, **slots: Slot
+) -> GradientTransformation:
     """Make a transformation of a rule for one array.
 
         u, *new_slots = rule(g, *old_slots, t=step, p=param)
@@ -72,6 +75,10 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
       state_type: a NamedTuple with a field for every slot, and with ``count`` (or
         ``t``) if the rule wants ``t``. Other fields are left to the caller: ``init``
         makes them None, ``update`` keeps them.
+      elementwise: whether each entry of the results depends on no other entry of the
+        gradient, the slots and the parameter, nor on their shape. If not, the rule
+        cannot be shown small leaves put together, and
+        :func:`gradtx.pack_small_leaves` around it is refused.
       **slots: for each slot, how it is made from a parameter; it may be a tree of
         arrays.
 
@@ -86,6 +93,8 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
 
     def init(params: Params) -> OptState:
         checks.float_leaves(params, "the parameter")
+        if not elementwise:
+            unpacked_only(params)
         made = {name: make_slot(make, params) for name, make in slots.items()}
         if counter:
             made[counter] = zero_count(params)
@@ -134,7 +143,11 @@ def flatten_updates(updates: Updates) -> tuple[list[Leaf], Any]:
         updates, is_leaf=checks.is_none
     )
     checks.float_leaves(updates, "the gradient")
-    return [(path, g if g is None else jnp.asarray(g)) for path, g in leaves], treedef
+    return [(path, _array(g)) for path, g in leaves], treedef
+
+
+def _array(g: Any) -> Any:
+    return g if g is None or isinstance(g, jax.ShapeDtypeStruct) else jnp.asarray(g)
 
 
 def matching_params(params: Params | None, leaves: list[Leaf], treedef: Any) -> Any:

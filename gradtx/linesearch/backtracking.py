@@ -12,6 +12,7 @@ from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linesearch.objective import Line, line_of, number, stretched
 from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
+from gradtx.tree.packed import CALLS, unpacked_only
 
 
 class BacktrackingLinesearchInfo(NamedTuple):
@@ -84,6 +85,7 @@ def scale_by_backtracking_linesearch(
     checks.fractions(decrease_factor=decrease_factor)
 
     def init(params: Params) -> OptState:
+        unpacked_only(params, CALLS)
         return ScaleByBacktrackingLinesearchState(
             learning_rate=number(params, 1.0),
             value=number(params, jnp.inf),

@@ -19,6 +19,7 @@ from gradtx.linesearch.wolfe import (
 )
 from gradtx.lowering.eager import compiled
 from gradtx.lowering.sharding import zero_count
+from gradtx.tree.packed import CALLS, unpacked_only
 
 GUESSES = ("keep", "one")
 
@@ -103,6 +104,7 @@ def scale_by_zoom_linesearch(
     )
 
     def init(params: Params) -> OptState:
+        unpacked_only(params, CALLS)
         infinite = number(params, jnp.inf)
         errors = infinite, number(params, jnp.inf)
         return ScaleByZoomLinesearchState(

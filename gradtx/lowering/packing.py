@@ -29,8 +29,15 @@ def end_to_end(arrays: list[jax.Array]) -> list[jax.Array]:
 
 
 def is_spread(x: Any) -> bool:
-    """Whether an array is parted over devices by its type."""
+    """Whether an array is sharded by its type; of one to come, its shape tells."""
     if isinstance(x, jax.ShapeDtypeStruct):
-        return False
-    sharding = getattr(jax.typeof(x), "sharding", None)
+        sharding = x.sharding if _is_explicit(x.sharding) else None
+    else:
+        sharding = getattr(jax.typeof(x), "sharding", None)
     return sharding is not None and any(part is not None for part in sharding.spec)
+
+
+def _is_explicit(sharding: Any) -> bool:
+    """Whether a layout is part of the type of an array."""
+    named = isinstance(sharding, jax.sharding.NamedSharding)
+    return named and sharding.mesh.are_all_axes_explicit

@@ -61,6 +61,12 @@ def beside(params: Params, value: Any, dtype: DTypeLike | None = None) -> jax.Ar
 
 def _mesh_of(leaf: Any) -> Any:
     sharding = getattr(leaf, "sharding", None)
-    if isinstance(sharding, jax.sharding.NamedSharding) and sharding.num_devices > 1:
+    # Shapes may tell the layout of arrays to come, on a mesh that has no devices yet.
+    named = isinstance(sharding, jax.sharding.NamedSharding)
+    if (
+        named
+        and isinstance(sharding.mesh, jax.sharding.Mesh)
+        and sharding.num_devices > 1
+    ):
         return jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
     return None

@@ -109,6 +109,7 @@ def scale_by_factored_rms(
     return leafwise(
         rule,
         FactoredState,
+        elementwise=False,
         v_row=partial(side, 0),
         v_col=partial(side, 1),
         v=lambda p: squares(p) if axes_of(p) is None else _unused(p),

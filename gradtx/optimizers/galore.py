@@ -34,6 +34,7 @@ from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.chain import chain
 
 SIDES = ("longer", "shorter")
@@ -135,6 +136,7 @@ def scale_by_galore(
 
     def init(params: Params) -> OptState:
         checks.float_leaves(params, "the parameter")
+        unpacked_only(params)
         plan, treedef = plans(params)
         rooms = [_rooms(p, numbers, how) for _, p, numbers, how in plan]
         base_state = base.init(treedef.unflatten([low for low, _ in rooms]))
@@ -184,7 +186,7 @@ def _numbers(given: Any, tree: PyTree) -> list[Any]:
 
 
 def _planned(path: Any, x: Any, numbers: Any, rank: int, side: str) -> _Shape | None:
-    if x is None or numbers is None or jnp.size(x) == 0:
+    if x is None or numbers is None or x.size == 0:
         return None
     shape = jnp.shape(x)
     _, rows, columns = axes.matrix_shape(shape, numbers, path)
@@ -238,8 +240,7 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     checks.same_shape(
         old.shape, how.projector, path, "the state 'projector'", "that of the gradient"
     )
-    matrices, undo = axes.as_matrices(widened(g), numbers, path)
-    (matrix,) = matrices
+    (matrix,), undo = axes.as_matrices(widened(g), numbers, path)
     still = jax.lax.stop_gradient(matrix)
     kept = jax.lax.cond(
         due, lambda: _directions(still, how).astype(old.dtype), lambda: old

@@ -9,6 +9,7 @@ from gradtx.common import checks
 from gradtx.common.types import DTypeLike, OptState, Params, PyTree, Updates
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.lowering.sharding import beside
+from gradtx.tree.packed import CALLS, unpacked_only
 from gradtx.tree.random import random_like
 
 
@@ -42,6 +43,7 @@ def hutchinson_estimator_diag_hessian(
 
     def init(params: Params) -> OptState:
         checks.float_leaves(params, "the parameter")
+        unpacked_only(params, CALLS)
         seed = 0 if random_seed is None else random_seed
         return HutchinsonState(beside(params, _key(seed)))
 

@@ -36,6 +36,7 @@ from gradtx.primitives.shape import (
     numbers_of_leaves,
     scale_by_shape,
 )
+from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.partition import partition
 
@@ -109,6 +110,7 @@ def scale_by_muon(
     average = _averaging(beta, nesterov, mu_dtype)
 
     def init(params: Params) -> OptState:
+        unpacked_only(params)
         coeffs = beside(params, jnp.asarray(ns_coeffs))
         return average.init(params)._replace(ns_coeffs=coeffs)
 

@@ -10,11 +10,12 @@ from gradtx.common import checks
 from gradtx.common.types import Fixed, OptState, Params, PyTree, Scalar, Updates
 from gradtx.core.leafwise import flatten_updates, widened
 from gradtx.core.transformation import (
+    EmptyState,
     GradientTransformation,
-    init_empty_state,
     transformation,
 )
 from gradtx.linalg import axes
+from gradtx.tree.packed import unpacked_only
 
 
 class MuonDimensionNumbers(NamedTuple):
@@ -60,6 +61,10 @@ def scale_by_shape(
             factor = math.sqrt(max(rows, columns)) * consistent_rms
         return (factor * widened(u)).astype(u.dtype)
 
+    def init(params: Params) -> EmptyState:
+        unpacked_only(params)
+        return EmptyState()
+
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
@@ -69,7 +74,7 @@ def scale_by_shape(
         new = [scaled(*leaf, n) for leaf, n in zip(leaves, numbers, strict=True)]
         return treedef.unflatten(new), state
 
-    return GradientTransformation(init_empty_state, update)
+    return GradientTransformation(init, update)
 
 
 def numbers_of_leaves(given: Any, tree: PyTree) -> list[Any]:

@@ -18,7 +18,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import Rule, leafwise
-from gradtx.core.slots import make_slot
+from gradtx.core.slots import made_of, make_slot
 from gradtx.core.transformation import GradientTransformation, with_extra_args_support
 from gradtx.lowering.conditional import run_when
 from gradtx.lowering.eager import compiled
@@ -132,13 +132,18 @@ def accumulate(
     add = leafwise(_adding(use_grad_mean), _Sum, total=jnp.zeros_like)
 
     def init(params: Params) -> MultiStepsState:
-        zeros, step = zeros_for(params, params), zero_count(params)
+        step = zero_count(params)
+
+        def reported(params: Params) -> PyTree:
+            _, report = should_skip(zeros_for(params, params), step, params)
+            return jax.tree.map(jnp.asarray, report)
+
         return MultiStepsState(
             mini_step=zero_count(params),
             gradient_step=step,
             inner_opt_state=inner.init(params),
             acc_grads=make_slot(partial(_accumulator, accumulator_dtype), params),
-            skip_state=jax.tree.map(jnp.asarray, should_skip(zeros, step, params)[1]),
+            skip_state=made_of(reported, params),
         )
 
     @compiled
