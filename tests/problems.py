@@ -158,6 +158,11 @@ def assert_close(got: Any, expected: Any, rtol: float = 1e-5) -> None:
         )
 
 
+def same(x: Any, y: Any) -> bool:
+    """Whether two arrays, or random keys, are equal."""
+    return np.array_equal(_plain(x), _plain(y))
+
+
 def _plain(x: Any) -> Any:
     """Return an array as it is, and of a random key the numbers behind it."""
     x = jnp.asarray(x)

@@ -149,6 +149,25 @@ def mix_squares(old: jax.Array, x: jax.Array, decay: Scalar) -> jax.Array:
     return mix(jnp.minimum(old, largest_square(old.dtype)), abs_sq(x), decay)
 
 
+def mean(
+    x: jax.Array, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False
+) -> jax.Array:
+    """Return the mean of numbers that are finite, which is finite too.
+
+    The sum of large numbers would overflow, so they are divided first, by a power of 2,
+    which rounds nothing.
+
+    Args:
+      x: an array of floats.
+      axis: the axes to take the mean over; all if None. Of no numbers it is 0.
+      keepdims: whether these axes stay, with length 1.
+    """
+    over = range(x.ndim) if axis is None else np.atleast_1d(axis)
+    count = max(math.prod(x.shape[i] for i in over), 1)
+    part = 2.0 ** -math.ceil(math.log2(count))
+    return jnp.sum(x * part, axis=axis, keepdims=keepdims) / (count * part)
+
+
 def put_over(old: jax.Array, new: jax.Array, flag: jax.Array) -> jax.Array:
     """Return ``new``, for a slot of state that keeps the gradient as it came.
 
@@ -266,7 +285,7 @@ def safe_root_mean_squares(x: jax.Array, min_rms: Scalar) -> jax.Array:
       min_rms: the lower bound.
     """
     x = jnp.asarray(x)
-    rms = sqrt(jnp.sum(abs_sq(x)) / max(x.size, 1))
+    rms = sqrt(mean(abs_sq(x)))
     return jnp.where(rms <= min_rms, min_rms, rms).astype(rms.dtype)
 
 

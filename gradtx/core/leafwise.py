@@ -20,6 +20,7 @@ from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.sharding import zero_count
+from gradtx.tree.packed import unpacked_only
 
 Rule = Callable[..., Any]
 
@@ -52,7 +53,9 @@ class Wants:
         return {**named, "p": p} if self.takes_p else named
 
 
-def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformation:
+def leafwise(
+    rule: Rule, state_type: Any, *, elementwise: bool = True, **slots: Slot
+) -> GradientTransformation:
     """Make a transformation of a rule for one array.
 
         u, *new_slots = rule(g, *old_slots, t=step, p=param)
@@ -74,6 +77,10 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
       state_type: a NamedTuple with a field for every slot, and with ``count`` (or
         ``t``) if the rule wants ``t``. Other fields are left to the caller: ``init``
         makes them None, ``update`` keeps them.
+      elementwise: whether each entry of the results depends on no other entry of the
+        gradient, the slots and the parameter, nor on their shape. If not, the rule
+        cannot be shown small leaves put together, and
+        :func:`gradtx.pack_small_leaves` around it is refused.
       **slots: for each slot, how it is made from a parameter; it may be a tree of
         arrays.
 
@@ -90,6 +97,8 @@ def leafwise(rule: Rule, state_type: Any, **slots: Slot) -> GradientTransformati
         return jax.eval_shape(slots[name], jax.ShapeDtypeStruct(shape, dtype))
 
     def init(params: Params) -> OptState:
+        if not elementwise:
+            unpacked_only(params)
         made = {name: make_slot(make, params) for name, make in slots.items()}
         if counter:
             made[counter] = zero_count(params)
@@ -152,9 +161,13 @@ def flatten_updates(updates: Updates) -> tuple[list[Leaf], Any]:
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
         updates, is_leaf=checks.is_none
     )
-    return [
-        (path, jnp.asarray(g) if is_differentiable(g) else g) for path, g in leaves
-    ], treedef
+    return [(path, _array(g)) for path, g in leaves], treedef
+
+
+def _array(g: Any) -> Any:
+    if isinstance(g, jax.ShapeDtypeStruct) or not is_differentiable(g):
+        return g
+    return jnp.asarray(g)
 
 
 def matching_params(params: Params | None, leaves: list[Leaf], treedef: Any) -> Any:

@@ -132,6 +132,16 @@ def make_slot(make: Slot, params: Params) -> PyTree:
     return with_role(jax.tree.map(one, params), role_of(make))
 
 
+def made_of(f: Callable[..., PyTree], *trees: PyTree) -> PyTree:
+    """Return what a function makes of trees such as the parameters.
+
+    Of shapes (``jax.ShapeDtypeStruct``) it is known by its shapes and types.
+    """
+    leaves = jax.tree.leaves(trees)
+    shapes = any(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
+    return jax.eval_shape(f, *trees) if shapes else f(*trees)
+
+
 def _made_of_shape(make: Slot, p: jax.ShapeDtypeStruct) -> PyTree:
     try:
         made = make(p)  # type: ignore[arg-type]

@@ -25,6 +25,7 @@ from gradtx.lowering.closures import as_data
 from gradtx.lowering.control_flow import either, while_loop
 from gradtx.lowering.sharding import zero_count
 from gradtx.lowering.varying import varied_with
+from gradtx.tree.packed import CALLS, unpacked_only
 
 
 class BacktrackingLinesearchInfo(NamedTuple):
@@ -97,6 +98,7 @@ def scale_by_backtracking_linesearch(
     checks.fractions(decrease_factor=decrease_factor)
 
     def init(params: Params) -> OptState:
+        unpacked_only(params, CALLS)
         looks = varied_with(params, zero_count(params))
         return ScaleByBacktrackingLinesearchState(
             learning_rate=number(params, 1.0),

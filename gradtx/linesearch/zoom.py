@@ -31,6 +31,7 @@ from gradtx.lowering.closures import as_data
 from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
 from gradtx.lowering.varying import varied_with
+from gradtx.tree.packed import CALLS, unpacked_only
 
 GUESSES = ("keep", "one")
 
@@ -115,6 +116,7 @@ def scale_by_zoom_linesearch(
     )
 
     def init(params: Params) -> OptState:
+        unpacked_only(params, CALLS)
         infinite = number(params, jnp.inf)
         errors = infinite, number(params, jnp.inf)
         looks = varied_with(params, zero_count(params))

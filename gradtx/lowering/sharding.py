@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gradtx.common.types import Count, DTypeLike, Params
 from gradtx.lowering.varying import is_manual, varied, varying_axes
@@ -80,6 +80,8 @@ def beside(params: Params, value: Any, dtype: DTypeLike | None = None) -> jax.Ar
 
 def _mesh_of(leaf: Any) -> Any:
     sharding = getattr(leaf, "sharding", None)
-    if isinstance(sharding, NamedSharding) and sharding.num_devices > 1:
+    # Shapes may tell the layout of arrays to come, on a mesh that has no devices yet.
+    named = isinstance(sharding, NamedSharding)
+    if named and isinstance(sharding.mesh, Mesh) and sharding.num_devices > 1:
         return NamedSharding(sharding.mesh, PartitionSpec())
     return None

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, largest_square, mix, ratio, real, sqrt, wide
+from gradtx.common.numerics import abs_sq, mean, mix, ratio, real, sqrt, wide
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -91,15 +91,13 @@ def scale_by_factored_rms(
         g: jax.Array, row: jax.Array, col: jax.Array, v: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
         decay = decay_rate_fn(jnp.maximum(t - 1 - step_offset, 0), decay_rate)
-        # Bounded, so that not even the sum over all entries overflows.
-        bound = largest_square(real(g.dtype)) / max(g.size, 1)
-        square = jnp.minimum(abs_sq(g), bound) + epsilon
+        square = abs_sq(g) + epsilon
         axes = axes_of(g)
         if axes is None:
             v = mix(v, square, decay)
             return ratio(g, sqrt(v)), row, col, v
-        row = mix(row, jnp.mean(square, axis=axes[1]), decay)
-        col = mix(col, jnp.mean(square, axis=axes[0]), decay)
+        row = mix(row, mean(square, axes[1]), decay)
+        col = mix(col, mean(square, axes[0]), decay)
         return _over_outer(g, row, col, axes), row, col, v
 
     def side(keep: int, p: jax.Array) -> jax.Array:
@@ -109,6 +107,7 @@ def scale_by_factored_rms(
     return leafwise(
         rule,
         FactoredState,
+        elementwise=False,
         v_row=partial(side, 0),
         v_col=partial(side, 1),
         v=lambda p: squares(p) if axes_of(p) is None else _unused(p),
@@ -135,10 +134,10 @@ def _over_outer(
     Their roots are divided one after another: a product of two small means vanishes.
     """
     second, first = axes
-    mean = jnp.mean(row, axis=second - (second > first), keepdims=True)
+    whole = mean(row, second - (second > first), keepdims=True)
     down = ratio(g, jnp.expand_dims(sqrt(row), first))
     across = ratio(
-        jnp.expand_dims(sqrt(mean), first), jnp.expand_dims(sqrt(col), second)
+        jnp.expand_dims(sqrt(whole), first), jnp.expand_dims(sqrt(col), second)
     )
     return down * across
 

@@ -19,7 +19,7 @@ from gradtx.common.types import (
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import gather, shared
-from gradtx.core.slots import weights
+from gradtx.core.slots import made_of, weights
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.lowering.sharding import beside
 from gradtx.primitives.decay import add_decayed_weights
@@ -70,13 +70,15 @@ def scale_by_dog(
 
     def init(params: Params) -> OptState:
         far = {
-            "distance": lambda: start,
-            "heuristic": lambda: start * (1 + norms.norm(differentiable(params))),
-            "learning_rate": lambda: 0,
-        }[kind]()
+            "distance": lambda _: start,
+            "heuristic": lambda params: (
+                start * (1 + norms.norm(differentiable(params)))
+            ),
+            "learning_rate": lambda _: 0,
+        }[kind]
         return keep.init(params)._replace(
             is_init_step=beside(params, True),  # noqa: FBT003
-            max_dist=shared(params, far),
+            max_dist=made_of(lambda params: shared(params, far(params)), params),
             sum_sq_norm_grads=shared(params, 0),
         )
 

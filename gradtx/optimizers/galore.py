@@ -34,6 +34,7 @@ from gradtx.lowering.sharding import beside, sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.chain import chain
 
 SIDES = ("longer", "shorter")
@@ -134,6 +135,7 @@ def scale_by_galore(
         return plan, treedef
 
     def init(params: Params) -> OptState:
+        unpacked_only(params)
         plan, treedef = plans(params)
         rooms = [_rooms(p, numbers, how) for _, p, numbers, how in plan]
         base_state = base.init(treedef.unflatten([low for low, _ in rooms]))
@@ -236,8 +238,7 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     checks.same_shape(
         old.shape, how.projector, path, "the state 'projector'", "that of the gradient"
     )
-    matrices, undo = axes.as_matrices(widened(g), numbers, path)
-    (matrix,) = matrices
+    (matrix,), undo = axes.as_matrices(widened(g), numbers, path)
     still = jax.lax.stop_gradient(matrix)
     kept = either(due, lambda: _directions(still, how).astype(old.dtype), lambda: old)
     p = widened(kept)

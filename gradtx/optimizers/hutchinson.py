@@ -16,6 +16,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.closures import as_data
 from gradtx.lowering.sharding import beside
+from gradtx.tree.packed import CALLS, unpacked_only
 from gradtx.tree.random import random_like
 
 
@@ -49,6 +50,7 @@ def hutchinson_estimator_diag_hessian(
     estimate = _estimate()
 
     def init(params: Params) -> OptState:
+        unpacked_only(params, CALLS)
         seed = 0 if random_seed is None else random_seed
         return HutchinsonState(beside(params, _key(seed)))
 

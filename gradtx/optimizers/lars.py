@@ -28,6 +28,7 @@ from gradtx.primitives.momentum import trace
 from gradtx.primitives.scale import ScaleByScheduleState, scale_by_learning_rate
 from gradtx.primitives.trust_ratio import scale_by_trust_ratio, trusted
 from gradtx.tree import masks, norms
+from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.chain import chain
 
 
@@ -115,6 +116,7 @@ def _layerwise(
     step = leafwise(rule, _Numbers, decay=_number, scaled=_number)
 
     def init(params: Params) -> OptState:
+        unpacked_only(params)
         counts = callable(weight_decay)
         return ScaleByScheduleState(zero_count(params)) if counts else EmptyState()
 

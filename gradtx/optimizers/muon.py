@@ -28,6 +28,7 @@ from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.orthogonal import Iteration, momentum_of
 from gradtx.optimizers.routing import of_two_axes, with_rest
 from gradtx.primitives.shape import numbers_of_leaves, scale_by_shape
+from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import downhill
 
@@ -124,6 +125,7 @@ def scale_by_muon(
     )
 
     def init(params: Params) -> OptState:
+        unpacked_only(params)
         coeffs = beside(params, jnp.asarray(iteration.table))
         return tx.init(params)._replace(ns_coeffs=coeffs)
 

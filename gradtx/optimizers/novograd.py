@@ -72,7 +72,11 @@ def scale_by_novograd(
         return m, m, v
 
     return leafwise(
-        rule, ScaleByNovogradState, mu=partial(zeros, dtype=mu_dtype), nu=totals
+        rule,
+        ScaleByNovogradState,
+        elementwise=False,
+        mu=partial(zeros, dtype=mu_dtype),
+        nu=totals,
     )
 
 

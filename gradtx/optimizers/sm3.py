@@ -61,7 +61,7 @@ def scale_by_sm3(
         m = mix(m, ratio(g, root), b1)
         return m, [_largest(total, i) for i in range(len(sums))], m
 
-    return leafwise(rule, ScaleBySM3State, mu=_axis_sums, nu=zeros)
+    return leafwise(rule, ScaleBySM3State, elementwise=False, mu=_axis_sums, nu=zeros)
 
 
 def _axis_sums(p: jax.Array) -> list[jax.Array]:

@@ -44,7 +44,7 @@ def adaptive_grad_clip(
         largest = clipping * jnp.maximum(_unit_norm(p, axis), eps)
         return _clipped(_unit_norm(g, axis), largest, g, 1e-6)
 
-    return leafwise(rule, AdaptiveGradClipState)
+    return leafwise(rule, AdaptiveGradClipState, elementwise=False)
 
 
 def unitwise_norm(x: jax.Array, axis: Axis = None) -> jax.Array:

@@ -59,7 +59,11 @@ def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
     Reference: Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235 (section 6)
     """
     checks.positive(threshold=threshold)
-    return leafwise(lambda g: g / jnp.maximum(1, norms.rms(g) / threshold), EmptyState)
+    return leafwise(
+        lambda g: g / jnp.maximum(1, norms.rms(g) / threshold),
+        EmptyState,
+        elementwise=False,
+    )
 
 
 @order.keeps("direction")

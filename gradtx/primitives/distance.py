@@ -63,6 +63,7 @@ def scale_by_distance_over_gradients(
     return leafwise(
         rule,
         ScaleByDistanceOverGradientsState,
+        elementwise=False,
         max_dist=lambda p: totals(p) + reps_rel * (1 + norms.norm(p)),
         grad_sum_of_squares=lambda p: totals(p).reshape(1),
         init_params=partial(_copied, param_dtype),

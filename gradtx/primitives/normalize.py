@@ -64,4 +64,4 @@ def centralize() -> GradientTransformation:
             return g
         return g - jnp.mean(g, axis=tuple(range(1, g.ndim)), keepdims=True)
 
-    return leafwise(rule, EmptyState)
+    return leafwise(rule, EmptyState, elementwise=False)

@@ -11,12 +11,13 @@ from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.types import Fixed, OptState, Params, PyTree, Scalar, Updates
 from gradtx.core.leafwise import flatten_updates, widened
 from gradtx.core.transformation import (
+    EmptyState,
     GradientTransformation,
-    init_empty_state,
     transformation,
 )
 from gradtx.linalg import axes
 from gradtx.linalg.heads import block_columns
+from gradtx.tree.packed import unpacked_only
 
 
 class MuonDimensionNumbers(NamedTuple):
@@ -97,6 +98,10 @@ def scale_by_shape(
             return u
         return (factors_of(u.shape, which, path, factor) * widened(u)).astype(u.dtype)
 
+    def init(params: Params) -> EmptyState:
+        unpacked_only(params)
+        return EmptyState()
+
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
@@ -106,7 +111,7 @@ def scale_by_shape(
         new = [scaled(*leaf, n) for leaf, n in zip(leaves, numbers, strict=True)]
         return treedef.unflatten(new), state
 
-    return GradientTransformation(init_empty_state, update)
+    return GradientTransformation(init, update)
 
 
 def known_factor(name: str, rms: Scalar | None = None) -> Callable[[int, int], Any]:

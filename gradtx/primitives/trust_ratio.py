@@ -42,7 +42,7 @@ def scale_by_trust_ratio(
         length = jnp.maximum(norms.norm(g), min_norm)
         return trusted(g, trust_coefficient * size, length + eps, (size, length))
 
-    return leafwise(rule, ScaleByTrustRatioState)
+    return leafwise(rule, ScaleByTrustRatioState, elementwise=False)
 
 
 def trusted(
@@ -70,7 +70,9 @@ def scale_by_param_block_norm(min_scale: Scalar = 1e-3) -> GradientTransformatio
     """
     checks.non_negative(min_scale=min_scale)
     return leafwise(
-        lambda g, *, p: g * jnp.maximum(norms.norm(p), min_scale), EmptyState
+        lambda g, *, p: g * jnp.maximum(norms.norm(p), min_scale),
+        EmptyState,
+        elementwise=False,
     )
 
 
@@ -90,5 +92,7 @@ def scale_by_param_block_rms(min_scale: Scalar = 1e-3) -> GradientTransformation
     """
     checks.non_negative(min_scale=min_scale)
     return leafwise(
-        lambda g, *, p: g * jnp.maximum(norms.rms(p), min_scale), EmptyState
+        lambda g, *, p: g * jnp.maximum(norms.rms(p), min_scale),
+        EmptyState,
+        elementwise=False,
     )

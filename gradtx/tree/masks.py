@@ -1,6 +1,6 @@
 """What a mask is, and how it parts a tree."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from jax.core import Tracer
@@ -8,11 +8,8 @@ from jax.core import Tracer
 from gradtx.common import checks
 from gradtx.common.foreign import is_instance, plain
 from gradtx.common.types import MaskOrFn, PyTree
-from gradtx.tree.placeholders import is_placeholder
-
-
-class MaskedNode(NamedTuple):
-    """Stands where a leaf has been masked out: a node without leaves."""
+from gradtx.tree.packed import is_packed
+from gradtx.tree.placeholders import MaskedNode as MaskedNode, is_placeholder
 
 
 def is_masked(node: Any) -> bool:
@@ -52,6 +49,11 @@ def as_prefix(mask: MaskOrFn, tree: PyTree) -> PyTree:
     """
     if is_placeholder(tree):  # it stands for what the mask leaves, too
         return True
+    if is_packed(tree) and not _is_flag(mask):
+        raise checks.Misuse(
+            "a mask cannot tell apart small leaves that are put together: put it "
+            "around, as in masked(pack_small_leaves(tx), mask)"
+        )
     flags, treedef = jax.tree.flatten(plain(mask(tree) if is_function(mask) else mask))
     for flag in flags:
         if isinstance(flag, Tracer):
@@ -61,6 +63,10 @@ def as_prefix(mask: MaskOrFn, tree: PyTree) -> PyTree:
             )
     checks.leaves_like(tree, treedef, "the masked", "the mask")
     return treedef.unflatten([bool(flag) for flag in flags])
+
+
+def _is_flag(mask: Any) -> bool:
+    return isinstance(mask, bool)
 
 
 def spread(mask: PyTree, tree: PyTree) -> PyTree:

@@ -1,13 +1,14 @@
 """What in a state is shaped like the parameters."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 
 from gradtx.codecs import is_encoded
 from gradtx.common.types import OptState, PyTree
 from gradtx.tree import masks
+from gradtx.tree.packed import is_packed
 from gradtx.tree.placeholders import is_placeholder, known_placeholder
 
 
@@ -16,15 +17,6 @@ class FastAndSlow(NamedTuple):
 
     fast: PyTree
     slow: PyTree
-
-
-@runtime_checkable
-class MapsParams(Protocol):
-    """A tree of parameters in another form, which knows what belongs to each."""
-
-    def map_params(self, f: Callable[..., Any], *rest: PyTree) -> PyTree:
-        """Apply a function to its arrays, with what trees like the parameters hold."""
-        ...
 
 
 def map_params(
@@ -79,8 +71,8 @@ def map_params(
         if not is_placeholder(mark):
             other = transform_non_params
             return value if other is None else other(value)
-        if isinstance(value, MapsParams):
-            return value.map_params(within, *rest)
+        if is_packed(value):
+            return value.map_params(within, *rest, is_leaf=ends)
         return jax.tree.map(within, value, *rest, is_leaf=ends)
 
     marks = marks_of(initable, state, known_placeholder())

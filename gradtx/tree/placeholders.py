@@ -1,7 +1,7 @@
 """What stands for parameters, or for a part of them that is not there."""
 
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -10,6 +10,16 @@ from gradtx.common.types import PyTree, Role
 
 # Where optax keeps its own placeholder.
 _OPTAX = "optax.tree_utils._state_utils"
+
+
+class MaskedNode(NamedTuple):
+    """Stands where a leaf has been masked out: a node without leaves."""
+
+
+class PackedNode(MaskedNode):
+    """Stands where a small leaf has been put into a vector: a node without leaves."""
+
+    __slots__ = ()
 
 
 @jax.tree_util.register_pytree_node_class

@@ -19,7 +19,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import make_slot
+from gradtx.core.slots import made_of, make_slot
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -138,14 +138,19 @@ def accumulate(
     take = _taken_or_added(opt, mean=use_grad_mean)
 
     def init(params: Params) -> MultiStepsState:
-        zeros, step = zeros_for(params, params), zero_count(params)
-        skip, report = should_skip(zeros, step, params)
+        step = zero_count(params)
+
+        def reported(params: Params) -> PyTree:
+            skip, report = should_skip(zeros_for(params, params), step, params)
+            return skip, jax.tree.map(jnp.asarray, report)
+
+        skip, report = made_of(reported, params)
         state = MultiStepsState(
             mini_step=zero_count(params),
             gradient_step=step,
             inner_opt_state=opt.init(params),
             acc_grads=make_slot(partial(_accumulator, accumulator_dtype), params),
-            skip_state=jax.tree.map(jnp.asarray, report),
+            skip_state=report,
         )
         return varied_with(skip, state)
 

@@ -10,6 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from gradtx.common.leaves import frozen_update, is_differentiable, parted
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import flatten_updates, matching_params
+from gradtx.core.slots import made_of
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -38,7 +39,8 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> OptState:
-        return inner.init(params if is_slot(params) else packed(params)[0])
+        seen = made_of(lambda x: packed(x)[0], params)
+        return inner.init(params if is_slot(params) else seen)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common.types import DTypeLike, OptState, Params, PyTree, Scalar, Updates
 from gradtx.core import order
+from gradtx.core.slots import made_of
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -94,7 +95,8 @@ def monitor(
 
     def init(params: Params) -> MonitorState:
         states = tuple(tx.init(params) for tx in lines.values())
-        return MonitorState(measured(params, states, params, {})[0], states)
+        found = made_of(lambda p, s: measured(p, s, p, {})[0], params, states)
+        return MonitorState(found, states)
 
     def update(
         updates: Updates,
@@ -131,7 +133,8 @@ def measure_with_ema(
     mean = ema(decay, debias, accumulator_dtype)
 
     def init(params: Params) -> OptState:
-        return EmptyState(), mean.init(_floats(measure(params)))
+        found = made_of(lambda params: _floats(measure(params)), params)
+        return EmptyState(), mean.init(found)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any

@@ -21,6 +21,7 @@ from gradtx.core.transformation import (
 from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
 from gradtx.primitives.normalize import normalize_by_update_norm
+from gradtx.tree.packed import CALLS, unpacked_only
 from gradtx.wrappers.average import eval_params, merge
 from gradtx.wrappers.step import as_updates, typed_like
 
@@ -180,6 +181,7 @@ def _opaque(
     batch_axis_name: str | None,
 ) -> GradientTransformation:
     def init(params: Params) -> SAMState:
+        unpacked_only(params, CALLS)
         return SAMState(zero_count(params), down.init(params), up.init(params), None)
 
     def update(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gradtx.common import checks
 from gradtx.common.leaves import frozen_update, is_differentiable
@@ -23,17 +24,11 @@ from gradtx.lowering.fusion import seen_by_all
 from gradtx.lowering.packing import SMALL, is_sharded, may_be_sharded
 from gradtx.lowering.sharding import everywhere, sharded_like
 from gradtx.lowering.varying import all_axes, varying_axes
-from gradtx.tree.masks import MaskedNode
+from gradtx.tree.packed import PackedLeaves, is_packed, is_packed_node
+from gradtx.tree.placeholders import PackedNode, is_placeholder
 
 # What XLA puts into one kernel has at most 96 inputs and outputs together.
 TOGETHER = 64
-
-
-class PackedLeaves(NamedTuple):
-    """A tree whose small leaves lie end to end."""
-
-    small: dict[str, jax.Array]  # a vector for each type, by the type's name
-    rest: PyTree  # the tree, masked where a leaf is in a vector
 
 
 class PackSmallLeavesState(NamedTuple):
@@ -45,8 +40,8 @@ class PackSmallLeavesState(NamedTuple):
         self, find: Callable[[OptState, Params], Params], params: Params
     ) -> Params:
         """Return what ``find`` finds in the inner state for the packed parameters."""
-        nodes = jax.tree.leaves(self.inner_state, is_leaf=_is_packed)
-        for node in filter(_is_packed, nodes):
+        nodes = jax.tree.leaves(self.inner_state, is_leaf=is_packed)
+        for node in filter(is_packed, nodes):
             layout = _layout_like(node, params)
             return layout.unpack(find(self.inner_state, layout.pack(params)))
         return params
@@ -87,10 +82,12 @@ def pack_small_leaves(
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> PackSmallLeavesState:
+        if is_placeholder(params):  # it stands for the vectors too
+            return PackSmallLeavesState(inner.init(params))
         leaves, treedef = jax.tree.flatten(params, is_leaf=checks.is_none)
         layout = Layout(treedef, leaves, below)
         shapes = any(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
-        packed = jax.eval_shape(layout.pack, params) if shapes else layout.pack(params)
+        packed = layout.shapes(params) if shapes else layout.pack(params)
         return PackSmallLeavesState(inner.init(packed))
 
     def update(
@@ -151,9 +148,19 @@ class Layout:
             )
             for kind in self._names()
         }
-        pairs = zip(leaves, self.kinds, strict=True)
-        rest = [x if kind is None else MaskedNode() for x, kind in pairs]
-        return PackedLeaves(small, self._treedef.unflatten(rest))
+        return PackedLeaves(small, self._rest(tree))
+
+    def shapes(self, tree: PyTree) -> PackedLeaves:
+        """Return what :meth:`pack` makes, of shapes alone, on the same devices."""
+        known = [getattr(x, "sharding", None) for x in jax.tree.leaves(tree)]
+        meshes = [s.mesh for s in known if isinstance(s, NamedSharding)]
+        mesh = next((mesh for mesh in meshes if isinstance(mesh, Mesh)), None)
+        place = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+        small = {
+            kind: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place)
+            for kind, x in jax.eval_shape(self.pack, tree).small.items()
+        }
+        return PackedLeaves(small, self._rest(tree))
 
     def unpack(self, packed: PackedLeaves) -> PyTree:
         """Return the tree that was packed, or one like it."""
@@ -164,6 +171,12 @@ class Layout:
             for (_, _, i), part in zip(members, parts, strict=True):
                 leaves[i] = everywhere(part)
         return self._treedef.unflatten(leaves)
+
+    def _rest(self, tree: PyTree) -> PyTree:
+        """Return the tree without the leaves that are in vectors."""
+        pairs = zip(self._treedef.flatten_up_to(tree), self.kinds, strict=True)
+        left = [x if kind is None else PackedNode() for x, kind in pairs]
+        return self._treedef.unflatten(left)
 
     def _names(self) -> list[str]:
         return sorted({kind for kind in self.kinds if kind is not None})
@@ -179,7 +192,7 @@ def _layout_like(packed: PackedLeaves, params: Params) -> Layout:
     rest = treedef.flatten_up_to(packed.rest)
     layout = Layout(treedef, leaves)
     layout.kinds = [
-        kind if isinstance(r, MaskedNode) else None
+        kind if is_packed_node(r) else None
         for kind, r in zip(_kinds(leaves), rest, strict=True)
     ]
     return layout
@@ -228,7 +241,3 @@ def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Arr
 def _placed_like(x: Any, u: jax.Array) -> jax.Array:
     """Let an update lie as its parameter does, which within its vector it did not."""
     return sharded_like(x, u) if may_be_sharded(x) and isinstance(u, Tracer) else u
-
-
-def _is_packed(x: Any) -> bool:
-    return isinstance(x, PackedLeaves)

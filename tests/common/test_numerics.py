@@ -129,3 +129,18 @@ def test_wide_types() -> None:
     names = ["float16", "bfloat16", "float8_e4m3fn", "float32", "float64", "complex64"]
     wide = [numerics.wide(name).name for name in names]
     assert wide == ["float32"] * 4 + ["float64", "complex64"]
+
+
+def test_means_of_large_numbers_are_finite() -> None:
+    """Of numbers near the largest float, along any axes, and of none at all."""
+    largest = float(jnp.finfo(jnp.float32).max) / 8
+    x = jnp.full((3, 100), largest)
+    for axis in (None, 0, -1, (0, 1)):
+        got = numerics.mean(x, axis)
+        np.testing.assert_allclose(got, np.float32(largest), rtol=1e-6)
+    assert numerics.mean(x, 1, keepdims=True).shape == (3, 1)
+    assert numerics.mean(jnp.zeros((0, 2))) == 0
+    y = jnp.linspace(0.1, 1, 30).reshape(5, 6)
+    np.testing.assert_array_equal(numerics.mean(y, 0), jnp.mean(y, 0))
+    huge = jnp.full(100, 1e18)
+    np.testing.assert_allclose(numerics.safe_root_mean_squares(huge, 0), 1e18, 1e-6)

@@ -141,3 +141,19 @@ def test_rows_lie_as_the_matrix_does(kind: AxisType) -> None:
             assert state.v_col["w"].sharding.shard_shape((16,)) == (2,)
             assert state.v_row["w"].sharding.is_fully_replicated
             assert len(state.v["w"].sharding.device_set) == 8
+
+
+@pytest.mark.parametrize("size", [1e-15, 1.0, 1e17, 1e18, 3e18])
+@pytest.mark.parametrize("shape", [(3, 5), (16, 700), (700, 16)])
+def test_gradients_of_any_size_are_divided_by_their_means(
+    shape: tuple[int, int], size: float
+) -> None:
+    """The first step is the paper's in float64, where sums of squares overflow too."""
+    rng = np.random.default_rng(0)
+    g = np.float32(size * rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape))
+    tx = gradtx.scale_by_factored_rms(min_dim_size_to_factor=2)
+    u, state = tx.update(jnp.asarray(g), tx.init(jnp.asarray(g)))
+    square = np.square(np.float64(g)) + 1e-30
+    row, col = square.mean(1, keepdims=True), square.mean(0, keepdims=True)
+    np.testing.assert_allclose(u, g / np.sqrt(row * col / row.mean()), rtol=1e-5)
+    assert problems.all_finite(state)

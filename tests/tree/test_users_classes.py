@@ -66,7 +66,8 @@ def test_the_names_of_fields_do_not_matter(name: str, kind: type) -> None:
         assert jax.tree.structure(found) == jax.tree.structure(params)
         if name == "schedule_free":
             found = gradtx.schedule_free_eval_params(state, p)
-        mapped = gradtx.tree.map_params(tx, lambda x, _: x + 1, state, p)
+        names = jax.tree.map(lambda _: "name", p)
+        mapped = gradtx.tree.map_params(tx, lambda x, _: x + 1, state, names)
         ends.append(jax.tree.leaves((p, found, state, mapped)))
     for one, other in zip(*ends, strict=True):
         np.testing.assert_array_equal(one, other)

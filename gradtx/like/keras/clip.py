@@ -37,7 +37,11 @@ def clipped(
     if len(given) > 1:
         raise checks.Misuse(f"{' and '.join(given)} exclude each other: choose one")
     if clipnorm is not None:
-        return leafwise(lambda g: g * _factor(norms.norm(g), clipnorm), EmptyState)
+        return leafwise(
+            lambda g: g * _factor(norms.norm(g), clipnorm),
+            EmptyState,
+            elementwise=False,
+        )
     if global_clipnorm is not None:
         return _clipped_together(global_clipnorm)
     return identity() if clipvalue is None else clip(clipvalue)
