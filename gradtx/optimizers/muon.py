@@ -243,7 +243,6 @@ def muon(
         weight_decay=weight_decay,
         adam_eps_root=adam_eps_root,
         adam_weight_decay=adam_weight_decay,
-        adam_learning_rate=adam_learning_rate,
     )
     if isinstance(ns_coeffs, str):
         ns_coeffs = presets.named(ns_coeffs)

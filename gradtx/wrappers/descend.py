@@ -21,13 +21,14 @@ def descend(
 
     Args:
       direction: the transformation that says where to go, such as ``scale_by_adam()``.
-      learning_rate: η, or a schedule of the number of steps taken.
+      learning_rate: η, or a schedule of the number of steps taken. A negative one goes
+        uphill, to maximize; the weights then grow by λ.
       weight_decay: λ, decoupled from the direction; None leaves the link out.
       mask: which leaves decay: a tree of booleans, or a function from the parameters to
         one. All do, if None.
 
     Raises:
-      ValueError: if the learning rate or the decay is negative.
+      ValueError: if the learning rate is not finite or the decay is negative.
     """
     if weight_decay is None:
         return chain(direction, scale_by_learning_rate(learning_rate))
