@@ -296,14 +296,45 @@ def test_is_a_value(row: Row) -> None:
 
 @every_row
 def test_wrong_settings_are_refused(row: Row) -> None:
-    """NaN, for every number, and a negative rate: refused, by name."""
+    """NaN, for every number: refused, by name."""
     tx = row.build()
     assert "learning_rate" in _numbers(tx)
     for name in _numbers(tx):
         with pytest.raises(ValueError, match=rf"{name}.*nan"):
             _replace_all(tx, name, float("nan"))
-    with pytest.raises(ValueError, match=r"learning_rate.*-1"):
-        row.build(learning_rate=-1.0)
+
+
+# The methods to which the rate is more than a factor of the step: a bound, a weight.
+BOUND_BY_RATE = (
+    "dadapt",
+    "dog",
+    "dowg",
+    "lbfgs",
+    "madgrad",
+    "momo",
+    "prodigy",
+    "rprop",
+)
+
+
+@every_row
+@one_by_one
+def test_a_negative_rate_goes_uphill(row: Row) -> None:
+    """As in optax, wherever the rate only scales; elsewhere it is refused, by name."""
+    if row.name.startswith((*BOUND_BY_RATE, "schedule_free")):
+        with pytest.raises(ValueError, match=r"learning_rate.*-1"):
+            row.build(learning_rate=-1.0)
+        return
+    params = problems.small_tree()
+    grads, moves = problems.noise(params, 0), []
+    for sign in (1, -1):
+        tx = row.build(learning_rate=sign * row.settings["learning_rate"])
+        state = tx.init(params)
+        for _ in range(1 + row.waits):
+            updates, state, _ = step(row, tx, grads, state, params)
+        moves.append(updates)
+    for down, up in zip(*map(jax.tree.leaves, moves), strict=True):
+        assert jnp.vdot(down, up) < 0
 
 
 def _numbers(tx: Any) -> set[str]:

@@ -12,10 +12,12 @@ import numpy as np
 import problems
 import pytest
 from catalogue import ROWS, Row
+from flax import nnx
 from flax.training.train_state import TrainState
 
 import gradtx
 from gradtx import contrib
+from gradtx.experimental import aggregating
 
 Tree = Any
 every_row = pytest.mark.parametrize("row", ROWS, ids=catalogue.NAMES)
@@ -274,6 +276,72 @@ def test_a_model_with_functions_in_it() -> None:
         want, _ = tx.update(grads, expected, params)
         problems.assert_close(jax.tree.leaves(updates), jax.tree.leaves(want))
     assert eqx.apply_updates(model, updates).activation is jax.nn.relu
+
+
+def test_layers_that_are_frozen_by_their_gradients() -> None:
+    """Equinox: with gradients for the last layer alone, and `update` without params."""
+    model = eqx.nn.MLP(3, 2, 4, 1, key=jax.random.key(0))
+    chosen = jax.tree.map(lambda _: False, model)
+    chosen = eqx.tree_at(lambda m: m.layers[-1].bias, chosen, replace=True)
+    tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adam(0.1))
+    state = tx.init(model)
+
+    @eqx.filter_jit
+    def step(model: Any, state: Any) -> Any:
+        trained, still = eqx.partition(model, chosen)
+        grads = eqx.filter_grad(
+            lambda m: jnp.sum(eqx.combine(m, still)(jnp.ones(3)) ** 2)
+        )(trained)
+        updates, state = tx.update(grads, state)
+        return eqx.apply_updates(model, updates), state
+
+    moved, state = step(*step(model, state))
+    for old, new in zip(model.layers, moved.layers, strict=True):
+        assert (old.weight == new.weight).all()
+    assert (model.layers[-1].bias != moved.layers[-1].bias).all()
+
+
+class Quantized(nnx.Module):
+    """A layer of integers beside a factor that is trained."""
+
+    def __init__(self) -> None:
+        """Make both parameters, of one kind to NNX."""
+        self.codes = nnx.Param(jnp.arange(3, dtype=jnp.int8))
+        self.factor = nnx.Param(jnp.ones(3))
+
+    def __call__(self, x: Any) -> Any:
+        """Return a number."""
+        return jnp.sum(self.codes * self.factor * x)
+
+
+@pytest.mark.parametrize(
+    "make", [ADAM, OTHER["with_master_weights"], OTHER["quantize_state"]]
+)
+def test_integer_parameters_of_nnx(make: Callable[[], Any]) -> None:
+    """Among the parameters of an `nnx.Optimizer` they stay, whatever is around it."""
+    model = Quantized()
+    optimizer = nnx.Optimizer(model, make(), wrt=nnx.Param)
+    graph, params = nnx.split(model)
+    grads = jax.grad(lambda p: nnx.merge(graph, p)(2.0), allow_int=True)(params)
+    with jax.disable_jit():
+        optimizer.update(model, grads)
+    np.testing.assert_array_equal(model.codes.get_value(), [0, 1, 2])
+    np.testing.assert_allclose(model.factor.get_value(), [1, 0.9, 0.9], rtol=1e-5)
+
+
+def test_gradients_of_examples() -> None:
+    """Their aggregation leaves out what has none."""
+    params = {"w": jnp.ones(2), **ARRAYS, **OTHERS}
+    missing = {"codes": float0((4, 4)), "flag": None, "key": None, **NOTHING}
+    grads = {"w": jnp.arange(8.0).reshape(4, 2), **missing}
+    tx = aggregating.average_per_element_updates()
+    updates, _ = tx.update(grads, tx.init(params), params)
+    np.testing.assert_array_equal(updates["w"], [3, 4])
+    tx = aggregating.add_mean_variance_to_opt(gradtx.sgd(1.0))
+    updates, _ = tx.update(grads, tx.init(params), params)
+    moved = gradtx.apply_updates(params, updates)
+    np.testing.assert_array_equal(moved["w"], [-2, -3])
+    assert_same({**moved, "w": 0}, {**params, "w": 0})
 
 
 # --- what is read from a state -----------------------------------------------

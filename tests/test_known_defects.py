@@ -207,7 +207,7 @@ def test_the_program_of_many_leaves_is_small() -> None:
 
 
 NONSENSE: dict[str, Callable[[], Any]] = {
-    "learning_rate": lambda: gradtx.adam(-1e-3),
+    "learning_rate": lambda: gradtx.adam(np.inf),
     "b1": lambda: gradtx.adam(1e-3, b1=1.5),
     "b2": lambda: gradtx.adam(1e-3, b2=2.0),
     "eps": lambda: gradtx.adam(1e-3, eps=-1.0),

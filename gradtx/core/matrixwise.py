@@ -62,7 +62,7 @@ def matrixwise(
     Raises:
       ValueError: from ``update``, if a leaf is no matrix; what ``leafwise`` refuses.
     """
-    average = leafwise(rule, state_type, **slots)
+    average = leafwise(rule, state_type, elementwise=True, **slots)
 
     def init(params: Params) -> OptState:
         state = average.init(params)

@@ -71,7 +71,8 @@ def adadelta(
       weight_decay_mask: which leaves decay, as :func:`add_decayed_weights` takes it.
 
     Raises:
-      ValueError: if ``rho`` is outside [0, 1), or another number is negative.
+      ValueError: if ``rho`` is outside [0, 1), or another number but the learning
+        rate is negative.
 
     Reference: Zeiler, 2012, https://arxiv.org/abs/1212.5701
     """

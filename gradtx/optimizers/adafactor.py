@@ -182,7 +182,8 @@ def adafactor(
       weight_decay_mask: which leaves decay, as :func:`add_decayed_weights` takes it.
 
     Raises:
-      ValueError: if a number is negative, or a decay outside its range.
+      ValueError: if a number but the learning rate is negative, or a decay outside its
+        range.
 
     Reference: Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235
     """

@@ -125,7 +125,8 @@ def adan(
       proximal: whether to divide as above; if not, p ← p - η (u + λ p), as in optax.
 
     Raises:
-      ValueError: if a decay rate is outside [0, 1), or another number is negative.
+      ValueError: if a decay rate is outside [0, 1), or another number but the
+        learning rate is negative.
 
     Reference: Xie et al., 2022, https://arxiv.org/abs/2208.06677 (Algorithm 1)
     """

@@ -244,6 +244,7 @@ def _penalised(
     mask: MaskOrFn | None,
 ) -> GradientTransformation:
     """Add the gradient of an L2 penalty before, and the learning rate after."""
+    checks.non_negative(learning_rate=learning_rate)
     none = weight_decay is None
     penalty = identity() if none else add_decayed_weights(weight_decay, mask)
     return chain(penalty, scaled, scale_by_learning_rate(learning_rate))

@@ -24,11 +24,12 @@ def fromage(
       min_norm: what both norms are raised to where they are smaller.
 
     Raises:
-      ValueError: if either is negative.
+      ValueError: if the learning rate is not finite, or ``min_norm`` is negative.
 
     Reference: Bernstein et al., 2020, https://arxiv.org/abs/2002.03432 (Algorithm 1)
     """
-    checks.non_negative(learning_rate=learning_rate, min_norm=min_norm)
+    checks.finite(learning_rate=learning_rate)
+    checks.non_negative(min_norm=min_norm)
     return chain(scale_by_trust_ratio(min_norm), scheduled(_rule, rate=learning_rate))
 
 

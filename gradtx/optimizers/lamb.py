@@ -36,7 +36,8 @@ def lamb(
       mask: which leaves decay, as :func:`add_decayed_weights` takes it.
 
     Raises:
-      ValueError: if a decay rate is outside [0, 1), or another number is negative.
+      ValueError: if a decay rate is outside [0, 1), or another number but the
+        learning rate is negative.
 
     Reference: You et al., 2020, https://arxiv.org/abs/1904.00962 (Algorithm 2)
     """

@@ -67,7 +67,8 @@ def lars(
       norm_of_sum: whether to divide by the norm of the sum, as optax does.
 
     Raises:
-      ValueError: if the momentum is outside [0, 1], or another number is negative.
+      ValueError: if the momentum is outside [0, 1], or another number but the
+        learning rate is negative.
 
     Reference: You et al., 2017, https://arxiv.org/abs/1708.03888 (Algorithm 1)
     """

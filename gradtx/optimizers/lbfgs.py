@@ -255,6 +255,7 @@ def lbfgs(
 
     Reference: Liu and Nocedal, 1989, https://doi.org/10.1007/BF01589116
     """
+    checks.non_negative(learning_rate=learning_rate)
     if learning_rate is None:
         downhill = scale(-1.0)
     else:

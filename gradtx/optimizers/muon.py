@@ -223,7 +223,6 @@ def muon(
         weight_decay=weight_decay,
         adam_eps_root=adam_eps_root,
         adam_weight_decay=adam_weight_decay,
-        adam_learning_rate=adam_learning_rate,
     )
     numbers = of_two_axes(muon_weight_dimension_numbers)
     decay = (weight_decay, weight_decay_mask, decay_kind, peak_learning_rate)

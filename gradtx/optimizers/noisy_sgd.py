@@ -29,7 +29,7 @@ def noisy_sgd(
       seed: an older name of ``key``.
 
     Raises:
-      ValueError: if ``eta`` or the learning rate is negative.
+      ValueError: if ``eta`` is negative or the learning rate not finite.
 
     Reference: Neelakantan et al., 2015, https://arxiv.org/abs/1511.06807
     """

@@ -193,8 +193,7 @@ def optimistic_adam(
         DeprecationWarning,
         stacklevel=2,
     )
-    checks.non_negative(learning_rate=learning_rate)
-    checks.finite(optimism=optimism)
+    checks.finite(learning_rate=learning_rate, optimism=optimism)
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
         scale_by_optimistic_gradient(

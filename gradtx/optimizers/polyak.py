@@ -104,5 +104,5 @@ def polyak_sgd(
 
     Reference: Loizou et al., 2021, https://arxiv.org/abs/2002.10542
     """
-    checks.non_negative(scaling=scaling)
+    checks.finite(scaling=scaling)
     return chain(scale_by_polyak(f_min, max_learning_rate, eps, variant), sgd(scaling))

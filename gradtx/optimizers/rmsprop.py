@@ -191,7 +191,8 @@ def rmsprop(
       bias_correction: whether to make up for the means' start.
 
     Raises:
-      ValueError: if a decay is outside its range, or another number is negative.
+      ValueError: if a decay is outside its range, or another number but the learning
+        rate is negative.
 
     Reference: Hinton, 2012, Neural Networks for Machine Learning, lecture 6e; Graves,
       2013, https://arxiv.org/abs/1308.0850

@@ -30,7 +30,7 @@ def sgd(
       accumulator_dtype: the type to keep the sum in; the parameter's if None.
 
     Raises:
-      ValueError: if ``momentum`` is outside [0, 1] or the learning rate is negative.
+      ValueError: if ``momentum`` is outside [0, 1] or the rate is not finite.
 
     Reference: Robbins and Monro, 1951, https://doi.org/10.1214/aoms/1177729586; Polyak,
       1964; Nesterov, 1983; Sutskever et al., 2013,

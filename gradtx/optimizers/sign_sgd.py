@@ -19,7 +19,7 @@ def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
       learning_rate: η, or a schedule of the number of steps taken.
 
     Raises:
-      ValueError: if the learning rate is negative.
+      ValueError: if the learning rate is not finite.
 
     Reference: Bernstein et al., 2018, https://arxiv.org/abs/1802.04434 (Algorithm 1)
     """
@@ -42,7 +42,7 @@ def signum(
       accumulator_dtype: the type to keep m in; the parameter's if None.
 
     Raises:
-      ValueError: if ``beta`` is outside [0, 1) or the learning rate is negative.
+      ValueError: if ``beta`` is outside [0, 1) or the rate is not finite.
 
     Reference: Bernstein et al., 2018, https://arxiv.org/abs/1802.04434 (Algorithm 2)
     """

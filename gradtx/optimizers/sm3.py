@@ -100,7 +100,7 @@ def sm3(
       momentum: β₁, how much of the mean update is kept at each step.
 
     Raises:
-      ValueError: if the momentum is outside [0, 1) or the learning rate is negative.
+      ValueError: if the momentum is outside [0, 1) or the rate is not finite.
 
     Reference: Anil et al., 2019, https://arxiv.org/abs/1901.11150
     """

@@ -99,14 +99,14 @@ def scale_by_learning_rate(
 
     Args:
       learning_rate: η, or a schedule of the number of steps taken. As a schedule it
-        keeps the step count in a :class:`ScaleByScheduleState`. None passes the
-        updates on as they are.
+        keeps the step count in a :class:`ScaleByScheduleState`. A negative one goes
+        uphill. None passes the updates on as they are.
       flip_sign: whether to multiply by -1, as descent needs.
 
     Raises:
-      ValueError: if the learning rate is negative, infinite or NaN.
+      ValueError: if the learning rate is infinite or NaN.
     """
-    checks.non_negative(learning_rate=learning_rate)
+    checks.finite(learning_rate=learning_rate)
     if learning_rate is None:
         return identity()
     sign = -1 if flip_sign else 1

@@ -275,4 +275,4 @@ def _bare(x: Any) -> Any:
 
 
 def _is_whole(x: Any) -> bool:
-    return is_encoded(x) or is_variable(x)
+    return is_encoded(x) or (is_variable(x) and x.get_value() is not None)

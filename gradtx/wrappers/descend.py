@@ -23,7 +23,8 @@ def descend(
 
     Args:
       direction: the transformation that says where to go, such as ``scale_by_adam()``.
-      learning_rate: η, or a schedule of the number of steps taken.
+      learning_rate: η, or a schedule of the number of steps taken. A negative one goes
+        uphill, to maximize; the weights then grow by λ.
       weight_decay: λ, decoupled from the direction; None leaves the link out.
       mask: which leaves decay: a tree of booleans, or a function from the parameters to
         one. All do, if None.
@@ -33,8 +34,8 @@ def descend(
         η itself, if None and η is a number.
 
     Raises:
-      ValueError: if the learning rate or the decay is negative, the kind of decay not
-        known, or the peak missing that it needs.
+      ValueError: if the learning rate is not finite, the decay is negative, the kind
+        of decay not known, or the peak missing that it needs.
     """
     decay = (weight_decay, mask, decay_kind, peak_learning_rate)
     return chain(direction, *downhill(learning_rate, *decay))

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from gradtx.lowering.sharding import beside, zero_count
 from gradtx.schedules.stateful import WrappedSchedule
 from gradtx.wrappers.step import typed_like, widest
 
+P = ParamSpec("P")
+
 
 class InjectStatefulHyperparamsState(NamedTuple):
     """What a transformation of :func:`inject_hyperparams` remembers."""
@@ -27,16 +29,21 @@ class InjectStatefulHyperparamsState(NamedTuple):
 
 
 def inject_hyperparams(
-    inner_factory: Callable[..., Any],
+    inner_factory: Callable[P, Any],
     static_args: str | Iterable[str] = (),
     hyperparam_dtype: DTypeLike | None = None,
-) -> Callable[..., GradientTransformation]:
+) -> Callable[P, GradientTransformation]:
     """Let the numbers that a factory is given live in the state.
 
     There they can be read (``state.hyperparams["learning_rate"]``), changed from step
-    to step (``state.hyperparams["b2"] = 0.95``) and scheduled, each of them: a setting
-    may be a schedule, whose values then overwrite what was changed by hand. Every step
-    makes the transformation anew from the numbers of the state.
+    to step and scheduled, each of them: a setting may be a schedule, whose values then
+    overwrite what was changed by hand. Every step makes the transformation anew from
+    the numbers of the state.
+
+    Change one by ``state = gradtx.tree.set(state, b2=0.95)``: it keeps the type of its
+    place, so that a jitted step compiles nothing for it. ``state.hyperparams["b2"] =
+    0.95`` works too, but to ``jit`` a number of Python's is of another type than an
+    array, and the step is compiled a second time; ``jnp.float32(0.95)`` avoids that.
 
     Numbers are kept in float32, in float64 for parameters in float64, or in the type of
     the array that was given. Flags, names, types, None, and in factories of this
@@ -50,7 +57,7 @@ def inject_hyperparams(
       hyperparam_dtype: the type to keep numbers in instead.
 
     Returns:
-      A function with the arguments of ``inner_factory``.
+      A function with the arguments of ``inner_factory``, to type checkers too.
 
     Raises:
       ValueError: if there is no argument of a name in ``static_args``; what the factory

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import pickle
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, get_args, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -208,6 +208,16 @@ def test_nothing_is_compiled_in_the_second_step(make: Any) -> None:
             _, state = update(params, state, params)
             counts.append(problems.compiled() - before)
         assert counts[1:] == [0, 0]
+
+
+def test_the_signature_is_the_factory_s() -> None:
+    """For readers of it, and for type checkers, to whom one name stands for both."""
+    made = inject_hyperparams(gradtx.adamw)
+    assert inspect.signature(made) == inspect.signature(gradtx.adamw)
+    hints = get_type_hints(inject_hyperparams)
+    given, returned = (hints[name] for name in ("inner_factory", "return"))
+    assert isinstance(get_args(given)[0], ParamSpec)
+    assert get_args(returned) == (get_args(given)[0], gradtx.GradientTransformation)
 
 
 def test_it_is_a_value() -> None:

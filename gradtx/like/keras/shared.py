@@ -65,7 +65,7 @@ def framed(
       ValueError: if a setting is out of its range.
     """
     refuse(loss_scale_factor=loss_scale_factor)
-    checks.non_negative(learning_rate=learning_rate)
+    checks.finite(learning_rate=learning_rate)
     calls = 1 if gradient_accumulation_steps is None else gradient_accumulation_steps
     rate = at_steps(learning_rate, calls)
     parts = [clipped(clipnorm, clipvalue, global_clipnorm), method(rate)]
