@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common.numerics import mix, real, wide
-from gradtx.common.types import Scalar
+from gradtx.common.types import Count, Scalar
 from gradtx.core.stacking import Column, Leaves, columns_of, sharded_along
 from gradtx.linalg.bases import eigenvectors, turned
 from gradtx.linalg.blocks import Blocks, Dims
 from gradtx.linalg.kronecker import HIGHEST, gram, multiply_axes, norms
+from gradtx.lowering.conditional import run_when
 
 # ``has(dims, i)``: whether axis i of a tensor has a factor.
 Has = Callable[[Dims, int], bool]
@@ -124,12 +125,39 @@ def all_eigenvectors(leaves: Leaves, factors: Column, *, descending: bool) -> Co
     return leaves.stacked(lambda row: jax.tree.map(find, row), factors)
 
 
+def refreshed(
+    leaves: Leaves,
+    t: Count,
+    every: int,
+    factors: Column,
+    bases: Column,
+    mean: Column,
+    squares: Column | None = None,
+) -> tuple[Column, ...]:
+    """Find all eigenvectors in the first step, and turn the bases every few later ones.
+
+    Args:
+      leaves: the leaves.
+      t: the step, counted from 1; what comes after the first is counted anew.
+      every: after how many of those the bases are turned.
+      factors: as :func:`turn_bases` takes it, and what follows.
+      bases: the bases.
+      mean: what is turned with them.
+      squares: what is sorted with them, if anything.
+    """
+    first = t == 1
+    start = partial(all_eigenvectors, leaves, factors, descending=True)
+    bases = run_when(first, lambda _: start(), bases)
+    kept = (bases, mean) if squares is None else (bases, mean, squares)
+    due = ~first & ((t - 1) % every == 0)
+    return run_when(due, lambda kept: turn_bases(leaves, factors, *kept), kept)
+
+
 def turn_bases(
     leaves: Leaves,
     factors: Column,
     bases: Column,
     mean: Column,
-    *,
     squares: Column | None = None,
 ) -> tuple[Column, ...]:
     """Turn every basis towards the eigenvectors of its factor, by one QR.

@@ -22,13 +22,11 @@ from gradtx.core.slots import zeros
 from gradtx.core.stacking import Column, Leaves, blockwise
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg.kronecker import multiply_axes
-from gradtx.lowering.conditional import run_when
 from gradtx.optimizers import kl_factors
 from gradtx.optimizers.eigenbasis import (
-    all_eigenvectors,
     normalized,
+    refreshed,
     rotate,
-    turn_bases,
     unless_first,
     up_to,
 )
@@ -122,7 +120,7 @@ def scale_by_kl_shampoo(
         *,
         t: Count,
     ) -> Any:
-        first, n = t == 1, t - 1
+        first = t == 1
         blocks = leaves.cut(leaves.g)
         rotated = rotate(leaves, blocks, bases)
         m = leaves.each(partial(unless_first, mix, b1, first), m, leaves.join(rotated))
@@ -140,12 +138,7 @@ def scale_by_kl_shampoo(
             damping=damping,
             clamp=clamp,
         )
-        start = partial(all_eigenvectors, leaves, factors, descending=True)
-        bases = run_when(first, lambda _: start(), bases)
-        due = ~first & (n % precondition_frequency == 0)
-        bases, m = run_when(
-            due, lambda kept: turn_bases(leaves, factors, *kept), (bases, m)
-        )
+        bases, m = refreshed(leaves, t, precondition_frequency, factors, bases, m)
         return u, m, factors, bases, roots
 
     return blockwise(

@@ -30,16 +30,14 @@ from gradtx.core.slots import squares, zeros
 from gradtx.core.stacking import Column, Leaves, blockwise
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg.blocks import Blocks, Dims, merged_forwards
-from gradtx.lowering.conditional import run_when
 from gradtx.optimizers.eigenbasis import (
-    all_eigenvectors,
     averaged_grams,
     factors_and_bases,
     normalized,
     or_elementwise,
+    refreshed,
     rotate,
     rotate_back,
-    turn_bases,
     unless_first,
     up_to,
 )
@@ -160,14 +158,7 @@ def scale_by_soap(
             back = leaves.stacked(normalized, back)
         u = leaves.each(partial(finished, first, n), leaves.join(back))
         factors = averaged_grams(leaves, blocks, factors, beta)
-        start = partial(all_eigenvectors, leaves, factors, descending=True)
-        bases = run_when(first, lambda _: start(), bases)
-        due = ~first & (n % precondition_frequency == 0)
-
-        def turn(kept: Any) -> Any:
-            return turn_bases(leaves, factors, kept[0], kept[1], squares=kept[2])
-
-        bases, m, v = run_when(due, turn, (bases, m, v))
+        bases, m, v = refreshed(leaves, t, precondition_frequency, factors, bases, m, v)
         return u, m, v, factors, bases
 
     return blockwise(
