@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from methods.common import Array, Card, Rate, Row, Step, at, paper
 
 import gradtx
+from methods.common import Array, Card, Rate, Row, Step, at, paper
 
 
 def falling(a: Array) -> Array:
