@@ -143,7 +143,11 @@ def _basis(
         )
     shape = axes.with_columns(p.shape, numbers, path, rank)
     drawn = jax.random.normal(jax.random.fold_in(key, next(keys)), shape, wide(p.dtype))
-    return beside(p, drawn) if isinstance(p, Tracer) and shape != p.shape else drawn
+    if isinstance(p, jax.ShapeDtypeStruct):
+        return drawn
+    if shape == p.shape:
+        return axes.on_every_device(p)[1](drawn)
+    return beside(p, drawn) if isinstance(p, Tracer) else drawn
 
 
 def _step(

@@ -8,7 +8,8 @@ pytorch_optimizer, and writes ``like.json`` beside itself. Run it as
 Every case starts from ``start`` and is fed one row of ``grads`` a step; two leaves, of
 shapes (3,) and (2, 2), lie in one row of 7 numbers. Complex numbers are pairs. Where
 a case has ``decay``, the learning rate of step t, from 0, is lr / (1 + decay t).
-Keras runs on JAX, as on PyTorch its clipping rounds float64 to float32.
+Keras runs on JAX, as on PyTorch its clipping rounds float64 to float32. On JAX its norm
+of a matrix does, by which Muon divides: here another is put in its place.
 """
 
 import json
@@ -19,6 +20,7 @@ from pathlib import Path
 os.environ |= {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
 
 import adabelief_pytorch
+import jax.numpy as jnp
 import keras
 import lion_pytorch
 import numpy as np
@@ -152,6 +154,35 @@ KERAS = [
     ),
     ("Lion", {}),
     ("Lion", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.8, "clipvalue": 0.3}),
+    ("Muon", {}),
+    (
+        "Muon",
+        {
+            "learning_rate": 0.1,
+            "momentum": 0.8,
+            "nesterov": False,
+            "rms_rate": None,
+            "ns_steps": 3,
+            "muon_a": 2.0,
+            "muon_b": -1.5,
+            "muon_c": 0.5,
+            "adam_lr_ratio": 0.5,
+            "adam_beta_1": 0.7,
+            "adam_weight_decay": 0.2,
+            "weight_decay": 0.1,
+            "clipnorm": 1.3,
+        },
+    ),
+    (
+        "Muon",
+        {
+            "learning_rate": 0.1,
+            "rms_rate": 0.3,
+            "adam_weight_decay": None,
+            "gradient_accumulation_steps": 2,
+            "use_ema": True,
+        },
+    ),
 ]
 
 _BELIEF = {"lr": 0.1, "print_change_log": False}
@@ -320,9 +351,16 @@ def _case(library, name, kwargs, kind, decay):
     }
 
 
+def norm_in_float64(x, axis, keepdims):
+    """Return the norm that Keras's Muon asks for."""
+    x = keras.ops.convert_to_tensor(x)
+    return jnp.linalg.norm(x, axis=axis, keepdims=keepdims)
+
+
 def main():
     """Write all cases to the file beside this one."""
     keras.config.set_floatx("float64")
+    keras.src.ops.norm = norm_in_float64
     real, more = RNG.normal(size=(2, STEPS + 1, SIZE))
     real[4:, 1] = 0  # a parameter whose gradient vanishes
     mixed = real + 1j * more

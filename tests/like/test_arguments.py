@@ -20,8 +20,10 @@ NAMES = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Lion")
 MAKERS = [
     *(getattr(like.torch, n) for n in NAMES if n != "Lion"),
     *(getattr(like.keras, n) for n in NAMES),
+    like.keras.Muon,
     like.authors.AdaBelief,
     like.authors.Lion,
+    like.authors.MoonlightMuon,
 ]
 
 

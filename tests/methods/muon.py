@@ -383,7 +383,7 @@ ROWS = [
         gradtx.dion2,
         {
             "learning_rate": 0.2,
-            "fraction": 0.5,
+            "fraction": 0.75,
             "b2": 0.9,
             "eps": 1e-3,
             "ns_coeffs": "keller",
