@@ -242,6 +242,8 @@ def test_floors_follow_from_the_arrays(part: Any) -> None:
         "novograd": 24,
         "dog": 24,  # the start is read and stays
         "clip_by_global_norm, adamw": 32,
+        "cautious(adamw), rescale=None": 28,
+        "mars without a bound, adamw": 36,
     }
     for name, floor in expected.items():
         found = compiling.figures(known[name], gradtx, target, 1 << 12)
