@@ -6,10 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
 
 from gradtx.common import checks
 from gradtx.common.types import PyTree
+from gradtx.lowering.sharding import laid_out
+from gradtx.lowering.stacking import in_shares, mergeable, stacks_with
 from gradtx.tree import masks
 from gradtx.tree.params import is_placeholder
 
@@ -71,35 +72,29 @@ def matrix_shape(shape: tuple[int, ...], numbers: Any, path: Any) -> tuple[int, 
     return batch, rows, columns
 
 
-def as_matrices(x: jax.Array, numbers: Any, path: Any) -> tuple[jax.Array, Back]:
+def as_matrices(
+    x: jax.Array, numbers: Any, path: Any, *, whole: bool = True
+) -> tuple[jax.Array, Back]:
     """Return x as a batch of matrices, and the function that undoes it.
 
-    On a mesh that is part of the array's type the matrices lie on every device.
+    On a mesh that is part of the array's type the matrices lie on every device, unless
+    ``whole`` is False: then they stay sharded as they are, as far as that can be.
 
     Raises:
       ValueError: if x has no such axes; the path is named.
     """
-    order = sum(_axes(x.shape, numbers, path), ())
+    groups = _axes(x.shape, numbers, path)
+    order = sum(groups, ())
     flat = matrix_shape(x.shape, numbers, path)
     back = sorted(range(x.ndim), key=order.__getitem__)
     spread = tuple(x.shape[i] for i in order)
-    layout = _layout(x)
+    spec = jax.typeof(x).sharding.spec
 
     def undo(y: jax.Array) -> jax.Array:
-        y = y.reshape(spread).transpose(back)
-        return y if layout is None else jax.sharding.reshard(y, layout)
+        return laid_out(y.reshape(spread).transpose(back), spec)
 
-    if layout is not None:
-        everywhere = NamedSharding(layout.mesh, PartitionSpec())
-        x = jax.sharding.reshard(x, everywhere)
+    x = laid_out(x, ()) if whole else mergeable(x, groups)
     return x.transpose(order).reshape(flat), undo
-
-
-def _layout(x: jax.Array) -> Any:
-    """Return the layout where the program states it of every array, else None."""
-    sharding = jax.typeof(x).sharding
-    mesh = sharding.mesh
-    return sharding if not mesh.empty and mesh.are_all_axes_explicit else None
 
 
 def _axes(
@@ -139,7 +134,8 @@ def in_stacks(
     Args:
       leaves: paths and arrays; those that are None stay None.
       numbers: the dimension numbers of every leaf.
-      function: from an array of shape (b, m, n) to another.
+      function: from an array of shape (b, m, n) to another. It must treat every matrix
+        apart: on a mesh of explicit axes each device is given some of them.
 
     Raises:
       ValueError: if a leaf is no matrix; the path is named.
@@ -153,13 +149,13 @@ def in_stacks(
             raise checks.Misuse(
                 f"no dimension numbers for the leaf at {checks.path_name(path)}"
             )
-        matrices, back = as_matrices(x, which, path)
-        key = matrices.shape[1:], matrices.dtype
+        matrices, back = as_matrices(x, which, path, whole=False)
+        key = matrices.shape[1:], matrices.dtype, stacks_with(matrices)
         groups.setdefault(key, []).append((i, matrices, back))
     for group in groups.values():
         stack = jnp.concatenate([matrices for _, matrices, _ in group])
         # Else what reads the stack more than once is made anew of all leaves each time.
-        whole = function(jax.lax.optimization_barrier(stack))
+        whole = in_shares(function, jax.lax.optimization_barrier(stack))
         begin = 0
         for i, matrices, back in group:
             done[i] = back(whole[begin : begin + len(matrices)])

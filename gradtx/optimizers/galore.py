@@ -30,7 +30,7 @@ from gradtx.core.transformation import (
 from gradtx.linalg import axes
 from gradtx.lowering.control_flow import cond
 from gradtx.lowering.eager import compiled
-from gradtx.lowering.sharding import sharded_like, zero_count
+from gradtx.lowering.sharding import everywhere, sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
@@ -231,11 +231,13 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     (matrix,) = matrices
     still = jax.lax.stop_gradient(matrix)
     kept = cond(due, lambda: _directions(still, how).astype(old.dtype), lambda: old)
+    # As `init` has put them: what is small lies on every device.
+    kept = everywhere(kept)
     p = widened(kept)
-    low = p.conj().T @ matrix if how.left else matrix @ p
+    low = everywhere(p.conj().T @ matrix if how.left else matrix @ p)
 
     def back(u: jax.Array, scale: Scalar) -> jax.Array:
-        u = widened(u)
+        u = everywhere(widened(u))
         full = p @ u if how.left else u @ p.conj().T
         return undo(scale * full[None])
 
