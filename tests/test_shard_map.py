@@ -40,7 +40,7 @@ TOGETHER: dict[str, Callable[[], Any]] = {
         ADAM, 2, should_skip_update_fn=gradtx.skip_not_finite
     ),
     "apply_if_finite": lambda: gradtx.apply_if_finite(gradtx.chain(CLIP, ADAM), 2),
-    "normalize_by_update_norm": lambda: gradtx.normalize_by_update_norm(),
+    "normalize_by_update_norm": gradtx.normalize_by_update_norm,
     "monitor": lambda: gradtx.chain(gradtx.snapshot("size", gradtx.tree.norm), ADAM),
     "reduce_on_plateau": lambda: gradtx.chain(
         ADAM, contrib.reduce_on_plateau(patience=1)
