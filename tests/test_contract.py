@@ -16,7 +16,7 @@ import optax
 import problems
 import pytest
 from catalogue import ROWS, Row
-from jax.sharding import AxisType
+from jax.sharding import AxisType, PartitionSpec as P
 
 import gradtx
 from gradtx import contrib
@@ -467,6 +467,40 @@ def _stays_on_its_devices(row: Row, over: Any, expected: Tree) -> None:
             assert all(map(_alike, stayed, places))
         problems.assert_close(jax.device_get(params), jax.device_get(expected))
     assert programs == 1
+
+
+@every_row
+def test_within_shard_map(row: Row) -> None:
+    """Within `shard_map` every device takes, in a scan, the steps of its own piece.
+
+    The type of a value says whether it varies over the devices. A state is made to vary
+    as it will after a step, and a leaf that is the same on every device stays the same,
+    unless the method looks at all leaves together.
+    """
+    whole = problems.small_tree()
+    pieces = [{"b": whole["b"], "w": w} for w in jnp.split(whole["w"], 2)]
+    specs = {"b": P() if row.leafwise else P("d"), "w": P("d")}
+    if not row.leafwise:
+        whole["b"] = jnp.concatenate([piece["b"] for piece in pieces])
+
+    def steps(params: Tree) -> Tree:
+        tx = row.build()
+
+        def body(carry: Any, _: None) -> Any:
+            params, state = carry
+            _, state, params = step(row, tx, problems.slope(params), state, params)
+            return (params, state), None
+
+        return jax.lax.scan(body, (params, tx.init(params)), length=2)[0][0]
+
+    over = jax.make_mesh((2,), ("d",), (AxisType.Auto,), devices=jax.devices()[:2])
+    mapped = jax.shard_map(steps, mesh=over, in_specs=(specs,), out_specs=specs)
+    got = jax.device_get(jax.jit(mapped)(whole))
+    with jax.disable_jit():
+        alone = [steps(piece) for piece in pieces]
+    for i, expected in enumerate(alone):
+        parts = {k: np.split(x, 2)[i] if specs[k] else x for k, x in got.items()}
+        problems.assert_close(parts, expected)
 
 
 def _places(state: Tree, shape: Any) -> list[Any]:

@@ -6,11 +6,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
 
 from gradtx.common import checks
 from gradtx.common.types import PyTree
 from gradtx.linalg.heads import block_columns, cut, joined
+from gradtx.lowering.sharding import laid_out
+from gradtx.lowering.stacking import in_shares, mergeable, stacks_with
 from gradtx.tree import masks
 from gradtx.tree.placeholders import is_placeholder
 
@@ -80,24 +81,29 @@ def matrix_shape(shape: tuple[int, ...], numbers: Any, path: Any) -> tuple[int, 
     return batch, rows, columns
 
 
-def as_matrices(x: jax.Array, numbers: Any, path: Any) -> tuple[jax.Array, Back]:
+def as_matrices(
+    x: jax.Array, numbers: Any, path: Any, *, whole: bool = True
+) -> tuple[jax.Array, Back]:
     """Return x as a batch of matrices, and the function that undoes it.
 
-    On a mesh that is part of the array's type the matrices lie on every device.
+    On a mesh that is part of the array's type the matrices lie on every device, unless
+    ``whole`` is False: then they stay sharded as they are, as far as that can be.
 
     Raises:
       ValueError: if x has no such axes; the path is named.
     """
-    order = sum(_axes(x.shape, numbers, path), ())
+    groups = _axes(x.shape, numbers, path)
+    order = sum(groups, ())
     flat = matrix_shape(x.shape, numbers, path)
     back = sorted(range(x.ndim), key=order.__getitem__)
     spread = tuple(x.shape[i] for i in order)
-    whole, replace = on_every_device(x)
+    spec = jax.typeof(x).sharding.spec
 
     def undo(y: jax.Array) -> jax.Array:
-        return replace(y.reshape(spread).transpose(back))
+        return laid_out(y.reshape(spread).transpose(back), spec)
 
-    return whole.transpose(order).reshape(flat), undo
+    x = laid_out(x, ()) if whole else mergeable(x, groups)
+    return x.transpose(order).reshape(flat), undo
 
 
 def on_every_device(x: jax.Array) -> tuple[jax.Array, Back]:
@@ -106,20 +112,8 @@ def on_every_device(x: jax.Array) -> tuple[jax.Array, Back]:
     Only on a mesh that is part of the array's type; elsewhere both return what they
     are given.
     """
-    layout = _layout(x)
-    if layout is None:
-        return x, lambda y: y
-    everywhere = NamedSharding(layout.mesh, PartitionSpec())
-    return jax.sharding.reshard(x, everywhere), lambda y: jax.sharding.reshard(
-        y, layout
-    )
-
-
-def _layout(x: jax.Array) -> Any:
-    """Return the layout where the program states it of every array, else None."""
-    sharding = jax.typeof(x).sharding
-    mesh = sharding.mesh
-    return sharding if not mesh.empty and mesh.are_all_axes_explicit else None
+    spec = jax.typeof(x).sharding.spec
+    return laid_out(x, ()), lambda y: laid_out(y, spec)
 
 
 def output_axes(shape: tuple[int, ...], numbers: Any, path: Any) -> tuple[int, ...]:
@@ -184,7 +178,8 @@ def in_stacks(
     Args:
       leaves: paths and arrays; those that are None stay None.
       numbers: the dimension numbers of every leaf.
-      function: from arrays of shape (b, m, n) to another, or to a tuple of them.
+      function: from arrays of shape (b, m, n) to another, or to a tuple of them. It
+        must treat every matrix apart: on a mesh of explicit axes a device has some.
       *others: more arrays of every leaf, of its shape but along the output axes, or
         with reduction axes of size 1. The function is given their matrices too, and
         then returns a tuple: results for the leaf and for these, in order, and perhaps
@@ -203,13 +198,11 @@ def in_stacks(
     groups: dict[Any, list[Any]] = {}
     for parts, _ in blocks:
         for part in parts:
-            key = tuple((x.shape[1:], x.dtype) for x in part)
-            groups.setdefault(key, []).append(part)
+            groups.setdefault(_key(part), []).append(part)
     results = {key: iter(_of_group(group, function)) for key, group in groups.items()}
     done = []
     for parts, back in blocks:
-        keys = [tuple((x.shape[1:], x.dtype) for x in part) for part in parts]
-        done.append(back([next(results[key]) for key in keys]))
+        done.append(back([next(results[_key(part)]) for part in parts]))
     return done
 
 
@@ -218,12 +211,14 @@ def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, A
     if x is None:
         return [], lambda _: None
     if which is None:
-        raise checks.Misuse(
-            f"no dimension numbers for the leaf at {checks.path_name(path)}"
-        )
-    pairs = [as_matrices(array, which, path) for array in (x, *others)]
+        where = checks.path_name(path)
+        raise checks.Misuse(f"no dimension numbers for the leaf at {where}")
+    # Matrices that are cut, or computed with others, are whole on every device.
+    columns = matrix_shape(x.shape, which, path)[2]
+    whole = bool(others) or len(block_columns(columns, which)) > 1
+    pairs = [as_matrices(y, which, path, whole=whole) for y in (x, *others)]
     backs = [back for _, back in pairs]
-    columns = [cut(matrices, which, path) for matrices, _ in pairs]
+    blocks = [cut(matrices, which, path) for matrices, _ in pairs]
 
     def undo(results: list[Any]) -> Any:
         if not isinstance(results[0], tuple):
@@ -234,14 +229,20 @@ def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, A
             for way, parts in zip(ways, zip(*results, strict=True), strict=True)
         )
 
-    return list(zip(*columns, strict=True)), undo
+    return list(zip(*blocks, strict=True)), undo
+
+
+def _key(part: tuple[jax.Array, ...]) -> Any:
+    """Return what blocks have in common that go through one stack."""
+    return tuple((x.shape[1:], x.dtype, stacks_with(x)) for x in part)
 
 
 def _of_group(group: list[Any], function: Callable[..., Any]) -> list[Any]:
     """Apply a function once to matrices of one shape, and split the results again."""
     stacks = [jnp.concatenate(arrays) for arrays in zip(*group, strict=True)]
     # Without it XLA recomputes the stack for each of its readers.
-    whole = function(*map(jax.lax.optimization_barrier, stacks))
+    stacks = list(map(jax.lax.optimization_barrier, stacks))
+    whole = function(*stacks) if stacks[1:] else in_shares(function, stacks[0])
     parts, begin = [], 0
     for first, *_ in group:
         end = begin + len(first)

@@ -1,6 +1,7 @@
 """Sharding of state: where arrays that depend on no data are placed."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -38,6 +39,21 @@ def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
     if not made.ndim or not jnp.issubdtype(x.dtype, jnp.inexact):
         return varied(made, varying_axes(x))
     return jnp.where(jnp.abs(x) < -1, jnp.zeros_like(made), made)
+
+
+def layout_of(x: jax.Array) -> NamedSharding | None:
+    """Return how an array is sharded where its type says so, on explicit axes."""
+    sharding = jax.typeof(x).sharding
+    mesh = sharding.mesh
+    return sharding if not mesh.empty and mesh.are_all_axes_explicit else None
+
+
+def laid_out(x: jax.Array, spec: Iterable[Any]) -> jax.Array:
+    """Shard an array anew, on a mesh where that is part of its type."""
+    layout = layout_of(x)
+    if layout is None:
+        return x
+    return jax.sharding.reshard(x, NamedSharding(layout.mesh, PartitionSpec(*spec)))
 
 
 def everywhere(x: jax.Array) -> jax.Array:

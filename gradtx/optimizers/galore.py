@@ -30,7 +30,7 @@ from gradtx.core.transformation import (
 from gradtx.linalg import axes
 from gradtx.lowering.control_flow import either
 from gradtx.lowering.packing import is_sharded
-from gradtx.lowering.sharding import beside, sharded_like, zero_count
+from gradtx.lowering.sharding import beside, everywhere, sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
@@ -241,11 +241,13 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     (matrix,), undo = axes.as_matrices(widened(g), numbers, path)
     still = jax.lax.stop_gradient(matrix)
     kept = either(due, lambda: _directions(still, how).astype(old.dtype), lambda: old)
+    # As `init` has put them: what is small lies on every device.
+    kept = everywhere(kept)
     p = widened(kept)
-    low = p.conj().T @ matrix if how.left else matrix @ p
+    low = everywhere(p.conj().T @ matrix if how.left else matrix @ p)
 
     def back(u: jax.Array, scale: Scalar) -> jax.Array:
-        u = widened(u)
+        u = everywhere(widened(u))
         full = p @ u if how.left else u @ p.conj().T
         return undo(scale * full[None])
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
 
 from gradtx.common.leaves import frozen_update, is_differentiable, parted
 from gradtx.common.types import OptState, Params, PyTree, Updates
@@ -16,6 +15,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
+from gradtx.lowering.sharding import laid_out
 from gradtx.lowering.varying import varying_axes
 from gradtx.tree.placeholders import is_slot
 
@@ -100,7 +100,7 @@ def _pack(arrays: list[jax.Array], kinds: list[Kind]) -> PyTree:
     vectors = tuple(
         jnp.concatenate(
             [
-                jnp.ravel(_laid_out(x, PartitionSpec()))
+                jnp.ravel(laid_out(x, ()))
                 for x, k in zip(arrays, kinds, strict=True)
                 if k == kind
             ]
@@ -118,14 +118,6 @@ def _unpack(vectors: PyTree, like: list[jax.Array], kinds: list[Kind]) -> list[A
     for x, kind in zip(like, kinds, strict=True):
         end = begin[kind] + x.size
         part = whole[kind][begin[kind] : end].reshape(x.shape)
-        parts.append(_laid_out(part, jax.typeof(x).sharding.spec))
+        parts.append(laid_out(part, jax.typeof(x).sharding.spec))
         begin[kind] = end
     return parts
-
-
-def _laid_out(x: jax.Array, spec: PartitionSpec) -> jax.Array:
-    """Lay an array out anew, on a mesh where that is part of its type."""
-    mesh = jax.typeof(x).sharding.mesh
-    if mesh.empty or not mesh.are_all_axes_explicit:
-        return x
-    return jax.sharding.reshard(x, NamedSharding(mesh, spec))

@@ -26,6 +26,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.average import averaged, held_like, is_absent
 from gradtx.wrappers.step import widest
 
@@ -98,11 +99,14 @@ def schedule_free(
 
     def init(params: Params) -> ScheduleFreeState:
         dtype = widest(params)
+        # Where each device has a rate of its own, it has weights of its own.
+        rate = () if callable(learning_rate) else learning_rate
+        zero = varied_with(rate, beside(params, 0, dtype))
         return ScheduleFreeState(
             b1=beside(params, b1, dtype),
-            weight_sum=beside(params, 0, dtype),
+            weight_sum=zero,
             step_count=zero_count(params),
-            max_lr=beside(params, 0, dtype),
+            max_lr=jnp.copy(zero),
             base_optimizer_state=base.init(params),
             z=make_slot(copied, params),
         )
