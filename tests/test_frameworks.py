@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import problems
 import pytest
+from configurations import EXHAUSTIVE
 from flax import linen as nn, nnx, serialization
 from flax.training.train_state import TrainState
 
@@ -215,7 +216,14 @@ def test_flax_nnx_has_slow_weights() -> None:
 
 
 @every_rate
-@pytest.mark.parametrize("shown", [eqx.is_inexact_array, eqx.is_array, None])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        eqx.is_inexact_array,
+        pytest.param(eqx.is_array, marks=EXHAUSTIVE),
+        pytest.param(None, marks=EXHAUSTIVE),
+    ],
+)
 def test_equinox(rate: Callable[[], Any], shown: Any) -> None:
     """Under `filter_jit`, with filtered parameters, or the whole model in `update`.
 

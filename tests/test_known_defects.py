@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import problems
 import pytest
+from configurations import EXHAUSTIVE
 from jax.sharding import AxisType
 
 import gradtx
@@ -162,9 +163,9 @@ RATES: dict[str, Callable[[float], Any]] = {
 @pytest.mark.parametrize(
     ("dtype", "x64", "kind"),
     [
-        ("bfloat16", False, "NumPy array of float64"),
+        pytest.param("bfloat16", False, "NumPy array of float64", marks=EXHAUSTIVE),
         ("float32", True, "NumPy array of float64"),
-        ("bfloat16", False, "function to float32"),
+        pytest.param("bfloat16", False, "function to float32", marks=EXHAUSTIVE),
     ],
 )
 def test_no_learning_rate_changes_types(dtype: str, x64: bool, kind: str) -> None:
