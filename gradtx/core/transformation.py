@@ -8,7 +8,7 @@ import jax
 
 from gradtx.common import checks, spec
 from gradtx.common.types import OptState, Params, Updates
-from gradtx.lowering.eager import Update
+from gradtx.lowering.eager import Update, pass_on
 
 P = ParamSpec("P")
 
@@ -118,7 +118,7 @@ def init_empty_state(params: Params) -> EmptyState:
 @transformation
 def identity() -> GradientTransformation:
     """Pass the updates on as they are."""
-    return stateless(lambda updates, params: updates)  # noqa: ARG005
+    return GradientTransformation(init_empty_state, pass_on)
 
 
 @transformation

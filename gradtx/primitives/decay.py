@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+
 from gradtx.common import checks, numerics
 from gradtx.common.types import MaskOrFn, OptState, Params, ScalarOrSchedule, Updates
 from gradtx.core.leafwise import leafwise
@@ -47,27 +49,41 @@ def add_decayed_weights(
 @transformation
 def _add() -> GradientTransformation:
     """Add the parameters times the extra argument ``decay``."""
-    return leafwise(lambda g, *, p, decay: g + decay * p, EmptyState)
+    return leafwise(_sum, EmptyState)
 
 
-_ADD = _add()
+def _sum(g: jax.Array, *, p: jax.Array, decay: Any) -> jax.Array:
+    return g + decay * p
+
+
+@transformation
+def _add_and_count() -> GradientTransformation:
+    """Do as :func:`_add`, and count the steps."""
+    add = leafwise(_sum, EmptyState)
+
+    def update(
+        updates: Updates, state: OptState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, OptState]:
+        updates, _empty = add.update(updates, EmptyState(), params, **extra)
+        return updates, ScaleByScheduleState(numerics.safe_increment(state.count))
+
+    return GradientTransformation(add.init, update)
+
+
+_ADD, _ADD_AND_COUNT = _add(), _add_and_count()
 
 
 def _unmasked(weight_decay: ScalarOrSchedule) -> GradientTransformation:
+    counts = callable(weight_decay)
+    add = _ADD_AND_COUNT if counts else _ADD
+
     def init(params: Params) -> OptState:
-        if callable(weight_decay):
-            return ScaleByScheduleState(zero_count(params))
-        return _ADD.init(params)
+        return ScaleByScheduleState(zero_count(params)) if counts else add.init(params)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        decay = weight_decay
-        new_state = state
-        if callable(weight_decay):
-            decay = weight_decay(state.count)
-            new_state = ScaleByScheduleState(numerics.safe_increment(state.count))
-        updates, _empty = _ADD.update(updates, EmptyState(), params, decay=decay)
-        return updates, new_state
+        decay = numerics.value_at(weight_decay, getattr(state, "count", None))
+        return add.update(updates, state, params, decay=decay)
 
     return GradientTransformation(init, update)
