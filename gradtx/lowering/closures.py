@@ -20,6 +20,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 T = TypeVar("T")
 
+_CONFIG: Any = jax.config  # its options are not declared
+
 
 @contextmanager
 def as_data(functions: T, *args: Any) -> Iterator[T]:
@@ -50,7 +52,7 @@ def as_data(functions: T, *args: Any) -> Iterator[T]:
 
 def _traced(function: Callable[..., Any], args: Any) -> Any:
     traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(args))
-    if traced or jax.config.jax_disable_jit:
+    if traced or _CONFIG.jax_disable_jit:
         return function
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
     try:
@@ -140,7 +142,7 @@ class _Form:
             value = np.asarray(x.val)
             return value.dtype, value.shape, value.tobytes()
 
-        key = [tuple((named(x), x.aval) for x in inputs)]
+        key: list[Hashable] = [tuple((named(x), x.aval) for x in inputs)]
         for operation in jaxpr.eqns:
             taken = tuple(map(named, operation.invars))
             what = self._of_operation(operation, inlined=inlined)

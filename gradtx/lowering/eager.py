@@ -106,7 +106,7 @@ class Update:
         if self._calls < _OFTEN:
             self._calls += 1
             return self._plain
-        return self._put if not jax.config.jax_enable_x64 else self._plain
+        return self._plain if _CONFIG.jax_enable_x64 else self._put
 
     @cached_property
     def _plain(self) -> Any:
@@ -144,8 +144,9 @@ class Update:
         return frozenset(asks)
 
 
-def pass_on(updates: Any, state: Any, _: Any = None, **__: Any) -> Any:
+def pass_on(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
     """Return the updates as they are: an ``update`` of which no program is made."""
+    del params, extra
     return updates, state
 
 
@@ -156,6 +157,8 @@ def _growth(x: Any) -> float:
 
 
 _OFTEN = 8
+
+_CONFIG: Any = jax.config  # its options are not declared
 
 
 @cache

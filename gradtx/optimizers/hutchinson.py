@@ -79,6 +79,7 @@ def _estimate() -> GradientTransformation:
         params: Params | None = None,
         *,
         change_fn: Any,
+        **_: Any,
     ) -> tuple[Updates, OptState]:
         del updates
         key, sample_key = jax.random.split(state.key)

@@ -12,6 +12,7 @@ from gradtx.codecs import Codec, Encoded, is_encoded
 from gradtx.codecs.layout import put_like
 from gradtx.common import checks, numerics
 from gradtx.common.types import Count, OptState, Params, Updates
+from gradtx.core.apply_updates import remember
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -19,7 +20,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import zero_count
 from gradtx.quantization.selection import Choice, Step, Where, walk
-from gradtx.wrappers.step import moved, remember
+from gradtx.wrappers.step import moved
 
 # Those for which there are kernels.
 DEVICES = ("cuda", "tpu")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates
-from gradtx.core.apply_updates import apply_updates
+from gradtx.core.apply_updates import apply_updates, remember
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot
 from gradtx.core.transformation import (
@@ -18,7 +18,6 @@ from gradtx.core.transformation import (
 from gradtx.lowering.conditional import run_when
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.average import holds_both, merge
-from gradtx.wrappers.step import remember
 
 
 class LookaheadState(NamedTuple):
