@@ -1,16 +1,18 @@
 """What `update` does outside of jit: one compiled program for each structure.
 
-A transformation is a pytree (:mod:`gradtx.common.spec`), so it is an argument of a
-compiled function like any other: its numbers are traced, and all the rest, factories,
-flags, names and parts, is the structure that the program is compiled for. One jitted
-function, :func:`_step`, therefore serves every transformation there is::
+A transformation is a pytree (:mod:`gradtx.common.spec`): its leaves are its numbers,
+and all the rest, factories, flags, names and parts, is its structure. So a program is
+compiled for the structure (:func:`_program`), and the numbers are arguments of it::
 
     adam(1e-3).update(...)      compiles
     adam(1e-3).update(...)      made anew: the same program
     adam(2e-3).update(...)      another number: the same program
     adam(2e-3, nesterov=True)   another structure: compiles
 
-Nothing is kept for a single transformation, and nothing that it was given.
+Nothing that `update` was given is kept. A number that is passed on as data is rounded
+to float32, where 1 - 0.999 would be wrong from the fifth digit on; what it lost is
+passed on beside it (:func:`gradtx.common.numerics.known_rests`), so that a step is the
+same whether it is jitted or not.
 
 *What is compiled* is made of this library's factories and of known numbers
 (:func:`is_closed`), because all that those do can be traced. A function of the user's
