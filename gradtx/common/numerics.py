@@ -125,7 +125,9 @@ def one_minus_power(base: Scalar, exponent: Count, dtype: DTypeLike) -> jax.Arra
         log = math.log(float(base))
     else:
         zero = base == 0
-        exact = jnp.log1p(-jnp.where(zero, 0.5, one_minus(base)))
+        rest = _RESTS.get(id(base))
+        less_1 = jnp.where(zero, 0.5, base) - 1
+        exact = jnp.log1p(less_1 if rest is None else less_1 - rest())
         log = jnp.where(zero, -1e30, exact).astype(dtype)  # and 0 · log is 0
     return -jnp.expm1(t * log)
 

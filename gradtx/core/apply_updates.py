@@ -1,4 +1,22 @@
-"""Add the updates to the parameters, or take the sums that are known already."""
+"""Add the updates to the parameters, or take the sums that are known already.
+
+``update`` and :func:`apply_updates` are two calls, and what lies between them is the
+update alone. Where a wrapper leaves a step out, or moves the parameters to a place that
+it knows exactly, it knows p + u before anyone adds it. So there is a protocol, for the
+time in which one program is traced:
+
+* the wrapper calls :func:`remember` with the parameters that it was given, the updates
+  that it returns, and their sums;
+* :func:`apply_updates`, given these very parameters and these very updates (the same
+  tracers, not equal ones), returns those sums instead of adding;
+* whoever adds the updates by other means, or changes them first, gets p + u, which is
+  the same number but for the rounding of u.
+
+It is kept by the wrappers that leave steps out (``accumulate``, ``apply_if_finite``,
+``conditionally_mask``), by ``lookahead``, and by ``quantize_state`` with kernels. Calls
+outside of ``jit`` are programs of their own, between which no tracer passes: there
+nothing is remembered, and p + u is added.
+"""
 
 import weakref
 from typing import Any
@@ -8,6 +26,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks, leaves
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.types import Params, Updates
 from gradtx.lowering.eager import one_program
 
@@ -18,6 +37,12 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
     A leaf whose update is None or of float0 stays as it is, whatever it is: integers,
     random keys, functions. Integers may have integer updates.
+
+    Within one jitted step, updates that come straight from a wrapper which knows where
+    the parameters go are not added again: the sum that it made is returned, and what it
+    leaves out of a step is not read. In few bits the two may differ in the last one:
+    when :func:`gradtx.lookahead` synchronises bfloat16 weights, a jitted step ends
+    exactly at the slow weights, and elsewhere at p + u with u rounded.
 
     Args:
       params: a tree of arrays.
@@ -65,6 +90,41 @@ def _moved(path: Any, p: Any, u: Any) -> Any:
 
 # By the update's identity, for as long as it lives: itself, the parameter, their sum.
 _SUMS: dict[int, tuple[Any, Any, Any]] = {}
+
+
+def remember(params: Params | None, updates: Updates, sums: Params | None) -> None:
+    """Let :func:`apply_updates` find the sums of these parameters and these updates.
+
+    Args:
+      params: the parameters as ``update`` was given them.
+      updates: the updates as ``update`` returns them.
+      sums: params + updates, in the parameters' types; not computed from ``updates``,
+        only beside them.
+    """
+    if fit(params, updates):
+        trees = (params, updates, sums)
+        for p, u, moved in zip(*map(_leaves, trees), strict=True):
+            remember_sum(p, u, moved)
+
+
+def fit(params: Params | None, updates: Updates) -> bool:
+    """Whether updates have the structure, shapes and types of the parameters."""
+    structures = [
+        jax.tree.structure(x, is_leaf=checks.is_none) for x in (params, updates)
+    ]
+    pairs = zip(_leaves(params), _leaves(updates), strict=False)
+    return structures[0] == structures[1] and all(_alike(p, u) for p, u in pairs)
+
+
+def _alike(p: Any, u: Any) -> bool:
+    if not (is_differentiable(p) and is_differentiable(u)):
+        return True
+    types = (jax.dtypes.result_type(p), jax.dtypes.result_type(u))
+    return jnp.shape(p) == jnp.shape(u) and types[0] == types[1]
+
+
+def _leaves(tree: Any) -> list[Any]:
+    return jax.tree.leaves(tree, is_leaf=checks.is_none)
 
 
 def remember_sum(p: Any, u: Any, moved: Any) -> None:

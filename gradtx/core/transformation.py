@@ -10,7 +10,7 @@ from gradtx.common import checks, spec
 from gradtx.common.foreign import OptaxTransformation
 from gradtx.common.leaves import map_differentiable
 from gradtx.common.types import OptState, Params, Updates
-from gradtx.lowering.eager import Update
+from gradtx.lowering.eager import Update, pass_on
 
 P = ParamSpec("P")
 
@@ -122,7 +122,7 @@ def init_empty_state(params: Params) -> EmptyState:
 @transformation
 def identity() -> GradientTransformation:
     """Pass the updates on as they are."""
-    return stateless(lambda updates, params: updates)  # noqa: ARG005
+    return GradientTransformation(init_empty_state, pass_on)
 
 
 @transformation

@@ -165,7 +165,7 @@ def _search(
         *,
         value: Any,
         grad: Any,
-        objective_fn: Any = None,
+        objective_fn: Any,
         **_: Any,
     ) -> tuple[Updates, OptState]:
         last = jax.lax.stop_gradient(state.learning_rate)

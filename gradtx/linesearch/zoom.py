@@ -160,7 +160,7 @@ def _search(rules: Rules, *, keep: bool, verbose: bool) -> GradientTransformatio
         *,
         value: Any,
         grad: Any,
-        objective_fn: Any = None,
+        objective_fn: Any,
         **_: Any,
     ) -> tuple[Updates, OptState]:
         last = jax.lax.stop_gradient(state.learning_rate)

@@ -21,6 +21,8 @@ from gradtx.lowering.jaxprs import ClosedJaxpr, Jaxpr, Literal
 
 T = TypeVar("T")
 
+_CONFIG: Any = jax.config  # its options are not declared
+
 
 @contextmanager
 def as_data(functions: T, *args: Any) -> Iterator[T]:
@@ -51,7 +53,7 @@ def as_data(functions: T, *args: Any) -> Iterator[T]:
 
 def _traced(function: Callable[..., Any], args: Any) -> Any:
     traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(args))
-    if traced or jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+    if traced or _CONFIG.jax_disable_jit:
         return function
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
     try:

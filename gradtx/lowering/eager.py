@@ -1,16 +1,18 @@
 """What `update` does outside of jit: one compiled program for each structure.
 
-A transformation is a pytree (:mod:`gradtx.common.spec`), so it is an argument of a
-compiled function like any other: its numbers are traced, and all the rest, factories,
-flags, names and parts, is the structure that the program is compiled for. One jitted
-function, :func:`_step`, therefore serves every transformation there is::
+A transformation is a pytree (:mod:`gradtx.common.spec`): its leaves are its numbers,
+and all the rest, factories, flags, names and parts, is its structure. So a program is
+compiled for the structure (:func:`_program`), and the numbers are arguments of it::
 
     adam(1e-3).update(...)      compiles
     adam(1e-3).update(...)      made anew: the same program
     adam(2e-3).update(...)      another number: the same program
     adam(2e-3, nesterov=True)   another structure: compiles
 
-Nothing is kept for a single transformation, and nothing that it was given.
+Nothing that `update` was given is kept. A number that is passed on as data is rounded
+to float32, where 1 - 0.999 would be wrong from the fifth digit on; what it lost is
+passed on beside it (:func:`gradtx.common.numerics.known_rests`), so that a step is the
+same whether it is jitted or not.
 
 *What is compiled* is made of this library's factories and of known numbers
 (:func:`is_closed`), because all that those do can be traced. A function of the user's
@@ -44,7 +46,6 @@ from functools import cache, cached_property, wraps
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -55,47 +56,40 @@ from gradtx.common.spec import Recipe, Value
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@jax.jit
-def _step(
-    recipe: Recipe,
-    rests: Any,
-    updates: Any,
-    state: Any,
-    params: Any,
-    extra: dict[str, Any],
-) -> Any:
-    with known_rests(jax.tree.leaves(recipe), rests):
-        return recipe.built[0].update(updates, state, params, **extra)
-
-
 class Update:
     """``update`` of a transformation that a recipe describes."""
 
     def __init__(self, recipe: Recipe) -> None:
         """Keep the recipe; nothing is made of it before it is needed."""
         self._recipe = recipe
+        self._calls = 0
 
     def __call__(
         self, updates: Any, state: Any, params: Any = None, **extra: Any
     ) -> Any:
         """Transform the updates of one step and the state with them."""
         parts, owners = self._recipe.built
-        with checks.named(*owners):
+        try:
             arrays = self._arrays(updates, state, params, extra)
             if arrays is not None:
                 try:
-                    settings = self._recipe, self._rests
-                    return _step(*settings, updates, state, params, arrays)
+                    return self._program(
+                        self._numbers(), updates, state, params, arrays
+                    )
                 except ValueError:
                     if not _are_scattered((updates, state, params, arrays)):
                         raise
             return parts.update(updates, state, params, **extra)
+        except checks.Misuse as misuse:
+            for owner in owners:
+                misuse.within(owner)
+            raise
 
     def _arrays(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Return the extra arguments for the program, or None where none is to run."""
-        if not _all_arrays((updates, state, params)) or not self.is_closed:
+        if not _all_arrays((updates, state, params)) or self._program is None:
             return None
         if not extra:
             return extra
@@ -106,19 +100,37 @@ class Update:
             return None
         return arrays
 
-    @cached_property
-    def _rests(self) -> np.ndarray:
-        """By how much each of the numbers grows when it becomes a float32."""
-        numbers = jax.tree.leaves(self._recipe)
-        near_1 = [isinstance(x, float) and 0.5 < x < 1 for x in numbers]  # noqa: PLR2004
-        pairs = zip(numbers, near_1, strict=True)
-        rests = [float(np.float32(x)) - x if n else 0 for x, n in pairs]
-        return np.asarray(rests, np.float32)
+    def _numbers(self) -> Any:
+        """Return the numbers, and by how much each grows when it becomes a float32.
+
+        On the device they are handed over faster, but it takes long to put them there.
+        """
+        if self._calls < _OFTEN:
+            self._calls += 1
+            return self._plain
+        return self._plain if _CONFIG.jax_enable_x64 else self._put
 
     @cached_property
-    def is_closed(self) -> bool:
-        """Whether all that this does can be traced, and its program be found again."""
-        return is_closed(self._recipe) and _is_hashable(self._recipe)
+    def _plain(self) -> Any:
+        numbers = jax.tree.leaves(self._recipe)
+        return numbers, np.asarray([_growth(x) for x in numbers], np.float32)
+
+    @cached_property
+    def _put(self) -> Any:
+        if jax.process_count() > 1:
+            return self._plain
+        with jax.ensure_compile_time_eval():
+            return jax.device_put(self._plain)
+
+    @cached_property
+    def _program(self) -> Any:
+        """The compiled program of this structure, or None where none can be made."""
+        if self._recipe.built[0].update is pass_on or not is_closed(self._recipe):
+            return None
+        try:
+            return _program(jax.tree.structure(self._recipe))
+        except TypeError:  # an array among what is fixed has no hash
+            return None
 
     @cached_property
     def asks(self) -> frozenset[str]:
@@ -132,6 +144,39 @@ class Update:
                 asks |= getattr(getattr(part, "update", None), "asks", frozenset())
             recipe = getattr(recipe.product, "recipe", None)
         return frozenset(asks)
+
+
+def pass_on(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+    """Return the updates as they are: an ``update`` of which no program is made."""
+    del params, extra
+    return updates, state
+
+
+def _growth(x: Any) -> float:
+    """Return by how much a number grows in float32; it matters near 1 alone."""
+    near_1 = isinstance(x, float) and 0.5 < x < 1  # noqa: PLR2004
+    return float(np.float32(x)) - x if near_1 else 0.0
+
+
+_OFTEN = 8
+
+_CONFIG: Any = jax.config  # its options are not declared
+
+
+@cache
+def _program(structure: Any) -> Callable[..., Any]:
+    """Return the one program of all transformations of a structure."""
+
+    @jax.jit
+    def step(
+        numbers: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]
+    ) -> Any:
+        settings, rests = numbers
+        with known_rests(settings, rests):
+            recipe = structure.unflatten(settings)
+            return recipe.built[0].update(updates, state, params, **extra)
+
+    return step
 
 
 def one_program(function: F) -> F:
@@ -184,14 +229,6 @@ def _is_known(x: Any) -> bool:
 _KNOWN = (float, complex, str, np.generic, np.dtype, type, enum.Enum)
 
 
-def _is_hashable(recipe: Recipe) -> bool:
-    try:
-        hash(jax.tree.structure(recipe))
-    except TypeError:  # an array among what is fixed
-        return False
-    return True
-
-
 # --- arrays ------------------------------------------------------------------
 
 
@@ -201,7 +238,7 @@ def _all_arrays(tree: Any) -> bool:
     if np.ndarray in kinds:
         arrays = [x for x in leaves if type(x) is np.ndarray]
         # JAX gives the gradient of an integer in a type that has no numbers.
-        if not all(jnp.issubdtype(x.dtype, np.number) for x in arrays):
+        if any(x.dtype == jax.dtypes.float0 for x in arrays):
             return False
     return all(map(_is_array, kinds))
 

@@ -84,7 +84,7 @@ def _estimate() -> GradientTransformation:
         state: HutchinsonState,
         params: Params | None = None,
         *,
-        change_fn: Any = None,
+        change_fn: Any,
         **_: Any,
     ) -> tuple[Updates, OptState]:
         del updates

@@ -93,8 +93,8 @@ def add_decayed_weights(
         return numerics.value_at(weight_decay, count) * factor(count)
 
     tx = _unmasked(
-        _add(cautious=kind == "cautious"),
         decay_at,
+        cautious=kind == "cautious",
         counts=callable(weight_decay) or scheduled_rate,
     )
     return tx if mask is None else restrict(tx, mask)
@@ -129,21 +129,33 @@ def _add(*, cautious: bool) -> GradientTransformation:
     return leafwise(_cautiously if cautious else _everywhere, EmptyState)
 
 
+@transformation
+def _add_and_count(*, cautious: bool) -> GradientTransformation:
+    """Do as :func:`_add`, and count the steps."""
+    add = leafwise(_cautiously if cautious else _everywhere, EmptyState)
+
+    def update(
+        updates: Updates, state: OptState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, OptState]:
+        updates, _empty = add.update(updates, EmptyState(), params, **extra)
+        return updates, ScaleByScheduleState(numerics.safe_increment(state.count))
+
+    return GradientTransformation(add.init, update)
+
+
 def _unmasked(
-    add: GradientTransformation, decay_at: Callable[..., Any], *, counts: bool
+    decay_at: Callable[..., Any], *, cautious: bool, counts: bool
 ) -> GradientTransformation:
+    add = (_add_and_count if counts else _add)(cautious=cautious)
+
     def init(params: Params) -> OptState:
         return ScaleByScheduleState(zero_count(params)) if counts else add.init(params)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        count = state.count if counts else None
-        decay = decay_at(count)
-        updates, _empty = add.update(updates, EmptyState(), params, decay=decay)
-        if counts:
-            state = ScaleByScheduleState(numerics.safe_increment(count))
-        return updates, state
+        decay = decay_at(state.count if counts else None)
+        return add.update(updates, state, params, decay=decay)
 
     return GradientTransformation(init, update)
 

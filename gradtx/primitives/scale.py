@@ -72,9 +72,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
         factor = step_size_fn(state.count)
-        updates, _empty = _MULTIPLY.update(updates, EmptyState(), params, factor=factor)
-        count = numerics.safe_increment(state.count)
-        return updates, ScaleByScheduleState(count)
+        return _MULTIPLY.update(updates, state, params, factor=factor)
 
     return GradientTransformation(init, update)
 
@@ -82,8 +80,16 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
 @order.keeps("direction")
 @transformation
 def _multiply() -> GradientTransformation:
-    """Multiply by the extra argument ``factor``."""
-    return leafwise(lambda g, *, factor: factor * g, EmptyState)
+    """Multiply by the extra argument ``factor``, and count."""
+    multiply = leafwise(lambda g, *, factor: factor * g, EmptyState)
+
+    def update(
+        updates: Updates, state: OptState, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, OptState]:
+        updates, _empty = multiply.update(updates, EmptyState(), params, **extra)
+        return updates, ScaleByScheduleState(numerics.safe_increment(state.count))
+
+    return GradientTransformation(multiply.init, update)
 
 
 _MULTIPLY = _multiply()

@@ -12,6 +12,7 @@ from gradtx.codecs.sharding import put_like
 from gradtx.common import checks, numerics
 from gradtx.common.foreign import is_variable
 from gradtx.common.types import Count, OptState, Params, Updates
+from gradtx.core.apply_updates import remember
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -21,7 +22,7 @@ from gradtx.lowering.control_flow import platform_dependent
 from gradtx.lowering.sharding import zero_count
 from gradtx.quantization.selection import Choice, Step, Where
 from gradtx.tree.roles import parts
-from gradtx.wrappers.step import moved, remember
+from gradtx.wrappers.step import moved
 
 # Those for which there are kernels.
 DEVICES = ("cuda", "tpu")

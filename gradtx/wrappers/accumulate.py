@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx.common import checks, numerics, spec
 from gradtx.common.leaves import gradients, is_differentiable
@@ -268,12 +269,12 @@ def _where(condition: Any, tree: PyTree, other: PyTree) -> PyTree:
     return jax.tree.map(partial(jnp.where, condition), tree, other)
 
 
-def _never(*_: Any) -> tuple[jax.Array, PyTree]:
-    return jnp.array(False), ()  # noqa: FBT003
+def _never(*_: Any) -> tuple[Any, PyTree]:
+    return np.zeros((), bool), ()
 
 
-def _boolean(skip: Any) -> jax.Array:
-    skip = jnp.asarray(skip)
+def _boolean(skip: Any) -> Any:
+    skip = skip if isinstance(skip, np.ndarray | jax.Array) else np.asarray(skip)
     if skip.shape != () or skip.dtype != bool:
         raise checks.Misuse(
             "should_skip_update_fn must return one boolean first, got an array of "

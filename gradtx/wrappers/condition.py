@@ -112,10 +112,9 @@ def _conditionally(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
         wanted = _wanted(should_transform_fn, state.step, extra, forward_extra_args)
-        answered = _Answered(wanted, state.inner_state)
-        new, answered = run.update(updates, answered, params, **extra)
-        step = numerics.safe_increment(state.step)
-        return new, state_type(inner_state=answered.inner_state, step=step)
+        answered = _Answered(wanted, state)
+        new, (_, state) = run.update(updates, answered, params, **extra)
+        return new, state
 
     return GradientTransformation(init, update)
 
@@ -124,7 +123,7 @@ class _Answered(NamedTuple):
     """A state beside what the user's function says of this step."""
 
     wanted: jax.Array
-    inner_state: OptState
+    state: Any
 
 
 @transformation
@@ -136,17 +135,20 @@ def _if_wanted(inner: GradientTransformation, *, mask: bool) -> GradientTransfor
     def update(
         updates: Updates, state: _Answered, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, _Answered]:
+        wanted, now = state
         new, inner_state = run_if(
-            state.wanted,
+            wanted,
             inner,
             updates,
-            state.inner_state,
+            now.inner_state,
             params,
             extra,
             otherwise=otherwise(updates, params),
             zero=mask,
         )
-        return new, state._replace(inner_state=inner_state)
+        step = numerics.safe_increment(now.step)
+        now = now._replace(inner_state=inner_state, step=step)
+        return new, _Answered(wanted, now)
 
     return GradientTransformation(inner.init, update)
 
@@ -213,4 +215,4 @@ def _wanted(
         raise checks.Misuse(
             f"should_transform_fn must return one boolean, got shape {wanted.shape}"
         )
-    return wanted.astype(bool)
+    return wanted if wanted.dtype == bool else wanted.astype(bool)

@@ -9,9 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.common import arguments, checks, numerics, spec
+from gradtx.common import arguments, checks, spec
+from gradtx.common.numerics import safe_increment
 from gradtx.common.types import Count, DTypeLike, OptState, Params, PyTree, Updates
-from gradtx.core.transformation import GradientTransformation, with_extra_args_support
+from gradtx.core.transformation import (
+    GradientTransformation,
+    transformation,
+    with_extra_args_support,
+)
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.schedules.stateful import WrappedSchedule
 from gradtx.wrappers.step import typed_like, widest
@@ -108,9 +113,7 @@ class _Factory(spec.Factory):
         self.make = self._make
         own = getattr(inner, "factory", None)
         self.own = own if isinstance(own, spec.Factory) else None
-        # Outside of `jit` it runs as it stands, since schedules are called with the
-        # numbers as they are; what it makes of their values is compiled.
-        self.ours = False
+        self.ours = self.own is not None and self.own.ours
         self.fixed = (self.own.fixed if self.own else frozenset()) | still
         self.counts = self.own.counts if self.own else frozenset()
         unknown = sorted(still - set(self.signature.parameters))
@@ -128,18 +131,19 @@ class _Factory(spec.Factory):
 
     def _make(self, *args: Any, **kwargs: Any) -> GradientTransformation:
         inner_factory, _, dtype = self.origin
-        if self.own:
-            inner_factory(*args, **kwargs)  # refuses wrong settings
         given = self.signature.bind(*args, **kwargs).arguments
         schedules = {k: _stateful(x) for k, x in given.items() if self._varies(k, x)}
         numbers = {k: x for k, x in given.items() if self._moves(k, x)}
+        if self.own:
+            made = inner_factory(*args, **kwargs)  # refuses wrong settings
+            inner = _with_numbers(made, dict.fromkeys(schedules, 0.0))
+            return _injected(_of_numbers(inner), numbers, schedules, dtype)
 
         def build(now: dict[str, Any]) -> GradientTransformation:
             bound = inspect.BoundArguments(self.signature, {**given, **now})  # type: ignore[arg-type]
-            made = _called(inner_factory, bound.args, bound.kwargs, self.own)
-            return with_extra_args_support(made)
+            return with_extra_args_support(inner_factory(*bound.args, **bound.kwargs))
 
-        return _injected(build, numbers, schedules, dtype)
+        return _injected(_numbered(build), numbers, schedules, dtype)
 
     def _moves(self, name: str, x: Any) -> bool:
         key = isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
@@ -153,21 +157,48 @@ class _Factory(spec.Factory):
         return self.own is None or arguments.may_be_number(parameter)
 
 
-def _called(
-    make: Any, args: Any, kwargs: dict[str, Any], own: spec.Factory | None
-) -> Any:
-    """Return what a factory makes; of one of ours, without looking at the numbers.
+class _Numbered(NamedTuple):
+    """The numbers of a step, the number of steps taken, and the state of the rest."""
 
-    To look at them would be to wait for the devices that compute them.
-    """
-    if own is None:
-        return make(*args, **kwargs)
-    while isinstance(make, functools.partial):
-        args, kwargs = (*make.args, *args), {**make.keywords, **kwargs}
-        make = make.func
-    bound = own.signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    return make.value_type.from_recipe(spec.Recipe(own, bound.arguments))
+    numbers: dict[str, jax.Array]
+    count: Count
+    inner_state: OptState
+
+
+def _numbered(
+    build: Callable[[dict[str, Any]], GradientTransformation],
+) -> GradientTransformation:
+    """Make a transformation of the numbers in the state, anew at every step."""
+
+    def init(params: Any) -> OptState:
+        params, numbers = params
+        return build(numbers).init(params)
+
+    def update(
+        updates: Updates, state: _Numbered, params: Params | None = None, **extra: Any
+    ) -> tuple[Updates, _Numbered]:
+        numbers, count, old = state
+        new, inner_state = build(numbers).update(updates, old, params, **extra)
+        # The numbers may have more bits than what they meet in foreign transformations.
+        new = typed_like(updates if params is None else params, new)
+        count, inner_state = safe_increment(count), typed_like(old, inner_state)
+        return new, _Numbered(numbers, count, inner_state)
+
+    return GradientTransformation(init, update)
+
+
+@transformation
+def _of_numbers(tx: GradientTransformation) -> GradientTransformation:
+    """Do a step of ``tx`` with the numbers in the state in the place of its own."""
+    return _numbered(functools.partial(_with_numbers, tx))
+
+
+def _with_numbers(
+    tx: GradientTransformation, numbers: dict[str, Any]
+) -> GradientTransformation:
+    """Replace numbers without a look at them, for which one would have to wait."""
+    recipe: Any = tx.recipe
+    return tx.from_recipe(spec.Recipe(recipe.factory, {**recipe.arguments, **numbers}))
 
 
 def _stateful(schedule: Any) -> Any:
@@ -177,7 +208,7 @@ def _stateful(schedule: Any) -> Any:
 
 
 def _injected(
-    build: Callable[[dict[str, Any]], GradientTransformation],
+    step: GradientTransformation,
     numbers: dict[str, Any],
     schedules: dict[str, Any],
     hyperparam_dtype: DTypeLike | None,
@@ -205,7 +236,7 @@ def _injected(
             count=zero_count(params),
             hyperparams=hyperparams,
             hyperparams_states=jax.tree.map(lambda x: beside(params, x), states),
-            inner_state=build(hyperparams).init(params),
+            inner_state=step.init((params, hyperparams)),
         )
 
     def update(
@@ -217,15 +248,11 @@ def _injected(
         states = state.hyperparams_states
         tree = updates if params is None else params
         hyperparams = now(tree, state.hyperparams, states, extra)
-        new, inner_state = build(hyperparams).update(
-            updates, state.inner_state, params, **extra
-        )
-        # The numbers may have more bits than what they meet in foreign transformations.
-        return typed_like(tree, new), InjectStatefulHyperparamsState(
-            numerics.safe_increment(state.count),
-            hyperparams,
-            {name: f.update(states[name], **extra) for name, f in schedules.items()},
-            typed_like(state.inner_state, inner_state),
+        numbered = _Numbered(hyperparams, state.count, state.inner_state)
+        new, numbered = step.update(updates, numbered, params, **extra)
+        states = {k: f.update(states[k], **extra) for k, f in schedules.items()}
+        return new, InjectStatefulHyperparamsState(
+            numbered.count, hyperparams, states, numbered.inner_state
         )
 
     return GradientTransformation(init, update)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates, Weights
 from gradtx.core import order
-from gradtx.core.apply_updates import apply_updates
+from gradtx.core.apply_updates import apply_updates, remember
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
@@ -21,7 +21,7 @@ from gradtx.lowering.sharding import zero_count
 from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.average import holds_both, merge
 from gradtx.wrappers.half_precision import is_narrow, nearest_update
-from gradtx.wrappers.step import remember, typed_like, zeros_for
+from gradtx.wrappers.step import typed_like, zeros_for
 
 
 class LookaheadState(NamedTuple):

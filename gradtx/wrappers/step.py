@@ -9,12 +9,11 @@ import jax.numpy as jnp
 from gradtx.common import checks, numerics, spec
 from gradtx.common.leaves import (
     differentiable,
-    is_differentiable,
     is_missing,
     is_numeric,
 )
 from gradtx.common.types import OptState, Params, PyTree, Updates
-from gradtx.core.apply_updates import apply_updates, remember_sum
+from gradtx.core.apply_updates import apply_updates, fit, remember
 from gradtx.core.transformation import EmptyState, GradientTransformation
 from gradtx.lowering.conditional import run_when
 from gradtx.primitives.scale import set_to_zero
@@ -52,36 +51,9 @@ def run_if(
 
 def moved(params: Params | None, updates: Updates, *, zero: bool = True) -> Any:
     """Return params + updates where they fit together, and the parameters if not."""
-    if not zero or not _fit(params, updates):
+    if not zero or not fit(params, updates):
         return params
     return apply_updates(params, updates)
-
-
-def remember(params: Params | None, updates: Updates, sums: Params | None) -> None:
-    """Let :func:`apply_updates` find the sum of these parameters and these updates."""
-    if _fit(params, updates):
-        trees = (params, updates, sums)
-        for p, u, moved in zip(*map(_leaves, trees), strict=True):
-            remember_sum(p, u, moved)
-
-
-def _fit(params: Params | None, updates: Updates) -> bool:
-    structures = [
-        jax.tree.structure(x, is_leaf=checks.is_none) for x in (params, updates)
-    ]
-    pairs = zip(_leaves(params), _leaves(updates), strict=False)
-    return structures[0] == structures[1] and all(_alike(p, u) for p, u in pairs)
-
-
-def _alike(p: Any, u: Any) -> bool:
-    if not (is_differentiable(p) and is_differentiable(u)):
-        return True
-    types = (jax.dtypes.result_type(p), jax.dtypes.result_type(u))
-    return jnp.shape(p) == jnp.shape(u) and types[0] == types[1]
-
-
-def _leaves(tree: PyTree) -> list[Any]:
-    return jax.tree.leaves(tree, is_leaf=checks.is_none)
 
 
 def typed_like(like: PyTree, tree: PyTree) -> PyTree:

@@ -192,7 +192,7 @@ def test_float64_parameters_have_numbers_in_float64() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: inject_hyperparams(gradtx.adam)(halving),
+        lambda: inject_hyperparams(gradtx.adam)(lambda count: 0.1 / (1 + count)),
         lambda: inject_hyperparams(optax.adam)(1e-3),
         lambda: inject_hyperparams(lambda rate: accumulate(gradtx.sgd(rate), 2))(0.1),
     ],
