@@ -22,6 +22,8 @@ from gradtx import (
 from gradtx.common.numerics import (
     safe_increment as safe_increment,
     safe_int32_increment as safe_int32_increment,
+)
+from gradtx.common.safe import (
     safe_norm as safe_norm,
     safe_root_mean_squares as safe_root_mean_squares,
     scale_gradient as scale_gradient,

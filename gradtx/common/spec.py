@@ -51,8 +51,7 @@ class Recipe:
     """A factory and its arguments."""
 
     def __init__(self, factory: Factory, arguments: dict[str, Any]) -> None:
-        self.factory = factory
-        self.arguments = arguments
+        self.factory, self.arguments = factory, arguments
 
     @cached_property
     def product(self) -> Any:
