@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 
 import jax
 
-from gradtx.common import spec
+from gradtx.common import checks, spec
 from gradtx.common.types import OptState, Params, Updates
+from gradtx.core import state_fit
 from gradtx.lowering.eager import at_once, is_traceable
 
 P = ParamSpec("P")
@@ -103,7 +104,19 @@ class _Update:
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, OptState]:
-        return self._recipe.within(self._update, updates, state, params, **extra)
+        return self._recipe.within(self._explained, updates, state, params, **extra)
+
+    def _explained(
+        self, updates: Updates, state: OptState, params: Params | None, **extra: Any
+    ) -> tuple[Updates, OptState]:
+        """Update; if that fails, look first whether the state is this one's."""
+        try:
+            return self._update(updates, state, params, **extra)
+        except checks.Misuse:
+            raise
+        except Exception:
+            state_fit.check_fits(self._recipe.product.init, state)
+            raise
 
 
 def transformation(
