@@ -23,7 +23,7 @@ def described(state: Any) -> str:
         return f"a dict of {{{', '.join(inner)}}}"
     if is_encoded(state):
         return "a quantized array"
-    return f"of type {type(state).__name__}"
+    return type(state).__name__
 
 
 def refuse(state: OptState, expected: str) -> None:
