@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import numpy as np
+
 from gradtx.codecs import is_encoded
 from gradtx.common import checks
 from gradtx.common.types import OptState
@@ -23,6 +26,8 @@ def described(state: Any) -> str:
         return f"a dict of {{{', '.join(inner)}}}"
     if is_encoded(state):
         return "a quantized array"
+    if isinstance(state, jax.Array | np.ndarray | np.generic | int | float | complex):
+        return "an array"
     return type(state).__name__
 
 
