@@ -123,7 +123,7 @@ def lookahead(
             u, held, fast_state = now
             u, held = follow.update(u, held, theta, due=due)
             u, held = _met(u, held, theta)
-            return u, held, renewed(fast_state, held.slow)
+            return u, held, renewed(fast_state, typed_like(theta, held.slow))
 
         if both:
             held = _Held(phi, jax.tree.map(jnp.zeros_like, phi))

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradtx.codecs import Encoded, is_encoded
 from gradtx.common import checks, numerics, spec
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.apply_updates import apply_updates, remember_sum
@@ -80,12 +81,16 @@ def _leaves(tree: PyTree) -> list[Any]:
 
 def typed_like(like: PyTree, tree: PyTree) -> PyTree:
     """Return the tree in the types of another, if it has that one's structure."""
-    if jax.tree.structure(tree) != jax.tree.structure(like):
+    whole = [jax.tree.structure(x, is_leaf=is_encoded) for x in (like, tree)]
+    if whole[0] != whole[1]:
         return tree
-    return jax.tree.map(_typed, like, tree)
+    return jax.tree.map(_typed, like, tree, is_leaf=is_encoded)
 
 
 def _typed(like: Any, x: Any) -> Any:
+    if is_encoded(like) or is_encoded(x):
+        same = is_encoded(like) and is_encoded(x) and like.codec == x.codec
+        return Encoded(x.codes, x.scales, x.codec, x.shape, like.dtype) if same else x
     dtype = jax.dtypes.result_type(like)
     return x if jax.dtypes.result_type(x) == dtype else jnp.asarray(x).astype(dtype)
 
