@@ -5,7 +5,6 @@ once: the walk over the tree, leaves that are None, the precision of the arithme
 types in which state and updates are kept, the step count, and what is refused.
 """
 
-import inspect
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -14,43 +13,16 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from gradtx.codecs import is_encoded
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import frozen_update, is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core import state_fit
+from gradtx.core.rules import Rule as Rule, Wants, counter_of, parted
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree.packed import unpacked_only
-
-Rule = Callable[..., Any]
-
-
-class Wants:
-    """What a rule names by keyword."""
-
-    def __init__(self, rule: Rule) -> None:
-        keywords = {
-            name: parameter
-            for name, parameter in inspect.signature(rule).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        }
-        p = keywords.pop("p", None)
-        self.takes_p = p is not None
-        self.params = p is not None and p.default is p.empty
-        self.takes_t = keywords.pop("t", None) is not None
-        self._extra = keywords
-
-    def chosen(self, extra: dict[str, Any]) -> dict[str, Any]:
-        """Return the extra arguments that the rule wants; refuse if one is missing."""
-        for name, parameter in self._extra.items():
-            if name not in extra and parameter.default is parameter.empty:
-                checks.extra_given(name, None)
-        return {name: extra[name] for name in self._extra if name in extra}
-
-    def named(self, given: dict[str, Any], p: Any) -> dict[str, Any]:
-        """Return what the rule names, of what there is for one leaf."""
-        named = {k: x for k, x in given.items() if k != "t" or self.takes_t}
-        return {**named, "p": p} if self.takes_p else named
 
 
 def leafwise(
@@ -85,12 +57,14 @@ def leafwise(
         arrays.
 
     Raises:
-      ValueError: from ``update`` for trees or shapes that do not match, for missing
-        parameters, and for a gradient of a parameter that cannot have one. The leaf's
-        path is named.
+      ValueError: for a slot that the state has no field for; from ``update`` for trees
+        or shapes that do not match, for missing parameters, for a gradient of a
+        parameter that cannot have one, for the state of another transformation, and for
+        a rule that does not return what it must. The leaf's path is named.
     """
-    wants = Wants(rule)
-    counter = next((x for x in ("count", "t") if x in state_type._fields), None)
+    wants = Wants(rule, list(slots))
+    counter = counter_of(state_type, slots)
+    kept = [*slots, counter] if counter else list(slots)
 
     @cache
     def shapes(name: str, shape: Any, dtype: Any) -> PyTree:
@@ -109,6 +83,8 @@ def leafwise(
     ) -> tuple[Updates, OptState]:
         if wants.params:
             checks.params_given(params)
+        if kept:
+            state_fit.of_class(state, state_type, kept)
         leaves, treedef = flatten_updates(updates)
         parameters = matching_params(params, leaves, treedef)
         columns = [
@@ -120,11 +96,8 @@ def leafwise(
         given = wants.chosen(extra)
         if counter:
             given["t"] = numerics.safe_increment(getattr(state, counter))
-        settle = partial(_settled, rule)
-        if _is_traced((updates, state, params, given)):
-            # Compiled apart, it is traced once for all leaves of one shape and type;
-            # made anew in each step, as the rule's surroundings may have changed.
-            settle = jax.jit(settle, static_argnames="target")
+        settle = partial(_settled, rule, tuple(slots))
+        settle = _traced_once(settle, (updates, state, params, given))
         results = [
             _one_leaf(settle, wants, given, leaf, p, *old)
             for leaf, p, *old in zip(leaves, parameters, *columns, strict=True)
@@ -148,8 +121,15 @@ def leafwise(
 Leaf = tuple[Any, Any]  # the path, and the gradient or what stands in its place
 
 
-def _is_traced(tree: PyTree) -> bool:
-    return any(isinstance(x, Tracer) for x in jax.tree.leaves(tree))
+def _traced_once(settle: Rule, given: PyTree) -> Rule:
+    """Return a rule that is traced once for all leaves of one shape and type.
+
+    Where anything is traced it is compiled apart, and made anew in each step, as the
+    rule's surroundings may have changed.
+    """
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves(given)):
+        return jax.jit(settle, static_argnames="target")
+    return settle
 
 
 def flatten_updates(updates: Updates) -> tuple[list[Leaf], Any]:
@@ -204,6 +184,12 @@ def matching_slots(
     """
     found = checks.leaves_like(slot, treedef, f"the state {name!r}", "updates")
     for (path, g), s in zip(leaves, found, strict=True):
+        if is_encoded(s):
+            raise checks.Misuse(
+                f"the state {name!r} at {checks.path_name(path)} is quantized: give it "
+                "to `quantize_state` of this transformation, or decode it first by "
+                "gradtx.codecs.decoded(state)"
+            )
         if is_differentiable(g):
             expected = _shapes(made(g.shape, g.dtype))
             if _shapes(s) != expected:
@@ -254,7 +240,13 @@ def _one_leaf(
 
 
 def _settled(
-    rule: Rule, g: jax.Array, old: PyTree, named: dict[str, Any], *, target: Any
+    rule: Rule,
+    slots: tuple[str, ...],
+    g: jax.Array,
+    old: PyTree,
+    named: dict[str, Any],
+    *,
+    target: Any,
 ) -> tuple[Any, ...]:
     """Apply the rule in enough precision, and put the results into their types."""
     # A gradient of fewer bits than its parameter is computed with in the parameter's.
@@ -262,7 +254,7 @@ def _settled(
     if named.get("p") is not None:
         named = {**named, "p": widened(named["p"])}
     results = rule(widened(g), *jax.tree.map(widened, old), **named)
-    u, *new = results if isinstance(results, tuple) else (results,)
+    u, new = parted(results, g, slots, old)
     kept = jax.tree.map(_stored, list(old), new)
     return (u.astype(target), *kept)
 

@@ -62,7 +62,7 @@ class GradientTransformation(spec.Value, OptaxTransformation, _Pair):
     @classmethod
     def from_recipe(cls, recipe: spec.Recipe) -> Self:
         """Make the transformation that ``recipe`` describes, when it is first used."""
-        self = cls(_Init(recipe), Update(recipe))
+        self = cls(_Init(recipe), Update(recipe, state_fit.check_fits))
         self.recipe = recipe
         return self
 

@@ -59,9 +59,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Update:
     """``update`` of a transformation that a recipe describes."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        """Keep the recipe; nothing is made of it before it is needed."""
-        self._recipe = recipe
+    def __init__(
+        self, recipe: Recipe, explain: Callable[[Any, Any], None] = lambda *_: None
+    ) -> None:
+        """Keep the recipe; nothing is made of it before it is needed.
+
+        Args:
+          recipe: what describes the transformation.
+          explain: is given ``init`` and the state where a step fails by an error that
+            is not ours, and raises one that says more if it can.
+        """
+        self._recipe, self._explain = recipe, explain
         self._calls = 0
 
     def __call__(
@@ -83,6 +91,10 @@ class Update:
         except checks.Misuse as misuse:
             for owner in owners:
                 misuse.within(owner)
+            raise
+        except Exception:
+            with checks.named(*owners):
+                self._explain(parts.init, state)
             raise
 
     def _arrays(

@@ -79,8 +79,9 @@ def quantize_state(
       kernel: True makes every array's step one kernel on a GPU of NVIDIA's and on a
         TPU, where it can: what is made entry by entry, with blocks that are equal
         pieces of the rows. It moves the parameters too, which
-        :func:`gradtx.apply_updates` then takes from it: add the updates by that, as
-        they are returned, or the work is done twice. For one device, or within
+        :func:`gradtx.apply_updates` then takes from it, and so do wrappers such as
+        :func:`gradtx.with_compensation`. The updates are right whoever adds them; but
+        added otherwise they are computed a second time. For one device, or within
         ``shard_map(..., check_vma=False)``; not differentiable. ``"cuda"`` and
         ``"tpu"`` imitate the kernel of such a device anywhere, slowly, for tests.
 

@@ -5,12 +5,13 @@ from typing import Any
 
 from gradtx.common import checks
 from gradtx.common.types import OptState, Params, Updates
-from gradtx.core import order
+from gradtx.core import order, state_fit
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
+from gradtx.tree.keys import is_named_tuple
 
 
 @order.keeps("parts")
@@ -89,9 +90,6 @@ def _pair(tx: Any) -> GradientTransformation:
 
 
 def _one_state_each(state: OptState, links: Sequence[Any]) -> None:
-    if not isinstance(state, tuple | list) or len(state) != len(links):
-        raise checks.Misuse(
-            f"the state must be a tuple of {len(links)}, as this chain's init makes "
-            f"it, got {type(state).__name__}"
-            + (f" of {len(state)}" if hasattr(state, "__len__") else "")
-        )
+    plain = isinstance(state, tuple | list) and not is_named_tuple(state)
+    if not plain or len(state) != len(links):
+        state_fit.refuse(state, f"a tuple of {len(links)}, one for each link")

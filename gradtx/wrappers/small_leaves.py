@@ -101,6 +101,7 @@ def pack_small_leaves(
         found = matching_params(params, pairs, treedef)
         like = [g if p is None else p for g, p in zip(grads, found, strict=True)]
         layout = Layout(treedef, like, below)
+        layout.agree_with(state.inner_state)
         shown = None if params is None else layout.pack(params)
         new, kept = inner.update(
             layout.pack(updates), state.inner_state, shown, **extra
@@ -135,6 +136,27 @@ class Layout:
         many = Counter(self.kinds)
         # One leaf alone is no smaller program in a vector.
         self.kinds = [k if many[k] > 1 else None for k in self.kinds]
+
+    def agree_with(self, state: OptState) -> None:
+        """Call the vectors as a state does that was made for leaves of other types.
+
+        Wrappers around this one may show half-precision parameters in float32.
+
+        Raises:
+          Misuse: if leaves of several types have become leaves of one.
+        """
+        nodes = jax.tree.leaves(state, is_leaf=is_packed)
+        names = {name for node in filter(is_packed, nodes) for name in node.small}
+        if not names or names == set(self._names()):
+            return
+        if len(names) != 1 or len(self._names()) != 1:
+            raise checks.Misuse(
+                f"the state has vectors of small leaves for {sorted(names)}, but the "
+                f"leaves are now of {self._names()}: put pack_small_leaves around the "
+                "wrapper that shows them in another type"
+            )
+        (name,) = names
+        self.kinds = [None if kind is None else name for kind in self.kinds]
 
     def pack(self, tree: PyTree) -> PackedLeaves:
         """Return a tree of the layout's structure with its small leaves put together.

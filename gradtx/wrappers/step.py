@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradtx.codecs import Encoded, is_encoded
 from gradtx.common import checks, numerics, spec
 from gradtx.common.leaves import (
     differentiable,
@@ -58,13 +59,20 @@ def moved(params: Params | None, updates: Updates, *, zero: bool = True) -> Any:
 
 def typed_like(like: PyTree, tree: PyTree) -> PyTree:
     """Return the tree in the types of another, if it has that one's structure."""
-    structures = [jax.tree.structure(x, is_leaf=checks.is_none) for x in (like, tree)]
-    if structures[0] != structures[1]:
+    whole = [jax.tree.structure(x, is_leaf=_is_whole) for x in (like, tree)]
+    if whole[0] != whole[1]:
         return tree
-    return jax.tree.map(_typed, like, tree, is_leaf=checks.is_none)
+    return jax.tree.map(_typed, like, tree, is_leaf=_is_whole)
+
+
+def _is_whole(x: Any) -> bool:
+    return x is None or is_encoded(x)
 
 
 def _typed(like: Any, x: Any) -> Any:
+    if is_encoded(like) or is_encoded(x):
+        same = is_encoded(like) and is_encoded(x) and like.codec == x.codec
+        return Encoded(x.codes, x.scales, x.codec, x.shape, like.dtype) if same else x
     if not (is_numeric(like) and is_numeric(x)):
         return x
     dtype = jax.dtypes.result_type(like)

@@ -268,7 +268,7 @@ def test_chains_refuse() -> None:
     with pytest.raises(ValueError, match=r"names must differ.*'a', 'a'"):
         gradtx.named_chain(("a", gradtx.identity()), ("a", gradtx.identity()))
     tx = gradtx.chain(gradtx.scale(1.0))
-    with pytest.raises(ValueError, match="must be a tuple of 1"):
+    with pytest.raises(ValueError, match=r"\(an array, an array\).*is a tuple of 1"):
         tx.update(1.0, (1, 2))
 
 
@@ -351,3 +351,75 @@ def test_small_state_of_many_models_is_one_number_for_each() -> None:
     tx = gradtx.sgd(gradtx.constant_schedule(0.1))
     for x in jax.tree.leaves(jax.vmap(tx.init)({"w": jnp.ones((3, 2))})):
         assert x.shape == (3,)
+
+
+# --- rules and states that do not fit ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        (lambda g, mean: g, r"must return u, new_mean.*1 of 2"),  # noqa: ARG005
+        (lambda g, mean: (g, mean, mean), r"must return u, new_mean.*3 of 2"),
+        (lambda g, mean: (g, mean.sum()), r"slot 'mean' of shape \(\).*\(2,\)"),
+        (lambda g, mean: (g.sum(), mean), r"update of shape \(\).*\(2,\)"),
+        (lambda g, mean: (g, (mean, mean)), r"slot 'mean' as a tree"),
+        (lambda g, mean: (None, mean), r"update as NoneType"),  # noqa: ARG005
+    ],
+)
+def test_a_rule_returns_what_it_must(rule: Any, why: str) -> None:
+    """One thing for two, another shape, no array: refused in our words."""
+    tx, g = leafwise(rule, Mean, mean=jnp.zeros_like), jnp.ones(2)
+    with pytest.raises(ValueError, match=why):
+        tx.update(g, tx.init(g))
+
+
+def test_a_rule_and_its_slots_fit_the_state() -> None:
+    """A slot without a field, a rule that takes other things: refused when made."""
+    with pytest.raises(ValueError, match=r"Mean has no field for the slot 'sigma'"):
+        leafwise(lambda g, s: (g, s), Mean, sigma=jnp.zeros_like)
+    with pytest.raises(ValueError, match=r"must take rule\(g, mean\)"):
+        leafwise(lambda g: g, Mean, mean=jnp.zeros_like)
+    with pytest.raises(ValueError, match=r"must take rule\(g\)"):
+        leafwise(lambda g, mean: (g, mean), Mean)
+    with pytest.raises(ValueError, match="class of named tuples"):
+        leafwise(lambda g: g, dict)
+
+
+OTHERS = {
+    "adamw8bit": (gradtx.adamw8bit, "a tuple of .ScaleByAdamState.*is QuantizedState"),
+    "lion": (gradtx.lion, "is ScaleByAdamState, but .*ScaleByLionState"),
+    "adabelief": (gradtx.adabelief, "is ScaleByAdamState, but .*ScaleByBeliefState"),
+    "lookahead": (
+        lambda rate: gradtx.lookahead(gradtx.adamw(rate), 2, 0.5),
+        "state is a tuple",
+    ),
+    "accumulate": (
+        lambda rate: gradtx.accumulate(gradtx.adamw(rate), 2),
+        "MultiStepsState",
+    ),
+    "sam": (
+        lambda rate: gradtx.sam(gradtx.adamw(rate), gradtx.sgd(rate)),
+        "SAMState",
+    ),
+    "schedule": (
+        lambda _: gradtx.scale_by_schedule(lambda count: count),
+        "ScaleByScheduleState",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_state_of_another_is_refused(name: str) -> None:
+    """What the state is and what was expected are named; optax's own state is taken."""
+    make, why = OTHERS[name]
+    params = {"w": jnp.ones((2, 3))}
+    state = gradtx.adamw(0.1).init(params)
+    with pytest.raises(ValueError, match=why):
+        make(0.1).update(params, state, params)
+    gradtx.adamw(0.1).update(params, optax.adamw(0.1).init(params), params)
+    few = gradtx.quantize_state(gradtx.adam(0.1), min_size=0).init(params)
+    with pytest.raises(ValueError, match=r"QuantizedState.*a tuple of 2"):
+        gradtx.adam(0.1).update(params, few, params)
+    with pytest.raises(ValueError, match=r"'mu' at \['w'\] is quantized"):
+        gradtx.adam(0.1).update(params, few.inner_state, params)
