@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.types import PyTree
 from gradtx.lowering.sharding import laid_out
-from gradtx.lowering.stacking import in_shares, mergeable, stacks_with
+from gradtx.lowering.stacking import in_shares, mergeable, specs_of, stacks_with
 from gradtx.tree import masks
 from gradtx.tree.params import is_placeholder
 
@@ -90,11 +90,14 @@ def as_matrices(
     spread = tuple(x.shape[i] for i in order)
     spec = jax.typeof(x).sharding.spec
 
-    def undo(y: jax.Array) -> jax.Array:
-        return laid_out(y.reshape(spread).transpose(back), spec)
-
     x = laid_out(x, ()) if whole else mergeable(x, groups)
-    return x.transpose(order).reshape(flat), undo
+    merged, apart = specs_of(x, groups)
+
+    def undo(y: jax.Array) -> jax.Array:
+        y = jnp.reshape(y, spread, out_sharding=apart)
+        return laid_out(y.transpose(back), spec)
+
+    return jnp.reshape(x.transpose(order), flat, out_sharding=merged), undo
 
 
 def _axes(
