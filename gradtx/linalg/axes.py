@@ -11,7 +11,7 @@ from gradtx.common import checks
 from gradtx.common.types import PyTree
 from gradtx.linalg.heads import block_columns, cut, joined
 from gradtx.lowering.sharding import laid_out
-from gradtx.lowering.stacking import in_shares, mergeable, stacks_with
+from gradtx.lowering.stacking import in_shares, mergeable, specs_of, stacks_with
 from gradtx.tree import masks
 from gradtx.tree.placeholders import is_placeholder
 
@@ -99,11 +99,14 @@ def as_matrices(
     spread = tuple(x.shape[i] for i in order)
     spec = jax.typeof(x).sharding.spec
 
-    def undo(y: jax.Array) -> jax.Array:
-        return laid_out(y.reshape(spread).transpose(back), spec)
-
     x = laid_out(x, ()) if whole else mergeable(x, groups)
-    return x.transpose(order).reshape(flat), undo
+    merged, apart = specs_of(x, groups)
+
+    def undo(y: jax.Array) -> jax.Array:
+        y = jnp.reshape(y, spread, out_sharding=apart)
+        return laid_out(y.transpose(back), spec)
+
+    return jnp.reshape(x.transpose(order), flat, out_sharding=merged), undo
 
 
 def on_every_device(x: jax.Array) -> tuple[jax.Array, Back]:

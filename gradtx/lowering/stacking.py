@@ -26,6 +26,19 @@ def mergeable(x: jax.Array, groups: Sequence[Sequence[int]]) -> jax.Array:
     )
 
 
+def specs_of(x: jax.Array, groups: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+    """Return how a mergeable array is sharded, with each group merged and in order.
+
+    Both are None where no type says it.
+    """
+    layout = layout_of(x)
+    if layout is None:
+        return None, None
+    parts = [[layout.spec[i] for i in group] for group in groups]
+    merged = [part[0] if part else None for part in parts]
+    return PartitionSpec(*merged), PartitionSpec(*[p for part in parts for p in part])
+
+
 def stacks_with(matrices: jax.Array) -> Any:
     """Return what batches of matrices have in common that may be laid end to end.
 
