@@ -29,6 +29,7 @@ from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg import axes
 from gradtx.lowering.fusion import side_by_side
 from gradtx.lowering.sharding import sharded_like
+from gradtx.tree.packed import unpacked_only
 
 Numbers = Callable[[PyTree], list[Any]]
 
@@ -65,6 +66,7 @@ def matrixwise(
     average = leafwise(rule, state_type, elementwise=True, **slots)
 
     def init(params: Params) -> OptState:
+        unpacked_only(params)
         state = average.init(params)
         return (
             state

@@ -20,7 +20,6 @@ from gradtx.core.leafwise import (
     Wants,
     flatten_updates,
     matching_params,
-    matching_slots,
     widened,
 )
 from gradtx.core.slots import make_slot
@@ -30,6 +29,7 @@ from gradtx.linalg.blocks import Back, Blocks
 from gradtx.linalg.stacks import by_shape
 from gradtx.lowering.packing import is_sharded
 from gradtx.lowering.sharding import sharded_like, zero_count
+from gradtx.tree.packed import unpacked_only
 from gradtx.tree.params import is_placeholder
 
 Plan = Callable[..., Blocks]
@@ -157,9 +157,10 @@ def blockwise(
       ValueError: from ``init`` for complex parameters; from ``update`` for
         trees or shapes that do not match. The leaf's path is named.
     """
-    wants = Wants(rule)
+    wants = Wants(rule, list(slots))
 
     def init(params: Params) -> OptState:
+        unpacked_only(params)
         made: dict[str, Any] = dict.fromkeys(state_type._fields)
         made["count"] = zero_count(params)
         if is_placeholder(params):
@@ -182,7 +183,9 @@ def blockwise(
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
         old = [
-            matching_slots(getattr(state, name), leaves, treedef, name)
+            checks.leaves_like(
+                getattr(state, name), treedef, f"the state {name!r}", "updates"
+            )
             for name in slots
         ]
         given = wants.chosen(extra)

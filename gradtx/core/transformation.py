@@ -10,6 +10,7 @@ from gradtx.common import checks, spec
 from gradtx.common.foreign import OptaxTransformation
 from gradtx.common.leaves import map_differentiable
 from gradtx.common.types import OptState, Params, Updates
+from gradtx.core import state_fit
 from gradtx.lowering.eager import Update, pass_on
 
 P = ParamSpec("P")
