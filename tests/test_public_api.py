@@ -90,7 +90,9 @@ def factories(room: str) -> dict[str, Any]:
         name: x
         for module in modules(room)
         for name, x in vars(module).items()
-        if hasattr(x, "factory") and x.__module__ == module.__name__
+        if hasattr(x, "factory")
+        and x.__module__ == module.__name__
+        and not name.startswith("_")
     }
 
 

@@ -17,7 +17,7 @@ from jax.core import Tracer
 
 from gradtx.common import arguments, checks
 
-# For an argument its leaves, its structure, and which of the leaves move.
+# The leaves of an argument, its structure, and which of the leaves are dynamic.
 Split = tuple[list[Any], Any, tuple[bool, ...]]
 
 

@@ -26,7 +26,7 @@ from gradtx.core.leafwise import (
 )
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
-from gradtx.linalg import axes
+from gradtx.linalg.stacks import in_stacks
 from gradtx.lowering.fusion import side_by_side
 from gradtx.lowering.sharding import sharded_like
 from gradtx.tree.packed import unpacked_only
@@ -86,7 +86,7 @@ def matrixwise(
         found = numbers(updates)
         means, _ = flatten_updates(mean)
         stacked = partial(orthogonal, state=state)
-        new = side_by_side(axes.in_stacks(means, found, stacked), state.count)
+        new = side_by_side(in_stacks(means, found, stacked), state.count)
         if afterwards is not None:
             old = checks.leaves_like(state.nu, treedef, "the state 'nu'", "updates")
             new, nu = _after(afterwards, leaves, new, old, found)

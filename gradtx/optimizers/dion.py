@@ -37,6 +37,7 @@ from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
 from gradtx.linalg.orthogonal import largest_entry
+from gradtx.linalg.stacks import in_stacks
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.optimizers.routing import descend_with_rest, of_two_axes
 from gradtx.primitives.noise import random_key
@@ -116,7 +117,7 @@ def scale_by_dion(
             for (path, g), m in zip(leaves, mu, strict=True)
         ]
         step = partial(_step, beta=beta, eps=eps)
-        found = axes.in_stacks(sums, numbers(updates), step, bases)
+        found = in_stacks(sums, numbers(updates), step, bases)
         rows = [
             (g, q, m) if row is None else row
             for row, (_, g), q, m in zip(found, leaves, bases, mu, strict=True)

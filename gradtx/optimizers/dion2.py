@@ -35,7 +35,7 @@ from gradtx.core.matrixwise import (
 )
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linalg import axes
+from gradtx.linalg.stacks import in_stacks
 from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.normuon import by_neuron, per_neuron
 from gradtx.optimizers.orthogonal import Iteration
@@ -136,7 +136,7 @@ def scale_by_dion2(
             (path, widened(g) + widened(m) if has_entries(g) else None)
             for (path, g), m in zip(leaves, columns[0], strict=True)
         ]
-        found = axes.in_stacks(sums, numbers(updates), step, *columns[1:])
+        found = in_stacks(sums, numbers(updates), step, *columns[1:])
         old = zip(*columns[::-1], strict=True)
         rows = [
             (g, *kept) if row is None else row

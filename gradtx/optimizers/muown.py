@@ -46,6 +46,7 @@ from gradtx.core.matrixwise import (
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
+from gradtx.linalg.stacks import in_stacks
 from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.normuon import per_neuron
@@ -204,7 +205,7 @@ def _of_matrices(
             (path, None if part is None else part.mean)
             for (path, _), part in zip(leaves, parts, strict=True)
         ]
-        u = axes.in_stacks(means, found, iteration)
+        u = in_stacks(means, found, iteration)
         count = safe_increment(state.count)
         rows = [
             (leaf[1], *old)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.common.numerics import ratio, sign, sqrt, square
 from gradtx.linalg import axes
+from gradtx.linalg.stacks import in_stacks
 from gradtx.optimizers.orthogonal import Iteration
 from gradtx.primitives.shape import MuonDimensionNumbers, factors_of
 
@@ -47,7 +48,7 @@ class Oracle:
             (path, x if norm in ("spectral", "spectral_conv") else None)
             for (path, x), norm in zip(means, norms, strict=True)
         ]
-        orthogonal = axes.in_stacks(spectral, numbers, iteration)
+        orthogonal = in_stacks(spectral, numbers, iteration)
         rows = zip(means, orthogonal, norms, numbers, strict=True)
         return [
             x if norm is None else self._one(path, x if u is None else u, norm, which)

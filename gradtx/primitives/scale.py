@@ -77,7 +77,6 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
-@order.keeps("direction")
 @transformation
 def _multiply() -> GradientTransformation:
     """Multiply by the extra argument ``factor``, and count."""
@@ -95,6 +94,7 @@ def _multiply() -> GradientTransformation:
 _MULTIPLY = _multiply()
 
 
+@order.keeps("direction")
 @transformation
 def scale_by_learning_rate(
     learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True
