@@ -110,10 +110,8 @@ class Recipe:
         for (name, treedef, moves, rest), child in zip(fixed, children, strict=True):
             given = treedef.flatten_up_to(child) if any(moves) else moves
             still = map(arguments.released, rest)
-            leaves = [
-                x if moved else next(still)
-                for x, moved in zip(given, moves, strict=True)
-            ]
+            pairs = zip(given, moves, strict=True)
+            leaves = [x if moved else next(still) for x, moved in pairs]
             split[name] = leaves, treedef, moves
         return cls(factory, {}).joined(split)
 

@@ -26,7 +26,7 @@ from gradtx.core.leafwise import (
 )
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
-from gradtx.linalg.stacks import in_stacks
+from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.lowering.fusion import side_by_side
 from gradtx.lowering.sharding import sharded_like
 from gradtx.tree.packed import unpacked_only

@@ -36,8 +36,8 @@ from gradtx.core.matrixwise import (
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
+from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.linalg.orthogonal import largest_entry
-from gradtx.linalg.stacks import in_stacks
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.optimizers.routing import descend_with_rest, of_two_axes
 from gradtx.primitives.noise import random_key

@@ -35,7 +35,7 @@ from gradtx.core.matrixwise import (
 )
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linalg.stacks import in_stacks
+from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.normuon import by_neuron, per_neuron
 from gradtx.optimizers.orthogonal import Iteration

@@ -46,7 +46,7 @@ from gradtx.core.matrixwise import (
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
-from gradtx.linalg.stacks import in_stacks
+from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.normuon import per_neuron

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.common.numerics import ratio, sign, sqrt, square
 from gradtx.linalg import axes
-from gradtx.linalg.stacks import in_stacks
+from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.optimizers.orthogonal import Iteration
 from gradtx.primitives.shape import MuonDimensionNumbers, factors_of
 
