@@ -119,10 +119,10 @@ def test_without_jit() -> None:
 def test_a_state_leaves_with_its_counts_on_every_device() -> None:
     """By hand-written FSDP: shards of moments, and a count that is the same for all."""
     params, tx = problems.small_tree(), gradtx.adamw(0.1)
-    lay = {"b": P(), "w": P("d")}
+    lay = {"b": P("d"), "w": P()}
     state = tx.init(params)
     specs = jax.tree.map(
-        lambda x: P("d") if x.shape == params["w"].shape else P(), state
+        lambda x: P("d") if x.shape == params["b"].shape else P(), state
     )
     over = partial(jax.shard_map, mesh=two_devices())
     made = jax.jit(over(tx.init, in_specs=(lay,), out_specs=specs))(params)

@@ -52,8 +52,8 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
     # one operation, as its parts, made anew, would forget how they lie over devices.
     start = [jnp.asarray(leaves[i]) for i in places]
     # Where devices differ in the condition, they differ in all that hangs on it.
-    start, step = steady(moving, start, lambda _: varying_axes(condition))
-    traced = jax.make_jaxpr(jax.jit(step))(start)
+    start, settled = steady(moving, start, lambda _: varying_axes(condition))
+    traced = jax.make_jaxpr(jax.jit(settled))(start)
     jaxpr, consts = traced.jaxpr, traced.consts
     del traced  # `plain` would keep it, and so what the constants are traced from
 

@@ -39,9 +39,11 @@ def varied(x: Any, axes: Axes) -> Any:
     missing = tuple(sorted(axes - varying_axes(x), key=str))
     if not missing:
         return x
-    if hasattr(jax.lax, "pcast"):
-        return jax.lax.pcast(x, missing, to="varying")
-    return jax.lax.pvary(x, missing)  # type: ignore[attr-defined]
+    # JAX 0.8 has this under another name.
+    pvary = getattr(jax.lax, "pvary", None)
+    if pvary is not None and not hasattr(jax.lax, "pcast"):
+        return pvary(x, missing)
+    return jax.lax.pcast(x, missing, to="varying")
 
 
 def varied_leaves(tree: T, axes: Iterable[Axes]) -> T:

@@ -68,7 +68,7 @@ def pack_small_leaves(
 
     Small leaves should lie whole on every device. Where the layout is part of the type
     (a mesh with explicit axes), those that do not are left as they are; otherwise they
-    are gathered.
+    are gathered, and their updates come back laid out as the leaves are.
 
     Args:
       inner: a transformation that works entry by entry.
