@@ -190,14 +190,14 @@ def matching_slots(
                 "to `quantize_state` of this transformation, or decode it first by "
                 "gradtx.codecs.decoded(state)"
             )
-        if is_differentiable(g):
-            expected = _shapes(made(g.shape, g.dtype))
-            if _shapes(s) != expected:
-                raise checks.Misuse(
-                    f"the gradient at {checks.path_name(path)} has shape {g.shape}, "
-                    f"but its state {name!r} is {_written(s)}: it was made for another "
-                    "parameter, or for one without a gradient, or has been replaced"
-                )
+        # Most slots are arrays of the gradient's shape: the others are asked for.
+        plain = not is_differentiable(g) or getattr(s, "shape", None) == g.shape
+        if not plain and _shapes(s) != _shapes(made(g.shape, g.dtype)):
+            raise checks.Misuse(
+                f"the gradient at {checks.path_name(path)} has shape {g.shape}, but its "
+                f"state {name!r} is {_written(s)}: it was made for another parameter, "
+                "or for one without a gradient, or has been replaced"
+            )
     return found
 
 

@@ -29,8 +29,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.linalg import axes
 from gradtx.lowering.control_flow import either
-from gradtx.lowering.packing import is_sharded
-from gradtx.lowering.sharding import beside, everywhere, sharded_like, zero_count
+from gradtx.lowering.sharding import beside, everywhere, zero_count
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
@@ -137,7 +136,7 @@ def scale_by_galore(
     def init(params: Params) -> OptState:
         unpacked_only(params)
         plan, treedef = plans(params)
-        rooms = [_rooms(p, numbers, how) for _, p, numbers, how in plan]
+        rooms = [_rooms(p, how) for _, p, _, how in plan]
         base_state = base.init(treedef.unflatten([low for low, _ in rooms]))
         projector = treedef.unflatten([p for _, p in rooms])
         return GaLoreState(zero_count(params), base_state, projector)
@@ -183,7 +182,7 @@ def _ndim(x: Any) -> int:
 
 
 def _planned(path: Any, x: Any, numbers: Any, rank: int, side: str) -> _Shape | None:
-    if numbers is None or not is_differentiable(x) or jnp.size(x) == 0:
+    if numbers is None or not is_differentiable(x) or 0 in jnp.shape(x):
         return None
     shape = jnp.shape(x)
     _, rows, columns = axes.matrix_shape(shape, numbers, path)
@@ -201,33 +200,14 @@ def _left_over(shape: tuple[int, ...], numbers: Any) -> bool:
     return sum(1 if isinstance(k, int) else len(k) for k in kinds) != len(shape)
 
 
-def _rooms(p: Any, numbers: Any, how: _Shape | None) -> tuple[Any, Any]:
-    """Make room for what ``base`` sees of a leaf, and for P, on the leaf's devices."""
+def _rooms(p: Any, how: _Shape | None) -> tuple[Any, Any]:
+    """Make room for what ``base`` sees of a leaf, and for P: small, on every device."""
     if not is_differentiable(p):
         return None, None
     if how is None:
         return make_slot(zeros, p), make_slot(lambda x: jnp.zeros((0, 0), x.dtype), p)
-    low = _zeros_along(p, numbers, how.low, int(how.left), rows=not how.left)
-    return low, _zeros_along(p, numbers, how.projector, 0, rows=how.left)
-
-
-def _zeros_along(
-    p: Any, numbers: Any, shape: tuple[int, int], axis: int, *, rows: bool
-) -> jax.Array:
-    """Make zeros whose axis is sharded as a matrix's rows are, or else its columns.
-
-    That is where the compiler leaves what it computes of a matrix on an automatic mesh.
-    Made elsewhere, state would move in the first step, and the second be compiled anew.
-    On an explicit mesh it is whole on every device, as the matrix is in an update.
-    """
-    made = jnp.zeros(shape, p.dtype)
-    if isinstance(p, jax.ShapeDtypeStruct):
-        return made
-    if is_sharded(p):
-        return beside(p, made)
-    matrices, _ = axes.as_matrices(jnp.asarray(p), numbers, ())
-    sums = jnp.expand_dims(jnp.sum(matrices[0], axis=int(rows)), 1 - axis)
-    return sharded_like(jnp.broadcast_to(sums, shape), made)
+    low, projector = jnp.zeros(how.low, p.dtype), jnp.zeros(how.projector, p.dtype)
+    return beside(p, low), beside(p, projector)
 
 
 def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:

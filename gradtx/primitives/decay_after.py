@@ -71,7 +71,7 @@ def _unmasked(
     def rule(u: jax.Array, factor: Any, *, p: jax.Array, decay: Any) -> Any:
         return u - jnp.asarray(decay * factor, u.dtype) * (p + u), factor
 
-    shrink = leafwise(rule, _Factor, factor=jnp.ones_like)
+    shrink = leafwise(rule, _Factor, factor=lambda _: jnp.ones(()))
 
     def init(params: Params) -> OptState:
         return ScaleByScheduleState(zero_count(params)) if counts else EmptyState()

@@ -15,7 +15,7 @@ from gradtx.common.types import (
     Schedule,
     Updates,
 )
-from gradtx.core import order
+from gradtx.core import order, state_fit
 from gradtx.core.leafwise import flatten_updates, leafwise
 from gradtx.core.transformation import (
     EmptyState,
@@ -71,6 +71,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
+        state_fit.of_class(state, ScaleByScheduleState, ["count"])
         factor = step_size_fn(state.count)
         return _MULTIPLY.update(updates, state, params, factor=factor)
 

@@ -389,7 +389,10 @@ def test_a_rule_and_its_slots_fit_the_state() -> None:
 OTHERS = {
     "adamw8bit": (gradtx.adamw8bit, "a tuple of .ScaleByAdamState.*is QuantizedState"),
     "lion": (gradtx.lion, "is ScaleByAdamState, but .*ScaleByLionState"),
-    "adabelief": (gradtx.adabelief, "is ScaleByAdamState, but .*ScaleByBeliefState"),
+    "adabelief": (
+        lambda rate: gradtx.adabelief(rate, weight_decay=0.1),
+        "is ScaleByAdamState, but .*ScaleByBeliefState",
+    ),
     "lookahead": (
         lambda rate: gradtx.lookahead(gradtx.adamw(rate), 2, 0.5),
         "state is a tuple",
