@@ -194,9 +194,9 @@ def matching_slots(
         plain = not is_differentiable(g) or getattr(s, "shape", None) == g.shape
         if not plain and _shapes(s) != _shapes(made(g.shape, g.dtype)):
             raise checks.Misuse(
-                f"the gradient at {checks.path_name(path)} has shape {g.shape}, but its "
-                f"state {name!r} is {_written(s)}: it was made for another parameter, "
-                "or for one without a gradient, or has been replaced"
+                f"the gradient at {checks.path_name(path)} has shape {g.shape}, but "
+                f"its state {name!r} is {_written(s)}: it was made for another "
+                "parameter, or for one without a gradient, or has been replaced"
             )
     return found
 

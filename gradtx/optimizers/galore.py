@@ -29,7 +29,8 @@ from gradtx.core.transformation import (
 )
 from gradtx.linalg import axes
 from gradtx.lowering.control_flow import either
-from gradtx.lowering.sharding import beside, everywhere, zero_count
+from gradtx.lowering.packing import is_sharded
+from gradtx.lowering.sharding import beside, sharded_like, zero_count
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
@@ -136,7 +137,7 @@ def scale_by_galore(
     def init(params: Params) -> OptState:
         unpacked_only(params)
         plan, treedef = plans(params)
-        rooms = [_rooms(p, how) for _, p, _, how in plan]
+        rooms = [_rooms(p, numbers, how) for _, p, numbers, how in plan]
         base_state = base.init(treedef.unflatten([low for low, _ in rooms]))
         projector = treedef.unflatten([p for _, p in rooms])
         return GaLoreState(zero_count(params), base_state, projector)
@@ -200,14 +201,33 @@ def _left_over(shape: tuple[int, ...], numbers: Any) -> bool:
     return sum(1 if isinstance(k, int) else len(k) for k in kinds) != len(shape)
 
 
-def _rooms(p: Any, how: _Shape | None) -> tuple[Any, Any]:
-    """Make room for what ``base`` sees of a leaf, and for P: small, on every device."""
+def _rooms(p: Any, numbers: Any, how: _Shape | None) -> tuple[Any, Any]:
+    """Make room for what ``base`` sees of a leaf, and for P, on the leaf's devices."""
     if not is_differentiable(p):
         return None, None
     if how is None:
         return make_slot(zeros, p), make_slot(lambda x: jnp.zeros((0, 0), x.dtype), p)
-    low, projector = jnp.zeros(how.low, p.dtype), jnp.zeros(how.projector, p.dtype)
-    return beside(p, low), beside(p, projector)
+    low = _zeros_along(p, numbers, how.low, int(how.left), rows=not how.left)
+    return low, _zeros_along(p, numbers, how.projector, 0, rows=how.left)
+
+
+def _zeros_along(
+    p: Any, numbers: Any, shape: tuple[int, int], axis: int, *, rows: bool
+) -> jax.Array:
+    """Make zeros whose axis is sharded as a matrix's rows are, or else its columns.
+
+    That is where the compiler leaves what it computes of a matrix on an automatic mesh.
+    Made elsewhere, state would move in the first step, and the second be compiled anew.
+    On an explicit mesh it is whole on every device, as the matrix is in an update.
+    """
+    made = jnp.zeros(shape, p.dtype)
+    if isinstance(p, jax.ShapeDtypeStruct):
+        return made
+    if is_sharded(p):
+        return beside(p, made)
+    matrices, _ = axes.as_matrices(jnp.asarray(p), numbers, ())
+    sums = jnp.expand_dims(jnp.sum(matrices[0], axis=int(rows)), 1 - axis)
+    return sharded_like(jnp.broadcast_to(sums, shape), made)
 
 
 def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
@@ -221,13 +241,11 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     (matrix,), undo = axes.as_matrices(widened(g), numbers, path)
     still = jax.lax.stop_gradient(matrix)
     kept = either(due, lambda: _directions(still, how).astype(old.dtype), lambda: old)
-    # As `init` has put them: what is small lies on every device.
-    kept = everywhere(kept)
     p = widened(kept)
-    low = everywhere(p.conj().T @ matrix if how.left else matrix @ p)
+    low = p.conj().T @ matrix if how.left else matrix @ p
 
     def back(u: jax.Array, scale: Scalar) -> jax.Array:
-        u = everywhere(widened(u))
+        u = widened(u)
         full = p @ u if how.left else u @ p.conj().T
         return undo(scale * full[None])
 

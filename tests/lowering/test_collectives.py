@@ -135,7 +135,7 @@ def test_each_device_orthogonalizes_its_share(layout: dict[str, P]) -> None:
 
 
 def test_galore_s_state_stays_where_it_was_made() -> None:
-    """What is small lies on every device, and the second step is the same program."""
+    """The state stays where it was made: the second step is the same program."""
     for layout in LAYOUTS.values():
         stepped(contrib.galore(0.1, rank=2), AxisType.Auto, layout)
 
