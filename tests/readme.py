@@ -1,4 +1,4 @@
-"""Make the README's tables from the catalogue: `python tests/readme.py` writes them."""
+"""Make the table of methods from the catalogue: `python tests/readme.py` writes it."""
 
 import inspect
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import catalogue
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
 
 
 def methods() -> str:
@@ -54,7 +54,7 @@ TABLES: dict[str, Callable[[], str]] = {"methods": methods}
 
 def main() -> None:
     """Write every table between its marks."""
-    text = README.read_text()
+    text = PAGE.read_text()
     for name, table in TABLES.items():
         block = f"<!-- {name} -->\n{table()}<!-- /{name} -->"
         text = re.sub(
@@ -63,7 +63,7 @@ def main() -> None:
             text,
             flags=re.DOTALL,
         )
-    README.write_text(text)
+    PAGE.write_text(text)
 
 
 if __name__ == "__main__":
