@@ -37,7 +37,9 @@ def one_by_one(test: Any) -> Any:
 
 
 # What an optimizer is printed in.
-NAMES = {**vars(catalogue), **vars(contrib), **vars(gradtx)}
+NAMES: dict[str, Any] = {}
+for module in (*catalogue.FAMILIES, contrib, gradtx):
+    NAMES |= vars(module)
 
 
 def step(row: Row, tx: Any, grads: Tree, state: Tree, params: Tree) -> Any:
@@ -159,11 +161,8 @@ def _at(tree: Tree, i: int) -> Tree:
 
 @every_row
 @one_by_one
-def test_the_gradient_through_update_is_finite(row: Row, exhaustive: bool) -> None:
-    """Steps are differentiable in gradients, parameters, and every setting.
-
-    The first gradient is zero, where a square root has no slope.
-    """
+def test_the_gradient_through_update_is_finite(row: Row) -> None:
+    """Steps are differentiable in gradients, parameters, and every setting."""
     tx, start = row.build(), {"w": problems.small_tree()["w"]}
 
     def height(tx: Any, grads: Tree, params: Tree, factors: Any) -> Any:
@@ -173,9 +172,10 @@ def test_the_gradient_through_update_is_finite(row: Row, exhaustive: bool) -> No
             _, state, params = step(row, tx, scaled, state, params)
         return problems.bowl(params)
 
-    tx, grads = jax.tree.map(jnp.asarray, tx), problems.noise(start, 0)
+    tx = jax.tree.map(jnp.asarray, tx)
     slopes = jax.grad(height, argnums=(0, 1, 2))
-    for factors in ((0.0, 1.0), *(((0.0,), (1.0, 0.5)) if exhaustive else ())):
+    zero, noise = problems.filled(start, 0.0), problems.noise(start, 0)
+    for grads, factors in ((zero, [1.0]), (noise, [1.0, 0.5])):
         d_tx, d_grads, d_params = slopes(tx, grads, start, factors)
         assert not problems.not_finite((d_tx, d_grads, d_params))
     assert any(x != 0 for x in jax.tree.leaves(d_tx))
@@ -466,7 +466,8 @@ def _stays_on_its_devices(row: Row, over: Any, expected: Tree) -> None:
             stayed = _places(state, whole["w"].shape)
             assert all(map(_alike, stayed, places))
         problems.assert_close(jax.device_get(params), jax.device_get(expected))
-    assert programs == 1
+    # JAX 0.8 parts some vectors otherwise after the first step, for either `init`.
+    assert 1 <= programs <= (1 if jax.__version_info__ >= (0, 10) else 3)
 
 
 @every_row

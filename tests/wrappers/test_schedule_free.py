@@ -8,7 +8,6 @@ import numpy as np
 import optax
 import problems
 import pytest
-from flax import nnx
 from methods import wrappers as papers
 
 import gradtx
@@ -152,6 +151,7 @@ def test_averages_of_other_parameters_are_refused(wrap: Any) -> None:
 @both_finders
 def test_the_average_is_found_in_the_variables_of_flax(find: Any) -> None:
     """The state of an ``nnx.Optimizer`` and its model's parameters are understood."""
+    nnx = pytest.importorskip("flax.nnx")  # which an old JAX need not have
     model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
     optimizer = nnx.Optimizer(model, gradtx.schedule_free_sgd(0.1), wrt=nnx.Param)
     for _ in range(2):
