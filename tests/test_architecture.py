@@ -9,9 +9,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "gradtx"
 
-# The first part of a module's path tells its floor; what is not named here is a
-# forwarding address, on the floor of the door.
-FLOORS = {
+# The first part of a module's path tells its layer; what is not named here re-exports
+# names under optax's paths, on the layer of the package's own `__init__`.
+LAYERS = {
     1: "common",
     2: "lowering schedules losses projections codecs assignment perturbations "
     "microbatching",
@@ -22,10 +22,10 @@ FLOORS = {
     7: "optimizers",
     8: "like experimental",
 }
-FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
+LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()}
 DOOR = 9
 
-# This room also answers, by a function, four names that stand on a floor above.
+# This room also answers, by a function, four names that stand on a layer above.
 ANSWERS_UPWARD = ("schedules",)
 PRIVATE = re.compile(r"_|def __getattr__\(|from \S+ import \w+ as _\w+$")
 
@@ -41,9 +41,9 @@ def parts(path: Path) -> tuple[str, ...]:
     return names[:-1] if names[-1] == "__init__" else names
 
 
-def floor(names: tuple[str, ...]) -> int:
-    """Return the floor of a module."""
-    return FLOOR.get(names[0], DOOR) if names else DOOR
+def layer(names: tuple[str, ...]) -> int:
+    """Return the layer of a module."""
+    return LAYER.get(names[0], DOOR) if names else DOOR
 
 
 def imported(path: Path) -> Iterator[tuple[str, ...]]:
@@ -74,9 +74,9 @@ def _module(names: tuple[str, ...]) -> tuple[str, ...]:
 
 @every_file
 def test_imports_go_down(path: Path) -> None:
-    """A module imports from its own floor and those below."""
-    here = floor(parts(path))
-    above = [x for x in imported(path) if floor(x) > here]
+    """A module imports from its own layer and those below."""
+    here = layer(parts(path))
+    above = [x for x in imported(path) if layer(x) > here]
     assert not above
 
 
@@ -125,7 +125,26 @@ def test_every_file_says_what_it_is(path: Path) -> None:
             assert isinstance(node, ast.ImportFrom | ast.Import), ast.unparse(node)
             for alias in node.names:
                 assert alias.asname == alias.name, ast.unparse(node)
-    elif floor(parts(path)) == DOOR:
+    elif layer(parts(path)) == DOOR:
         for node in tree.body[1:]:
             forwards = isinstance(node, ast.ImportFrom | ast.Import | ast.Assign)
             assert forwards, ast.unparse(node)
+
+
+def table() -> str:
+    """Write the layers as CONTRIBUTING shows them, from the packages' docstrings."""
+    rows = ["| layer | packages |", "|---|---|"]
+    for number, names in LAYERS.items():
+        rows += [f"| {number} | {'<br>'.join(map(_row, names.split()))} |"]
+    return "\n".join(rows)
+
+
+def _row(name: str) -> str:
+    tree = ast.parse((PACKAGE / name / "__init__.py").read_text())
+    first, *_ = (ast.get_docstring(tree) or "").splitlines()
+    return f"`{name}/` {first}"
+
+
+def test_contributing_shows_the_layers() -> None:
+    """CONTRIBUTING's table of the layout is made from the packages themselves."""
+    assert table() in (PACKAGE.parent / "CONTRIBUTING.md").read_text(), table()

@@ -1,1 +1,1 @@
-"""What all rooms stand on: types, checks, dtypes, settings and their specification."""
+"""What all packages use: types, checks, dtypes, settings and their specification."""

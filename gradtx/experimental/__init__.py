@@ -1,3 +1,3 @@
-"""What may still change: names here are optax's, and move when optax's do."""
+"""Experimental: names are optax's, and move when optax's do."""
 
 from gradtx.experimental import aggregating as aggregating

@@ -1,4 +1,4 @@
-"""Lines that people bring along from other libraries.
+"""Constructors with other libraries' signatures, defaults and trajectories.
 
 Each function has the argument names, order and defaults of the library that it is named
 after, and returns a transformation with that library's trajectory. Where a setting is a

@@ -1,4 +1,4 @@
-"""Microbatching: a function of a batch in, one that takes the batch bit by bit out."""
+"""Microbatching: evaluate a function of a large batch in small pieces."""
 
 from gradtx.microbatching.accumulators import (
     AccumulationType as AccumulationType,

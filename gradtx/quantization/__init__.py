@@ -1,4 +1,4 @@
-"""State in few bits."""
+"""Quantized state of any transformation."""
 
 from gradtx.quantization.state import (
     QuantizedState as QuantizedState,
