@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from gradtx.common.types import Scalar
 from gradtx.linalg.kronecker import HIGHEST
+from gradtx.linalg.one_by_one import each_matrix
 
 
 def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
@@ -27,8 +28,17 @@ def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
 def _eigh(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
     # Of matrices of about 1, as the algorithms square their entries.
     unit, a = _scaled(matrices)
-    values, vectors = jnp.linalg.eigh(a)
+    values, vectors = each_matrix(_decomposed, a)
     return values * unit[..., 0], vectors
+
+
+def _decomposed(a: jax.Array) -> tuple[jax.Array, jax.Array]:
+    values, vectors = jnp.linalg.eigh(a)
+    return values, vectors
+
+
+def _orthogonal(a: jax.Array) -> jax.Array:
+    return jnp.linalg.qr(a)[0]
 
 
 def _scaled(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -61,7 +71,7 @@ def turned(
     if sort:
         order = jnp.argsort(-jnp.sum(old * product, axis=-2), axis=-1)
         product = jnp.take_along_axis(product, order[..., None, :], axis=-1)
-    new, _ = jnp.linalg.qr(product)
+    new = each_matrix(_orthogonal, product)
     finite = jnp.all(jnp.isfinite(new), axis=(-2, -1))
     plain = jnp.arange(old.shape[-1])[None]
     new = jnp.where(finite[:, None, None], new, old)

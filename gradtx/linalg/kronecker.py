@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.lax import Precision
 
 from gradtx.common.numerics import largest_square
+from gradtx.linalg.one_by_one import each_matrix
 
 HIGHEST = Precision.HIGHEST
 """Factors are sums of squares of what may differ by much: fewer bits are too coarse."""
@@ -58,11 +59,15 @@ def solve_axes(x: jax.Array, factors: Factors) -> jax.Array:
             continue
         front = jnp.moveaxis(x, i + 1, 1)
         flat = front.reshape(*front.shape[:2], -1)
-        solved = jax.lax.linalg.triangular_solve(
-            q, flat, left_side=True, lower=False, transpose_a=True
-        )
+        solved = each_matrix(_solved, q, flat)
         x = jnp.moveaxis(solved.reshape(front.shape), 1, i + 1)
     return x
+
+
+def _solved(q: jax.Array, x: jax.Array) -> jax.Array:
+    return jax.lax.linalg.triangular_solve(
+        q, x, left_side=True, lower=False, transpose_a=True
+    )
 
 
 def _along(x: jax.Array, q: jax.Array, i: int, precision: Any) -> jax.Array:
