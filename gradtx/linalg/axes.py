@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from gradtx.common import checks
 from gradtx.common.types import PyTree
 from gradtx.linalg.heads import block_columns, cut, joined
+from gradtx.lowering.fusion import in_turn
 from gradtx.tree import masks
 from gradtx.tree.params import is_placeholder
 
@@ -170,6 +171,7 @@ def in_stacks(
     numbers: list[Any],
     function: Callable[..., Any],
     *others: list[Any],
+    one_by_one: bool = False,
 ) -> list[Any]:
     """Apply a function of batches of matrices to all leaves, once for each shape.
 
@@ -181,6 +183,8 @@ def in_stacks(
         with reduction axes of size 1. The function is given their matrices too, and
         then returns a tuple: results for the leaf and for these, in order, and perhaps
         more that are shaped as the leaf is.
+      one_by_one: whether a stack waits for the results of the one before, as it must
+        where the function decomposes, see :func:`gradtx.lowering.fusion.in_turn`.
 
     Returns:
       What the function returned, for every leaf.
@@ -197,7 +201,11 @@ def in_stacks(
         for part in parts:
             key = tuple((x.shape[1:], x.dtype) for x in part)
             groups.setdefault(key, []).append(part)
-    results = {key: iter(_of_group(group, function)) for key, group in groups.items()}
+    results: dict[Any, Any] = {}
+    before: Any = ()
+    for key, group in groups.items():
+        parts = _of_group(group, function, before if one_by_one else ())
+        results[key], before = iter(parts), parts
     done = []
     for parts, back in blocks:
         keys = [tuple((x.shape[1:], x.dtype) for x in part) for part in parts]
@@ -229,11 +237,12 @@ def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, A
     return list(zip(*columns, strict=True)), undo
 
 
-def _of_group(group: list[Any], function: Callable[..., Any]) -> list[Any]:
+def _of_group(group: list[Any], function: Callable[..., Any], before: Any) -> list[Any]:
     """Apply a function once to matrices of one shape, and part the results again."""
     stacks = [jnp.concatenate(arrays) for arrays in zip(*group, strict=True)]
     # Else what reads the stack more than once is made anew of all leaves each time.
-    whole = function(*map(jax.lax.optimization_barrier, stacks))
+    stacks = jax.lax.optimization_barrier(in_turn(stacks, before))
+    whole = function(*stacks)
     parts, begin = [], 0
     for first, *_ in group:
         end = begin + len(first)
