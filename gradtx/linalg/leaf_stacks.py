@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.linalg import axes
 from gradtx.linalg.heads import block_columns, cut, joined
+from gradtx.lowering.fusion import in_turn
 from gradtx.lowering.stacking import in_shares, stacks_with
 
 
@@ -17,6 +18,7 @@ def in_stacks(
     numbers: list[Any],
     function: Callable[..., Any],
     *others: list[Any],
+    one_by_one: bool = False,
 ) -> list[Any]:
     """Apply a function of batches of matrices to all leaves, once for each shape.
 
@@ -29,6 +31,8 @@ def in_stacks(
         with reduction axes of size 1. The function is given their matrices too, and
         then returns a tuple: results for the leaf and for these, in order, and perhaps
         more that are shaped as the leaf is.
+      one_by_one: whether a stack waits for the results of the one before, as it must
+        where the function decomposes, see :func:`gradtx.lowering.fusion.in_turn`.
 
     Returns:
       What the function returned, for every leaf.
@@ -44,7 +48,11 @@ def in_stacks(
     for parts, _ in blocks:
         for part in parts:
             groups.setdefault(_key(part), []).append(part)
-    results = {key: iter(_of_group(group, function)) for key, group in groups.items()}
+    results: dict[Any, Any] = {}
+    before: Any = ()
+    for key, group in groups.items():
+        parts = _of_group(group, function, before if one_by_one else ())
+        results[key], before = iter(parts), parts
     done = []
     for parts, back in blocks:
         done.append(back([next(results[_key(part)]) for part in parts]))
@@ -82,11 +90,11 @@ def _key(part: tuple[jax.Array, ...]) -> Any:
     return tuple((x.shape[1:], x.dtype, stacks_with(x)) for x in part)
 
 
-def _of_group(group: list[Any], function: Callable[..., Any]) -> list[Any]:
+def _of_group(group: list[Any], function: Callable[..., Any], before: Any) -> list[Any]:
     """Apply a function once to matrices of one shape, and split the results again."""
     stacks = [jnp.concatenate(arrays) for arrays in zip(*group, strict=True)]
     # Without it XLA recomputes the stack for each of its readers.
-    stacks = list(map(jax.lax.optimization_barrier, stacks))
+    stacks = jax.lax.optimization_barrier(in_turn(stacks, before))
     whole = function(*stacks) if stacks[1:] else in_shares(function, stacks[0])
     parts, begin = [], 0
     for first, *_ in group:

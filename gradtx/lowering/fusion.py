@@ -53,3 +53,22 @@ def seen_by_all(x: jax.Array) -> jax.Array:
         return jax.lax.optimization_barrier(known | jnp.logical_not(known))
 
     return platform_dependent(x, cuda=opaque, default=lambda x: jnp.ones(x.shape, bool))
+
+
+def in_turn(arrays: Any, before: Any) -> Any:
+    """Return a tree of arrays as it is, but not before another one is computed.
+
+    Two batches of LAPACK's that run at the same time share out their parts over the
+    threads of a CPU and wait; with as few threads as batches they wait for ever. So one
+    must depend on the other: by a condition that never holds, but that no compiler
+    simplifies. A barrier is gone before the program is scheduled.
+
+    Args:
+      arrays: what the later batch is computed from.
+      before: what the earlier one makes; nothing to wait for if it has no entries.
+    """
+    made = next((x for x in jax.tree.leaves(before) if x.size), None)
+    if made is None:
+        return arrays
+    never = jnp.abs(jax.lax.stop_gradient(made[(0,) * made.ndim])) < -1
+    return jax.tree.map(lambda x: jnp.where(never, jnp.zeros_like(x), x), arrays)

@@ -117,7 +117,7 @@ def scale_by_dion(
             for (path, g), m in zip(leaves, mu, strict=True)
         ]
         step = partial(_step, beta=beta, eps=eps)
-        found = in_stacks(sums, numbers(updates), step, bases)
+        found = in_stacks(sums, numbers(updates), step, bases, one_by_one=True)
         rows = [
             (g, q, m) if row is None else row
             for row, (_, g), q, m in zip(found, leaves, bases, mu, strict=True)
