@@ -49,7 +49,7 @@ class Missing(Exception):
 class _Lacking:
     """A module, with something that cannot be called for every name that it lacks.
 
-    While the rows are made, a call gives a stand-in: a part of a row that is missing too.
+    While the rows are made, a call gives a stand-in: part of a row that is missing.
     """
 
     loading = False
