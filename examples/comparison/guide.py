@@ -46,6 +46,8 @@ def factor(row: Row) -> str:
     """Write how far apart the rates that work lie, as far as the grid shows it."""
     if not row.width:
         return "nothing"
+    if row.width == 1:
+        return "one rate of the grid only"
     least = "at least " if row.open_low or row.open_high else ""
     return f"{least}a factor of {row.width:.0f}"
 
@@ -74,10 +76,8 @@ def _fastest(ranking: list[Row]) -> Iterator[str]:
 
 
 def _forgiving(ranking: list[Row]) -> Iterator[str]:
-    working = sorted(
-        (row for row in ranking if row.width > 1), key=lambda row: -row.width
-    )
-    if working:
+    working = sorted((row for row in ranking if row.width), key=lambda row: -row.width)
+    if working and working[0].width > 1:
         wide = [row for row in working if row.width > 0.99 * working[0].width]
         told = (
             f"**No time to tune?** {names(wide)}: the rate may be off by the most and "
@@ -86,7 +86,9 @@ def _forgiving(ranking: list[Row]) -> Iterator[str]:
         told += "smallest and the largest that work)."
         narrow = working[-1]
         if narrow not in wide:
-            told += f" {narrow.title} allows the least, {factor(narrow)}."
+            least = [row for row in working if row.width < 1.01 * narrow.width]
+            told += f" {names(least)} allow{'s' * (len(least) == 1)} the least: "
+            told += f"{factor(narrow)}."
         yield told
 
 

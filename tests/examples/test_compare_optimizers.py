@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +56,7 @@ def small_run(command, tmp_path_factory):
         return task._replace(network=DigitNetwork(features=4), rates=9)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(command.TASKS, "digits", tiny)
+        patch.setitem(tasks.TASKS, "digits", tiny)
         asked = ["--optimizers", "sgd,lookahead", "--steps", "4", "--seeds", "2"]
         code = command.main([*asked, "--quick", "--out", str(folder)])
     return code, folder
@@ -115,14 +116,13 @@ def test_a_sweep_is_what_single_runs_are(command):
     """Each place of the stacked, vmapped run equals a plain loop with its rate."""
     from comparison.data import Data, Split  # noqa: PLC0415 -- after the fixture
     from comparison.models import DigitNetwork  # noqa: PLC0415
+    from comparison.tasks import Task  # noqa: PLC0415
     from comparison.training import Trainer, loss_of  # noqa: PLC0415
 
     random = np.random.default_rng(0)
     images = jnp.asarray(random.normal(size=(6, 4, 4, 1)), jnp.float32)
     split = Split(images, jnp.arange(6) % 3)
-    task = command.Task(
-        "digits", "", Data(split, split, split), DigitNetwork(1), 2, 3, 2, 9
-    )
+    task = Task("digits", "", Data(split, split, split), DigitNetwork(1), 2, 3, 2, 9)
     trainer, rates = Trainer(task), np.array([0.01, 0.1])
     program = trainer.compile([gradtx.adam(rate) for rate in rates.tolist()])
     result = trainer.run(program, rates, gradtx.adam, lambda: None)
@@ -272,3 +272,46 @@ def test_a_bad_value_gets_one_clear_line(arguments, complaint, command, capsys):
     said = capsys.readouterr().err
     assert complaint in said
     assert said.count("\n") == 1
+
+
+def test_options_are_read_before_anything_heavy(command):
+    """The names that the command line knows are those of the tasks and methods."""
+    from comparison.methods import METHODS  # noqa: PLC0415 -- after the fixture
+    from comparison.tasks import TASKS  # noqa: PLC0415
+
+    assert tuple(METHODS) == command.OPTIMIZERS
+    assert set(TASKS) == set(command.TASKS)
+
+
+@pytest.mark.usefixtures("command")
+def test_the_narrowest_methods_are_named():
+    """The guide names all methods that allow the fewest rates, one rate included."""
+    from comparison.guide import _forgiving  # noqa: PLC0415 -- after the fixture
+
+    def row(title, width):
+        ends = {"open_low": False, "open_high": False}
+        return SimpleNamespace(title=title, width=width, **ends)
+
+    rows = [row("Wide", 100.0), row("One", 1.0), row("Some", 10.0), row("None", 0.0)]
+    (sentence,) = _forgiving(rows)
+    assert "Wide: the rate may be off by the most" in sentence
+    assert sentence.endswith("One allows the least: one rate of the grid only.")
+    (sentence,) = _forgiving([*rows, row("Other", 1.0)])
+    assert "One and Other allow the least" in sentence
+
+
+@pytest.mark.usefixtures("command")
+def test_a_run_that_is_ended_leaves_what_it_has(tmp_path, capsys):
+    """After each method its sweep is written, and told where there is no terminal."""
+    from comparison.methods import METHODS  # noqa: PLC0415 -- after the fixture
+    from comparison.running import SO_FAR, told  # noqa: PLC0415
+    from comparison.sweep import Sweep  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    found = outcome([0.1, 1.0], [2.0, np.nan])
+    sweeps = [Sweep(METHODS["adam"], found, best=0, widened=0, inside=True)]
+    told(tmp_path, Progress(console=Console(force_terminal=False)), sweeps)
+    assert "Adam: validation loss 2 at a rate of 0.1" in capsys.readouterr().out
+    left = json.loads((tmp_path / SO_FAR).read_text())
+    assert left["adam"]["validation_loss"] == [2.0, None]

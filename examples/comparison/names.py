@@ -1,0 +1,15 @@
+"""The names that the command line knows: read before anything heavy is imported."""
+
+TASKS = ("digits", "text")
+OPTIMIZERS = (
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adam",
+    "adamw",
+    "adabelief",
+    "lookahead",
+    "rmsprop",
+    "adagrad",
+    "lion",
+)
