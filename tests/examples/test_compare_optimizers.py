@@ -112,7 +112,8 @@ def test_the_figures_hold_nine_rates_and_the_state_of_each(small_run):
     np.testing.assert_allclose(stored, [0, 12], atol=0.05)
 
 
-def test_a_sweep_is_what_single_runs_are(command):
+@pytest.mark.usefixtures("command")
+def test_a_sweep_is_what_single_runs_are():
     """Each place of the stacked, vmapped run equals a plain loop with its rate."""
     from comparison.data import Data, Split  # noqa: PLC0415 -- after the fixture
     from comparison.models import DigitNetwork  # noqa: PLC0415
