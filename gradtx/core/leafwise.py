@@ -22,6 +22,7 @@ from gradtx.core.rules import Rule as Rule, Wants, counter_of, parted
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.sharding import zero_count
+from gradtx.tree.masks import is_masked
 from gradtx.tree.packed import unpacked_only
 
 
@@ -191,7 +192,8 @@ def matching_slots(
                 "gradtx.codecs.decoded(state)"
             )
         # Most slots are arrays of the gradient's shape: the others are asked for.
-        plain = not is_differentiable(g) or getattr(s, "shape", None) == g.shape
+        plain = getattr(s, "shape", None) == g.shape if is_differentiable(g) else True
+        plain = plain or is_masked(s)
         if not plain and _shapes(s) != _shapes(made(g.shape, g.dtype)):
             raise checks.Misuse(
                 f"the gradient at {checks.path_name(path)} has shape {g.shape}, but "

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.foreign import plain
 from gradtx.common.types import PyTree
 from gradtx.linalg.heads import block_columns, cut, joined
 from gradtx.lowering.sharding import laid_out
@@ -58,7 +59,7 @@ def resolve_dimension_numbers(numbers: Any, tree: PyTree, default: Any) -> PyTre
         )
     if masks.is_function(numbers) and not is_dimension_numbers(numbers):
         numbers = numbers(tree)
-    found, treedef = jax.tree.flatten(numbers, is_leaf=is_whole)
+    found, treedef = jax.tree.flatten(plain(numbers), is_leaf=is_whole)
     parts = checks.leaves_like(tree, treedef, "the updates", "the dimension numbers")
     spread = [
         jax.tree.map(lambda _, n=n: n, part, is_leaf=checks.is_none)

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import jax
 
+from gradtx.common.leaves import is_array
+
 T = TypeVar("T")
 Axes = frozenset[Any]
 
@@ -31,7 +33,8 @@ def varying_axes(x: Any) -> Axes:
 
 def all_axes(tree: Any) -> Axes:
     """Return the axes along which one of the arrays in a tree varies."""
-    return frozenset().union(*map(varying_axes, jax.tree.leaves(tree)))
+    arrays = filter(is_array, jax.tree.leaves(tree))
+    return frozenset().union(*map(varying_axes, arrays))
 
 
 def varied(x: Any, axes: Axes) -> Any:

@@ -76,7 +76,7 @@ def adagc(
         kept = jnp.where(warm, least, numerics.mix(gamma, new, beta))
         return factor * g, jnp.where(jnp.isfinite(length), kept, gamma), length
 
-    shrink = leafwise(rule, _Work, gamma=totals, length=totals)
+    shrink = leafwise(rule, _Work, elementwise=False, gamma=totals, length=totals)
 
     def init(params: Params) -> OptState:
         made = shrink.init(params)

@@ -64,7 +64,9 @@ def mars(
             c = _bounded(c, max_norm)
         return c, numerics.put_over(previous, g, t == 1)
 
-    return leafwise(rule, MarsState, previous=partial(zeros, dtype=accumulator_dtype))
+    previous = partial(zeros, dtype=accumulator_dtype)
+    alone = max_norm is None  # else a norm of the leaf is taken
+    return leafwise(rule, MarsState, elementwise=alone, previous=previous)
 
 
 def _bounded(c: jax.Array, max_norm: Scalar) -> jax.Array:
