@@ -8,6 +8,7 @@ first called, as the numbers may by then be tracers.
 """
 
 import inspect
+import warnings
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Self
@@ -52,13 +53,19 @@ class Recipe:
 
     def __init__(self, factory: Factory, arguments: dict[str, Any]) -> None:
         self.factory, self.arguments = factory, arguments
+        # Whether it was put together from another's parts, which has warned already.
+        self.rejoined = False
 
     @cached_property
     def product(self) -> Any:
         """What the factory makes; made once."""
         bound = inspect.BoundArguments(self.factory.signature, self.arguments)  # type: ignore[arg-type]
         with checks.named(self.factory.name):
-            return self.factory.make(*bound.args, **bound.kwargs)
+            if not self.rejoined:
+                return self.factory.make(*bound.args, **bound.kwargs)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                return self.factory.make(*bound.args, **bound.kwargs)
 
     @cached_property
     def built(self) -> tuple[Any, tuple[str, ...]]:
@@ -113,7 +120,9 @@ class Recipe:
             pairs = zip(given, moves, strict=True)
             leaves = [x if moved else next(still) for x, moved in pairs]
             split[name] = leaves, treedef, moves
-        return cls(factory, {}).joined(split)
+        recipe = cls(factory, {}).joined(split)
+        recipe.rejoined = True
+        return recipe
 
     def joined(self, split: dict[str, Split]) -> Self:
         """Return the recipe with some arguments, and those as they have been parted.

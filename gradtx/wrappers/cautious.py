@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import map_differentiable
 from gradtx.common.numerics import agreement
 from gradtx.common.types import OptState, Params, Scalar, Updates
 from gradtx.core import order
@@ -15,6 +16,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
+from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.inside import around_base
 
 
@@ -80,16 +82,22 @@ def cautious(
         kept = sign * agreement(u, g) > 0
         return jnp.where(kept, _scale(kept, u, rescale, min_mean) * u, 0), g
 
-    select = leafwise(rule, _Work, gradient=jnp.zeros_like)
+    whole = rescale is not None
+    select = leafwise(rule, _Work, elementwise=not whole, gradient=jnp.zeros_like)
+
+    def init(params: Params) -> OptState:
+        if whole:
+            unpacked_only(params)
+        return inner.init(params)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
         u, state = inner.update(updates, state, params, **extra)
-        gradient = jax.tree.map(jnp.asarray, updates)
+        gradient = map_differentiable(jnp.asarray, updates)
         return select.update(u, _Work(gradient))[0], state
 
-    return GradientTransformation(inner.init, update)
+    return GradientTransformation(init, update)
 
 
 def _scale(
