@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.foreign import plain
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.types import PyTree
 from gradtx.linalg.heads import block_columns, cut, joined
 from gradtx.lowering.sharding import laid_out
@@ -55,7 +56,7 @@ def resolve_dimension_numbers(numbers: Any, tree: PyTree, default: Any) -> PyTre
         return tree
     if numbers is None:
         return jax.tree.map(
-            lambda x: None if x is None else default(x), tree, is_leaf=checks.is_none
+            lambda x: default(x) if is_differentiable(x) else None, tree
         )
     if masks.is_function(numbers) and not is_dimension_numbers(numbers):
         numbers = numbers(tree)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from gradtx.common.leaves import is_array
 from gradtx.lowering.jaxprs import ClosedJaxpr, Jaxpr, Literal
 
 T = TypeVar("T")
@@ -52,8 +53,10 @@ def as_data(functions: T, *args: Any) -> Iterator[T]:
 
 
 def _traced(function: Callable[..., Any], args: Any) -> Any:
-    traced = any(isinstance(x, Tracer) for x in jax.tree.leaves(args))
-    if traced or _CONFIG.jax_disable_jit:
+    leaves = jax.tree.leaves(args)
+    # Whole models have leaves that are no data, of which no program can be made.
+    data = all(is_array(x) and not isinstance(x, Tracer) for x in leaves)
+    if not data or _CONFIG.jax_disable_jit:
         return function
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
     try:

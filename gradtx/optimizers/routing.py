@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import MaskOrFn, Params, PyTree, ScalarOrSchedule
@@ -240,13 +239,13 @@ def descend_with_rest(
 
 
 def _if_matrix(x: Any) -> MuonDimensionNumbers | None:
-    return MuonDimensionNumbers() if jnp.ndim(x) == 2 else None  # noqa: PLR2004
+    return MuonDimensionNumbers() if getattr(x, "ndim", 0) == 2 else None  # noqa: PLR2004
 
 
 def _warn_of(tree: PyTree) -> None:
     found = []
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
-        what = naming.says(naming.names(path)) if jnp.ndim(x) == 2 else None  # noqa: PLR2004
+        what = naming.says(naming.names(path)) if _if_matrix(x) else None
         if what:
             found.append(f"{checks.path_name(path)} (by its path: {what})")
     if found:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import map_differentiable
+from gradtx.common.leaves import gradients, map_differentiable
 from gradtx.common.numerics import mix
 from gradtx.common.types import (
     DTypeLike,
@@ -110,7 +110,7 @@ def scale_by_scion(
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
         wide = map_differentiable(lambda g: widened(jnp.asarray(g)), updates)
-        mean, state = average.update(wide, state)
+        mean, state = average.update(gradients(wide), state)
         means, _ = flatten_updates(mean)
         numbers = _numbers(weight_dimension_numbers, updates)
         u = lmo(means, numbers, iteration)
@@ -214,7 +214,7 @@ def scion(
     def label(leaf: Any, which: Any) -> str | None:
         if leaf is None:
             return None
-        is_rest = given is not None and which is None and jnp.ndim(leaf) > 1
+        is_rest = given is not None and which is None and getattr(leaf, "ndim", 0) > 1
         return "rest" if is_rest else "matrices"
 
     def labels(tree: PyTree) -> PyTree:

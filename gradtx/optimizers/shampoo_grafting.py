@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import gradients, map_differentiable
 from gradtx.common.numerics import abs_sq, ratio, safe_increment, sqrt
 from gradtx.common.types import (
     Count,
@@ -168,9 +169,9 @@ def with_mean_and_grafting(
     def update(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
-        wide = jax.tree.map(lambda g: widened(jnp.asarray(g)), updates)
+        wide = map_differentiable(lambda g: widened(jnp.asarray(g)), updates)
         step = safe_increment(state.count)
-        mean, kept = average.update(wide, Mean(state.mu), step=step)
+        mean, kept = average.update(gradients(wide), Mean(state.mu), step=step)
         given = {"mean": mean}
         if other is not None:
             given["other"], graft_state = other.update(

@@ -95,7 +95,7 @@ def cautious(
     ) -> tuple[Updates, OptState]:
         u, state = inner.update(updates, state, params, **extra)
         gradient = map_differentiable(jnp.asarray, updates)
-        return select.update(u, _Work(gradient))[0], state
+        return select.update(u, _Work(gradient), params)[0], state
 
     return GradientTransformation(init, update)
 

@@ -89,5 +89,5 @@ def measured(
 def _are_matrices(tree: PyTree) -> PyTree:
     """Tell which leaves have two axes or more; where there is no gradient, any."""
     return jax.tree.map(
-        lambda x: x is None or jnp.ndim(x) > 1, tree, is_leaf=checks.is_none
+        lambda x: x is None or getattr(x, "ndim", 0) > 1, tree, is_leaf=checks.is_none
     )

@@ -109,11 +109,11 @@ def spike_aware_reset(
         if threshold is not None:
             known = (t >= wait) & (since >= wait)
             v = _Work(_second_moments(kept, updates))
-            given = cut.update(updates, v, known=known)[0]
+            given = cut.update(updates, v, params, known=known)[0]
         u, kept = inner.update(given, kept, params, **extra)
         if every is not None:
             factor = jnp.where(t >= every, _recovered(since, warmup_steps), 1)
-            u = damp.update(u, EmptyState(), factor=factor)[0]
+            u = damp.update(u, EmptyState(), params, factor=factor)[0]
         return u, SpikeAwareResetState(t, kept)
 
     return GradientTransformation(init, update)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -149,3 +150,18 @@ def test_the_optimizer_descends_along_it() -> None:
         updates, _ = tx.update(g, tx.init(params), params)
         u, _ = direction.update(g, direction.init(params), params)
     np.testing.assert_allclose(updates, -0.1 * (u + 0.5 * params), rtol=1e-10)
+
+
+def test_a_flag_among_the_extra_arguments_is_not_lost() -> None:
+    """Python's True reaches the update outside of jit as it does within."""
+    tx = gradtx.scale_by_psgd_kron(b1=0.8, preconditioner_lr=0.3)
+    p, g = jnp.zeros((2, 3)), jnp.arange(6.0).reshape(2, 3)
+    state = tx.init(p)
+    _, state = tx.update(g, state, p, probes=g + 1, balance=False)
+    run = {}
+    for flag in (True, False):
+        _, one = tx.update(g, state, p, probes=g + 1, balance=flag)
+        _, other = tx.update(g, state, p, probes=g + 1, balance=jnp.array(flag))
+        chex.assert_trees_all_close(one.factors, other.factors, rtol=1e-12)
+        run[flag] = np.asarray(one.factors[0][0])
+    assert not np.allclose(run[True], run[False], rtol=1e-6)
