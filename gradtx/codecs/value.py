@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.codecs.encoded import Encoded
 from gradtx.codecs.sharding import placed
-from gradtx.common import checks, spec
+from gradtx.common import checks, spec, value_pytree
 from gradtx.common.types import Count
 
 P = ParamSpec("P")
@@ -119,7 +119,7 @@ class Codec(spec.Value):
         return read(encoded.codes, encoded.scales)
 
 
-spec.register(Codec)
+value_pytree.register(Codec)
 
 
 def codec(make: Callable[P, Format]) -> Callable[P, Codec]:

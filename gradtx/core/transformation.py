@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 
 import jax
 
-from gradtx.common import checks, spec
+from gradtx.common import checks, spec, value_pytree
 from gradtx.common.foreign import OptaxTransformation
 from gradtx.common.leaves import map_differentiable
 from gradtx.common.types import OptState, Params, Updates
@@ -74,7 +74,7 @@ class GradientTransformation(spec.Value, OptaxTransformation, _Pair):
 
 # Every update takes extra arguments, so that there is one class.
 GradientTransformationExtraArgs = GradientTransformation
-spec.register(GradientTransformation)
+value_pytree.register(GradientTransformation)
 
 
 class _Init:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from gradtx.common.types import PyTree
+from gradtx.lowering.control_flow import platform_dependent, scan
 
 
 def each_matrix(function: Callable[..., PyTree], *stacks: jax.Array) -> Any:
@@ -24,6 +25,6 @@ def each_matrix(function: Callable[..., PyTree], *stacks: jax.Array) -> Any:
         return function(*stacks)
 
     def one_by_one(*stacks: jax.Array) -> Any:
-        return jax.lax.map(lambda row: function(*row), stacks)
+        return scan(lambda _, row: (None, function(*row)), None, stacks)[1]
 
-    return jax.lax.platform_dependent(*stacks, cpu=one_by_one, default=function)
+    return platform_dependent(*stacks, cpu=one_by_one, default=function)

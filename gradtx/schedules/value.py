@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, Self
 import jax
 import numpy as np
 
-from gradtx.common import checks, spec
+from gradtx.common import checks, spec, value_pytree
 from gradtx.common.types import Count
 
 P = ParamSpec("P")
@@ -46,7 +46,7 @@ class ScheduleValue(spec.Value):
             return value_at(_within_int32(count))
 
 
-spec.register(ScheduleValue)
+value_pytree.register(ScheduleValue)
 
 
 def schedule(make: Callable[P, Callable[[Any], Any]]) -> Callable[P, ScheduleValue]:

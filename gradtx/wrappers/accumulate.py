@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.common import checks, numerics, spec
+from gradtx.common import checks, numerics, spec, value_pytree
 from gradtx.common.leaves import gradients, is_differentiable
 from gradtx.common.types import (
     Count,
@@ -94,7 +94,7 @@ class MultiSteps(GradientTransformation):
         return (state.mini_step == 0) & (state.gradient_step > 0)
 
 
-spec.register(MultiSteps)
+value_pytree.register(MultiSteps)
 
 
 @partial(spec.remembered, value_type=MultiSteps)

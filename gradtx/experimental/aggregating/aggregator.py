@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, Protocol, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, spec
+from gradtx.common import checks, spec, value_pytree
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.transformation import GradientTransformation
 
@@ -44,7 +44,7 @@ class Aggregator(GradientTransformation):
     """
 
 
-spec.register(Aggregator)
+value_pytree.register(Aggregator)
 
 
 class _Fitting(spec.Value):
