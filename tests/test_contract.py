@@ -309,11 +309,17 @@ BOUND_BY_RATE = (
     "dadapt",
     "dog",
     "dowg",
+    "hyperball",
     "lbfgs",
     "madgrad",
     "momo",
+    "muown",
     "prodigy",
+    "relative_update",
+    "row_floor",
     "rprop",
+    "soap_muon",
+    "splus",
 )
 
 
@@ -334,7 +340,8 @@ def test_a_negative_rate_goes_uphill(row: Row) -> None:
             updates, state, _ = step(row, tx, grads, state, params)
         moves.append(updates)
     for down, up in zip(*map(jax.tree.leaves, moves), strict=True):
-        assert jnp.vdot(down, up) < 0
+        # A cautious optimizer leaves out every entry that goes along the gradient.
+        assert not up.any() if row.name == "cautious, adam" else jnp.vdot(down, up) < 0
 
 
 def _numbers(tx: Any) -> set[str]:

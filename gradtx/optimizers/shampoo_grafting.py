@@ -17,7 +17,12 @@ from gradtx.common.types import (
     SecondMoment,
     Updates,
 )
-from gradtx.core.leafwise import leafwise, widened
+from gradtx.core.leafwise import (
+    flatten_updates,
+    leafwise,
+    matching_params,
+    widened,
+)
 from gradtx.core.slots import squares, zeros
 from gradtx.core.stacking import Column, Leaves
 from gradtx.core.transformation import (
@@ -169,6 +174,8 @@ def with_mean_and_grafting(
     def update(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
+        # Refused here, where the parameters are known; the mean below has none.
+        matching_params(params, *flatten_updates(updates))
         wide = map_differentiable(lambda g: widened(jnp.asarray(g)), updates)
         step = safe_increment(state.count)
         mean, kept = average.update(gradients(wide), Mean(state.mu), step=step)

@@ -68,21 +68,22 @@ def add_decayed_weights(
       kind: "decoupled", "cautious", "corrected" or "independent". The corrected one is
         meant for weights that a normalization follows, not for the last layer, norms
         and biases.
-      learning_rate: η, at least 0, or a schedule of the number of steps taken: the same
+      learning_rate: η, or a schedule of the number of steps taken: the same
         that the updates are multiplied by. Only kind "corrected" needs it.
       peak_learning_rate: η_peak, above 0, the largest rate of the schedule. The
         learning rate itself, if None and that is a number.
 
     Raises:
-      ValueError: if a number is negative, the kind not known, or a rate missing that
-        the kind needs; from ``update`` if it is given no parameters. With kind
+      ValueError: if a number is out of range, the kind not known, or a rate missing
+        that the kind needs; from ``update`` if it is given no parameters. With kind
         "cautious" also from ``chain``, if something that changes the direction follows.
 
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101; Chen et
       al., 2025, https://arxiv.org/abs/2510.12402 (cautious); Defazio, 2025,
       https://arxiv.org/abs/2506.02285 (corrected)
     """
-    checks.non_negative(weight_decay=weight_decay, learning_rate=learning_rate)
+    checks.non_negative(weight_decay=weight_decay)
+    checks.finite(learning_rate=learning_rate)
     checks.positive(peak_learning_rate=peak_learning_rate)
     if kind not in KINDS:
         raise checks.Misuse(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
