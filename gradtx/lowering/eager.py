@@ -50,6 +50,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import arguments, checks
+from gradtx.common.leaves import is_numeric
 from gradtx.common.numerics import known_rests
 from gradtx.common.spec import Recipe, Value
 
@@ -109,8 +110,8 @@ class Update:
             return None
         arrays = {name: x for name, x in extra.items() if _all_arrays(x)}
         others = extra.keys() - arrays.keys()
-        # A function that nothing here calls is left out; all else may be read.
-        if not all(callable(extra[name]) for name in others) or self.asks & others:
+        # A flag among what is left out may be looked at; a function only if asked for.
+        if self.asks & others or any(_has_data(extra[name]) for name in others):
             return None
         return arrays
 
@@ -261,6 +262,10 @@ def _all_arrays(tree: Any) -> bool:
 def _is_array(kind: type) -> bool:
     arrays = jax.Array, np.ndarray, np.generic, int, float, complex
     return issubclass(kind, arrays) and not issubclass(kind, Tracer | bool | np.bool_)
+
+
+def _has_data(x: Any) -> bool:
+    return not callable(x) and any(map(is_numeric, jax.tree.leaves(x)))
 
 
 def _any_traced(tree: Any) -> bool:
