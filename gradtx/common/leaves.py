@@ -49,6 +49,11 @@ def is_array(x: Any) -> bool:
     return jnp.issubdtype(kind, jax.dtypes.extended)
 
 
+def ndim(x: Any) -> int:
+    """Return how many axes a leaf has; 0 if it cannot have a gradient."""
+    return jnp.ndim(x) if is_differentiable(x) else 0
+
+
 def is_missing(x: Any) -> bool:
     """Whether this is what JAX gives for the gradient of an integer parameter."""
     return getattr(x, "dtype", None) == jax.dtypes.float0

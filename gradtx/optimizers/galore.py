@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.leaves import is_differentiable, ndim
 from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
     Count,
@@ -171,15 +171,11 @@ def _numbers(given: Any, tree: PyTree) -> list[Any]:
 
     def default(x: Any) -> Any:
         if single:
-            return given if _ndim(x) > 1 else None
-        return GaLoreDimensionNumbers() if _ndim(x) == 2 else None  # noqa: PLR2004
+            return given if ndim(x) > 1 else None
+        return GaLoreDimensionNumbers() if ndim(x) == 2 else None  # noqa: PLR2004
 
     found = axes.resolve_dimension_numbers(None if single else given, tree, default)
     return axes.listed_dimension_numbers(found)
-
-
-def _ndim(x: Any) -> int:
-    return jnp.ndim(x) if is_differentiable(x) else 0
 
 
 def _planned(path: Any, x: Any, numbers: Any, rank: int, side: str) -> _Shape | None:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from gradtx.common import checks
+from gradtx.common.leaves import ndim
 from gradtx.common.types import MaskOrFn, Params, PyTree, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg import axes
@@ -239,7 +240,7 @@ def descend_with_rest(
 
 
 def _if_matrix(x: Any) -> MuonDimensionNumbers | None:
-    return MuonDimensionNumbers() if getattr(x, "ndim", 0) == 2 else None  # noqa: PLR2004
+    return MuonDimensionNumbers() if ndim(x) == 2 else None  # noqa: PLR2004
 
 
 def _warn_of(tree: PyTree) -> None:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import gradients, map_differentiable
+from gradtx.common.leaves import gradients, map_differentiable, ndim
 from gradtx.common.numerics import mix
 from gradtx.common.types import (
     DTypeLike,
@@ -214,7 +214,7 @@ def scion(
     def label(leaf: Any, which: Any) -> str | None:
         if leaf is None:
             return None
-        is_rest = given is not None and which is None and getattr(leaf, "ndim", 0) > 1
+        is_rest = given is not None and which is None and ndim(leaf) > 1
         return "rest" if is_rest else "matrices"
 
     def labels(tree: PyTree) -> PyTree:

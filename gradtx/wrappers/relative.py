@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import ndim
 from gradtx.common.numerics import ratio, safe_increment, value_at
 from gradtx.common.types import (
     Count,
@@ -89,5 +90,5 @@ def measured(
 def _are_matrices(tree: PyTree) -> PyTree:
     """Tell which leaves have two axes or more; where there is no gradient, any."""
     return jax.tree.map(
-        lambda x: x is None or getattr(x, "ndim", 0) > 1, tree, is_leaf=checks.is_none
+        lambda x: x is None or ndim(x) > 1, tree, is_leaf=checks.is_none
     )

@@ -4,13 +4,11 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import ndim
 from gradtx.common.types import Fixed, PyTree, Scalar, ScalarOrSchedule
-from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
-    EmptyState,
     GradientTransformation,
     stateless_with_tree_map,
 )
@@ -19,6 +17,7 @@ from gradtx.like.brought import brought, refuse
 from gradtx.linalg import MatrixAxes
 from gradtx.optimizers.muon import scale_by_muon
 from gradtx.optimizers.routing import of_two_axes, with_rest
+from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.shape import scale_by_shape
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
@@ -85,7 +84,7 @@ def _flat(least: int, tree: PyTree) -> PyTree:
     """See arrays of so many axes or more as (out, rest), and fewer than two as none."""
 
     def one(x: Any) -> MatrixAxes | None:
-        n = jnp.ndim(x)
+        n = ndim(x)
         if n >= least:
             return MatrixAxes(tuple(range(1, n)), 0)
         return MatrixAxes(-1, -2) if n > 1 else None
@@ -227,11 +226,6 @@ def DionMuon(  # noqa: N802
     factor = scale_by_shape(numbers, shape_factor=ADJUSTED[adjust_lr])
     if weight_decay is None or not cautious_wd:
         return descend(chain(direction, factor), lr, weight_decay=weight_decay)
-    return descend(chain(direction, factor, _cautious_decay(weight_decay)), lr)
-
-
-def _cautious_decay(decay: Scalar) -> GradientTransformation:
-    def rule(u: jax.Array, *, p: jax.Array) -> jax.Array:
-        return u + jnp.where(u * p >= 0, decay * p, 0)
-
-    return leafwise(rule, EmptyState)
+    return descend(
+        chain(direction, factor, add_decayed_weights(weight_decay, kind="cautious")), lr
+    )

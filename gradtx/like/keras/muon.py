@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.leaves import ndim
 from gradtx.common.types import PyTree, Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.adam_rule import scale_by_raw_adam
@@ -132,6 +132,6 @@ def _matrix_unless(excluded: list[str]) -> Any:
     def one(path: Any, x: Any) -> MuonDimensionNumbers | None:
         where = "/".join(names(path))
         out = any(re.search(pattern, where) for pattern in excluded)
-        return None if out or jnp.ndim(x) != 2 else MuonDimensionNumbers()  # noqa: PLR2004
+        return None if out or ndim(x) != 2 else MuonDimensionNumbers()  # noqa: PLR2004
 
     return one
