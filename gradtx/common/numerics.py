@@ -252,3 +252,11 @@ def shortened(x: jax.Array, bound: Scalar) -> jax.Array:
     zero = x == 0
     length = jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, x)))
     return jnp.where(length > bound, ratio(x, length) * bound, x)
+
+
+def lengthened(x: jax.Array, length: jax.Array, least: jax.Array) -> jax.Array:
+    """Return x, known to have a length, brought to one of ``least`` where it is less.
+
+    What has no length stays 0.
+    """
+    return jnp.where(length < least, least * ratio(x, length), x)

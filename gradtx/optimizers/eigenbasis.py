@@ -90,9 +90,17 @@ def rotate(leaves: Leaves, blocks: Column, bases: Column) -> Column:
     return leaves.stacked(multiply_axes, blocks, bases)
 
 
-def rotate_back(leaves: Leaves, blocks: Column, bases: Column) -> Column:
+def rotate_back(
+    leaves: Leaves, blocks: Column, bases: Column, *, normalize: bool = False
+) -> Column:
     """Return blocks that are in their bases as they were before."""
-    return leaves.stacked(partial(multiply_axes, transpose=True), blocks, bases)
+    return leaves.stacked(partial(rotated_back, normalize=normalize), blocks, bases)
+
+
+def rotated_back(x: jax.Array, bases: Any, *, normalize: bool = False) -> jax.Array:
+    """Return some blocks as they were before, perhaps with a mean square of 1."""
+    u = multiply_axes(x, bases, transpose=True)
+    return _normalized(u) if normalize else u
 
 
 def averaged_grams(
@@ -203,7 +211,7 @@ def _sorted(x: jax.Array, order: jax.Array, i: int) -> jax.Array:
     return jnp.take_along_axis(x, places, axis=i + 1)
 
 
-def normalized(u: jax.Array) -> jax.Array:
+def _normalized(u: jax.Array) -> jax.Array:
     """Divide every block by the root of its mean square."""
     rms = norms(u) / math.sqrt(max(math.prod(u.shape[1:]), 1))
     return u / (rms + 1e-30)

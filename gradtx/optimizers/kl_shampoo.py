@@ -21,12 +21,11 @@ from gradtx.common.types import (
 from gradtx.core.slots import zeros
 from gradtx.core.stacking import Column, Leaves, blockwise
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linalg.kronecker import multiply_axes
 from gradtx.optimizers import kl_factors
 from gradtx.optimizers.eigenbasis import (
-    normalized,
     refreshed,
     rotate,
+    rotated_back,
     unless_first,
     up_to,
 )
@@ -108,8 +107,8 @@ def scale_by_kl_shampoo(
     has = up_to(max_precond_dim)
 
     def scaled_back(m: jax.Array, bases: Any, roots: Any) -> jax.Array:
-        u = multiply_axes(scaled_by_roots(m, roots, eps), bases, transpose=True)
-        return normalized(u) if normalize_grads else u
+        scaled = scaled_by_roots(m, roots, eps)
+        return rotated_back(scaled, bases, normalize=normalize_grads)
 
     def rule(
         leaves: Leaves,

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
@@ -22,12 +21,11 @@ from gradtx.common.types import (
 from gradtx.core.slots import squares, zeros
 from gradtx.core.stacking import Column, Leaves, blockwise
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linalg.kronecker import multiply_axes
 from gradtx.optimizers import kl_factors
 from gradtx.optimizers.eigenbasis import (
-    normalized,
     refreshed,
     rotate,
+    rotate_back,
     unless_first,
     up_to,
 )
@@ -102,10 +100,6 @@ def scale_by_kl_soap(
     has = up_to(max_precond_dim)
     beta = b2 if shampoo_beta is None else shampoo_beta
 
-    def scaled_back(w: jax.Array, bases: Any) -> jax.Array:
-        u = multiply_axes(w, bases, transpose=True)
-        return normalized(u) if normalize_grads else u
-
     def rule(
         leaves: Leaves,
         m: Column,
@@ -123,7 +117,7 @@ def scale_by_kl_soap(
         m = leaves.each(partial(unless_first, mix, b1, first), m, g)
         v = leaves.each(partial(unless_first, mix_squares, b2, first), v, g)
         w = leaves.each(lambda m, v: ratio(m, sqrt(v) + eps), m, v)
-        back = leaves.stacked(scaled_back, leaves.cut(w), bases)
+        back = rotate_back(leaves, leaves.cut(w), bases, normalize=normalize_grads)
         u = leaves.each(lambda x: jnp.where(first, 0, x), leaves.join(back))
         factors, roots = kl_factors.refined(
             leaves,

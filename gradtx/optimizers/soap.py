@@ -33,7 +33,6 @@ from gradtx.linalg.blocks import Blocks, Dims, merged_forwards
 from gradtx.optimizers.eigenbasis import (
     averaged_grams,
     factors_and_bases,
-    normalized,
     or_elementwise,
     refreshed,
     rotate,
@@ -153,9 +152,7 @@ def scale_by_soap(
         m = leaves.each(partial(unless_first, mix, b1, first), m, g)
         v = leaves.each(partial(unless_first, mix_squares, b2, first), v, g)
         w = leaves.cut(leaves.each(direction, m, v))
-        back = rotate_back(leaves, w, bases)
-        if normalize_grads:
-            back = leaves.stacked(normalized, back)
+        back = rotate_back(leaves, w, bases, normalize=normalize_grads)
         u = leaves.each(partial(finished, first, n), leaves.join(back))
         factors = averaged_grams(leaves, blocks, factors, beta)
         bases, m, v = refreshed(leaves, t, precondition_frequency, factors, bases, m, v)

@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ratio, safe_increment, sqrt, square, value_at
+from gradtx.common.numerics import (
+    lengthened,
+    ratio,
+    safe_increment,
+    sqrt,
+    square,
+    value_at,
+)
 from gradtx.common.types import (
     Fixed,
     OptState,
@@ -19,6 +26,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import flatten_updates, matching_params, widened
+from gradtx.core.reductions import multiplied
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -107,8 +115,7 @@ def floor_by_weights(
         u: jax.Array, p: jax.Array, matrix: Axes, inputs: Axes, _: Any
     ) -> jax.Array:
         over = inputs if per == "neuron" else matrix
-        length, least = _norm(u, over), floor * _norm(p, over)
-        return jnp.where(length < least, least * ratio(u, length), u)
+        return lengthened(u, _norm(u, over), floor * _norm(p, over))
 
     return _of_matrices(rule, weight_dimension_numbers)
 
@@ -153,7 +160,7 @@ def keep_radial_step(
         moved = p + u
         bounded = jnp.maximum(kept, 0) * ratio(moved, _norm(moved, matrix))
         moved = jnp.where(length == 0, moved, bounded)
-        smaller = (u.conj() * p).real < 0
+        smaller = multiplied(u, p) < 0
         return moved * jnp.where(smaller, 1 - shrink, 1) - p
 
     return _of_matrices(
@@ -205,7 +212,7 @@ def _one(rule: Rule, shared: Any, path: Any, u: Any, p: Any, numbers: Any) -> Py
 
 
 def _inner(x: jax.Array, y: jax.Array, over: Axes) -> jax.Array:
-    return jnp.sum((x.conj() * y).real, axis=over, keepdims=True)
+    return jnp.sum(multiplied(x, y), axis=over, keepdims=True)
 
 
 def _norm(x: jax.Array, over: Axes) -> jax.Array:

@@ -3,10 +3,9 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ratio
+from gradtx.common.numerics import lengthened
 from gradtx.common.types import MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
@@ -62,8 +61,7 @@ def row_floor(
     order.check_inner(inner, "row_floor")
 
     def rule(u: jax.Array, *, p: jax.Array, rate: Any) -> jax.Array:
-        length = norm_along(u, axis)
         least = rate * floor * norm_along(p, axis)
-        return jnp.where(length < least, least * ratio(u, length), u)
+        return lengthened(u, norm_along(u, axis), least)
 
     return relative(inner, leafwise(rule, EmptyState), mask, rate=rate)

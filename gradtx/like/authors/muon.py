@@ -17,7 +17,6 @@ from gradtx.like.brought import brought, refuse
 from gradtx.linalg import MatrixAxes
 from gradtx.optimizers.muon import scale_by_muon
 from gradtx.optimizers.routing import of_two_axes, with_rest
-from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.shape import scale_by_shape
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
@@ -224,8 +223,9 @@ def DionMuon(  # noqa: N802
         weight_dimension_numbers=numbers,
     )
     factor = scale_by_shape(numbers, shape_factor=ADJUSTED[adjust_lr])
-    if weight_decay is None or not cautious_wd:
-        return descend(chain(direction, factor), lr, weight_decay=weight_decay)
     return descend(
-        chain(direction, factor, add_decayed_weights(weight_decay, kind="cautious")), lr
+        chain(direction, factor),
+        lr,
+        weight_decay=weight_decay,
+        decay_kind="cautious" if cautious_wd else "decoupled",
     )
