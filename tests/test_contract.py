@@ -486,6 +486,9 @@ def test_within_shard_map(row: Row) -> None:
     unless the method looks at all leaves together.
     """
     whole = problems.small_tree()
+    # Square pieces: the eigenvectors that a gradient of low rank leaves open, rounding
+    # decides, and that differs between a program and single operations.
+    whole["w"] = whole["w"][:4]
     pieces = [{"b": whole["b"], "w": w} for w in jnp.split(whole["w"], 2)]
     specs = {"b": P() if row.leafwise else P("d"), "w": P("d")}
     if not row.leafwise:
