@@ -485,6 +485,13 @@ def test_within_shard_map(row: Row) -> None:
     as it will after a step, and a leaf that is the same on every device stays the same,
     unless the method looks at all leaves together.
     """
+    # Newton and Schulz's steps make rounding in the bases before them a thousandfold.
+    with jax.enable_x64(row.name == "soap_muon"):
+        assert_within_shard_map(row)
+
+
+def assert_within_shard_map(row: Row) -> None:
+    """Steps of two pieces within `shard_map` are those of each alone."""
     whole = problems.small_tree()
     # Square pieces: the eigenvectors that a gradient of low rank leaves open, rounding
     # decides, and that differs between a program and single operations.

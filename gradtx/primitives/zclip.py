@@ -16,6 +16,7 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 from gradtx.tree import norms
 
 
@@ -80,12 +81,13 @@ def zclip(
 
     def init(params: Params) -> OptState:
         multiply.init(params)
-        return ZClipState(
+        state = ZClipState(
             count=zero_count(params),
             mean=shared(params, 0),
             std=shared(params, 0),
             clipped=zero_count(params),
         )
+        return varied_with(params, state)  # what is counted hangs on all leaves
 
     def update(
         updates: Updates, state: ZClipState, params: Params | None = None, **_: Any

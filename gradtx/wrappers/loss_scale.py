@@ -16,6 +16,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.skip import count_not_finite
 from gradtx.wrappers.step import is_ours, run_if, typed_like, zeros_for
 
@@ -86,13 +87,14 @@ def dynamic_loss_scale(
 
     def init(params: Params) -> DynamicLossScaleState:
         inner_state = inner.init(params)
-        return DynamicLossScaleState(
+        state = DynamicLossScaleState(
             loss_scale=shared(params, initial_scale),
             fin_steps=zero_count(params),
             skipped=zero_count(params),
             last_finite=zero_count(params) == 0,
             inner_state=inner_state,
         )
+        return varied_with(params, state)  # which steps are left out hangs on all
 
     def update(
         updates: Updates,

@@ -14,6 +14,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying import varied_with
 from gradtx.primitives.history import put
 from gradtx.tree import norms
 from gradtx.wrappers.step import run_if, zeros_for
@@ -89,7 +90,7 @@ def skip_spikes(
 
     def init(params: Params) -> SkipSpikesState:
         inner_state = inner.init(params)
-        return SkipSpikesState(
+        state = SkipSpikesState(
             count=zero_count(params),
             values=shared(params, jnp.zeros(window)),
             norms=shared(params, jnp.zeros(window)),
@@ -98,6 +99,7 @@ def skip_spikes(
             last_skipped=zero_count(params),
             inner_state=inner_state,
         )
+        return varied_with(params, state)  # which steps are left out hangs on all
 
     def update(
         updates: Updates,
