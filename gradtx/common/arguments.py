@@ -103,10 +103,14 @@ def released(x: Any) -> Any:
 def settled(value: Any, is_whole: Callable[[Any], bool]) -> Any:
     """Return an argument with every array of one known number as that number.
 
+    What can be read once only, such as a generator, becomes a list.
+
     Args:
       value: a tree of anything.
       is_whole: says what in it is not looked into.
     """
+    if isinstance(value, Iterator):
+        value = list(value)
     leaves, treedef = jax.tree.flatten(value, is_leaf=is_whole)
     numbers = list(map(_as_number, leaves))
     same = all(x is y for x, y in zip(numbers, leaves, strict=True))

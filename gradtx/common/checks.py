@@ -4,8 +4,10 @@ Settings are checked where a transformation is made, and only when they are conc
 traced number passes. Trees are checked where they come in, by path.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -59,6 +61,31 @@ def named(*owners: str) -> Iterator[None]:
         for owner in owners:
             misuse.within(owner)
         raise
+
+
+# Whether what is made now is the copy of something with other numbers.
+_COPYING = ContextVar("_COPYING", default=False)
+
+
+@contextmanager
+def copying() -> Iterator[None]:
+    """Make something again that has been checked, and has warned, once already."""
+    token = _COPYING.set(True)
+    try:
+        yield
+    finally:
+        _COPYING.reset(token)
+
+
+def is_copying() -> bool:
+    """Whether what is made now was checked when it was made first."""
+    return _COPYING.get()
+
+
+def deprecated(message: str) -> None:
+    """Warn whoever makes something that is deprecated, where it is made first."""
+    if not is_copying():
+        warnings.warn(message, DeprecationWarning, stacklevel=3)
 
 
 def extra_given(name: str, value: Any) -> None:

@@ -60,6 +60,19 @@ def _inverse_sqrt_jvp(primals: Any, tangents: Any) -> Any:
     return root, -0.5 * (root * (root * (root * dx)))
 
 
+@jax.custom_jvp
+def hypot(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return √(x² + y²) without overflow, with the derivative 0 at (0, 0)."""
+    return jnp.hypot(x, y)
+
+
+@hypot.defjvp
+def _hypot_jvp(primals: Any, tangents: Any) -> Any:
+    (x, y), (dx, dy) = primals, tangents
+    root = hypot(x, y)
+    return root, ratio(x, root) * dx + ratio(y, root) * dy
+
+
 def abs_sq(x: jax.Array) -> jax.Array:
     """Return |x|², real, and not above an eighth of the largest float.
 

@@ -8,8 +8,8 @@ first called, as the numbers may by then be tracers.
 """
 
 import inspect
-import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, Self
 
@@ -44,8 +44,10 @@ class Factory:
         """Bind the arguments, with the defaults filled in."""
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        given = bound.arguments.items()
-        return Recipe(self, {k: arguments.settled(x, _is_whole) for k, x in given})
+        given = bound.arguments
+        if not checks.is_copying():
+            given = {k: arguments.settled(x, _is_whole) for k, x in given.items()}
+        return Recipe(self, given)
 
 
 class Recipe:
@@ -53,19 +55,16 @@ class Recipe:
 
     def __init__(self, factory: Factory, arguments: dict[str, Any]) -> None:
         self.factory, self.arguments = factory, arguments
-        # Whether it was put together from another's parts, which has warned already.
-        self.rejoined = False
+        # Whether it was put together from another's parts, which has been checked.
+        self.rejoined = checks.is_copying()
 
     @cached_property
     def product(self) -> Any:
         """What the factory makes; made once."""
         bound = inspect.BoundArguments(self.factory.signature, self.arguments)  # type: ignore[arg-type]
-        with checks.named(self.factory.name):
-            if not self.rejoined:
-                return self.factory.make(*bound.args, **bound.kwargs)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                return self.factory.make(*bound.args, **bound.kwargs)
+        again = checks.copying() if self.rejoined else nullcontext()
+        with checks.named(self.factory.name), again:
+            return self.factory.make(*bound.args, **bound.kwargs)
 
     @cached_property
     def built(self) -> tuple[Any, tuple[str, ...]]:
@@ -256,7 +255,8 @@ class Value:
     def checked(self) -> Self:
         """Refuse wrong settings at once; there is nothing to see in traced ones."""
         recipe: Any = self.recipe
-        if not any(isinstance(x, Tracer) for x in recipe.arguments.values()):
+        traced = any(isinstance(x, Tracer) for x in recipe.arguments.values())
+        if not traced and not recipe.rejoined:
             _ = recipe.product
         return self
 

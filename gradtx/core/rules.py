@@ -45,18 +45,15 @@ class Wants:
 
 def _check_positions(rule: Rule, slots: Sequence[str]) -> None:
     """Refuse a rule that does not take the gradient and every slot."""
-    parameters = inspect.signature(rule).parameters.values()
-    several = any(x.kind is x.VAR_POSITIONAL for x in parameters)
-    positions = [
-        x for x in parameters if x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD)
-    ]
-    least = sum(x.default is x.empty for x in positions)
-    given = 1 + len(slots)
-    if least > given or (given > len(positions) and not several):
+    signature = inspect.signature(rule)
+    names = inspect.getfullargspec(rule).kwonlyargs
+    try:
+        signature.bind("g", *slots, **dict.fromkeys(names))
+    except TypeError as error:
         raise checks.Misuse(
             f"leafwise: the rule must take rule({', '.join(['g', *slots])}), what else "
-            f"it wants by keyword, after a `*`; it takes {inspect.signature(rule)}"
-        )
+            f"it wants by keyword, after a `*`; it takes {signature}"
+        ) from error
 
 
 def counter_of(state_type: Any, slots: dict[str, Slot]) -> str | None:

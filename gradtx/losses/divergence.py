@@ -1,11 +1,10 @@
 """Divergences between distributions, in three forms of the target."""
 
-import warnings
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from gradtx.common import checks
 from gradtx.losses import arrays
 
 
@@ -114,10 +113,8 @@ def convex_kl_divergence(
     where: ArrayLike | None = None,
 ) -> jax.Array:
     """Return :func:`generalized_kl_divergence`, whose older name this is."""
-    warnings.warn(
-        "convex_kl_divergence is deprecated: use generalized_kl_divergence",
-        DeprecationWarning,
-        stacklevel=2,
+    checks.deprecated(
+        "convex_kl_divergence is deprecated: use generalized_kl_divergence"
     )
     return generalized_kl_divergence(log_predictions, targets, axis, where)
 

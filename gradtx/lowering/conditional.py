@@ -10,7 +10,7 @@ from jax.core import Tracer
 
 from gradtx.common.leaves import is_array
 from gradtx.lowering.control_flow import cond, steady, while_loop
-from gradtx.lowering.jaxprs import ClosedJaxpr, jaxpr_as_fun
+from gradtx.lowering.jaxprs import opened
 from gradtx.lowering.varying import varying_axes
 
 T = TypeVar("T")
@@ -53,21 +53,15 @@ def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
     start = [jnp.asarray(leaves[i]) for i in places]
     # Where devices differ in the condition, they differ in all that hangs on it.
     start, settled = steady(moving, start, lambda _: varying_axes(condition))
-    traced = jax.make_jaxpr(jax.jit(settled))(start)
-    jaxpr, consts = traced.jaxpr, traced.consts
-    del traced  # `plain` would keep it, and so what the constants are traced from
-
-    def plain(carried: list[Any], around: list[Any]) -> list[Any]:
-        return jaxpr_as_fun(ClosedJaxpr(jaxpr, around))(*carried)
-
-    ends = dict(zip(places, _loop(plain, condition, start, consts), strict=True))
+    program, around = opened(jax.jit(settled), start)
+    ends = dict(zip(places, _loop(program, condition, around, start), strict=True))
     return treedef.unflatten([ends.get(i, x) for i, x in enumerate(leaves)])
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _loop(run: Callable[..., Any], condition: Any, kept: Any, around: Any) -> Any:
+def _loop(run: Callable[..., Any], condition: Any, around: Any, kept: Any) -> Any:
     def once(carried: Any) -> Any:
-        return False, run(carried[1], around)
+        return False, run(around, carried[1])
 
     return while_loop(lambda carried: carried[0], once, (condition, kept))[1]
 
@@ -76,7 +70,7 @@ def _loop(run: Callable[..., Any], condition: Any, kept: Any, around: Any) -> An
 def _loop_jvp(run: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     condition, *rest = primals
 
-    def choice(kept: Any, around: Any) -> Any:
-        return cond(condition, run, lambda kept, _: kept, kept, around)
+    def choice(around: Any, kept: Any) -> Any:
+        return cond(condition, run, lambda _, kept: kept, around, kept)
 
     return jax.jvp(choice, tuple(rest), tuple(tangents[1:]))

@@ -1,6 +1,5 @@
 """Optimism: step as if the gradient would change again as it just did."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -188,11 +187,7 @@ def optimistic_adam(
 
     Reference: Daskalakis et al., 2018, https://arxiv.org/abs/1711.00141
     """
-    warnings.warn(
-        "optimistic_adam is deprecated, use `optimistic_adam_v2` instead",
-        DeprecationWarning,
-        stacklevel=2,
-    )
+    checks.deprecated("optimistic_adam is deprecated, use `optimistic_adam_v2` instead")
     checks.finite(learning_rate=learning_rate, optimism=optimism)
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),

@@ -148,7 +148,7 @@ def _followed(state: ZClipState, x: jax.Array, alpha: Scalar) -> tuple[Any, Any]
     """Return the running mean and deviation, whose squares would overflow first."""
     mean = alpha * state.mean + (1 - alpha) * x
     kept, new = (numerics.sqrt(jnp.asarray(a)) for a in (alpha, 1 - alpha))
-    std = jnp.hypot(kept * state.std, new * (x - mean))
+    std = numerics.hypot(kept * state.std, new * (x - mean))
     return mean.astype(x.dtype), std.astype(x.dtype)
 
 
@@ -157,7 +157,7 @@ def _gathered(state: ZClipState, x: jax.Array) -> tuple[Any, Any]:
     before = state.count.astype(x.dtype)
     share = 1 / (before + 1)
     apart = x - state.mean
-    std = jnp.hypot(
+    std = numerics.hypot(
         state.std * jnp.sqrt(before * share), apart * jnp.sqrt(before) * share
     )
     return state.mean + apart * share, std
