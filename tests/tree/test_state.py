@@ -8,7 +8,6 @@ import numpy as np
 import optax
 import problems
 import pytest
-from flax import nnx
 
 import gradtx
 from gradtx import tree, tree_utils
@@ -201,21 +200,6 @@ def test_what_is_set_keeps_the_type_of_its_place():
     state = jax.jit(tx.init)(problems.spread({"w": jnp.ones((8, 2))}, over))
     old = tree.get(state, "b1")
     assert tree.get(tree.set(state, b1=0.5), "b1").sharding == old.sharding
-
-
-def test_what_is_set_into_a_variable_of_flax():
-    """The variable stays, and its metadata, with another number of the old type."""
-    model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
-    tx = gradtx.inject_hyperparams(gradtx.sgd)(0.1)
-    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
-    optimizer.opt_state = nnx.data(tree.set(optimizer.opt_state, learning_rate=1))
-    rate = tree.get(optimizer.opt_state, "learning_rate")
-    assert isinstance(rate, nnx.Variable)
-    assert (rate.get_value(), rate.get_value().dtype) == (1, jnp.float32)
-    grads = jax.tree.map(jnp.ones_like, nnx.state(model, nnx.Param))
-    before = model.bias.get_value()
-    optimizer.update(model, grads)
-    np.testing.assert_allclose(model.bias.get_value(), before - 1)
 
 
 def test_set_the_outermost():

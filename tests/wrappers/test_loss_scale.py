@@ -5,29 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax.training.dynamic_scale import DynamicScale
 
 import gradtx
 
 INF = jnp.float16(jnp.inf)
-
-
-def test_it_goes_as_flax_s() -> None:
-    """The scales are those of Flax, whose interval is one step longer."""
-    theirs = DynamicScale(growth_interval=2, scale=jnp.float32(16.0))
-    tx = gradtx.dynamic_loss_scale(gradtx.sgd(0.1), 16.0, growth_interval=3)
-    p = jnp.float32([1, 2])
-    state = tx.init(p)
-    for bad in [0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0]:
-        theirs, finite, _, _ = theirs.value_and_grad(
-            lambda p, bad=bad: p.sum() / (1 - bad)
-        )(p)
-        g = jnp.full(2, jnp.inf if bad else 1.0)
-        _, state = tx.update(g, state, p)
-        assert state.loss_scale == theirs.scale
-        assert state.fin_steps == theirs.fin_steps
-        assert state.last_finite == finite
-    assert state.skipped == 3
 
 
 def test_a_bad_step_is_left_out() -> None:

@@ -148,24 +148,6 @@ def test_averages_of_other_parameters_are_refused(wrap: Any) -> None:
             gradtx.eval_params(state, other)
 
 
-@both_finders
-def test_the_average_is_found_in_the_variables_of_flax(find: Any) -> None:
-    """The state of an ``nnx.Optimizer`` and its model's parameters are understood."""
-    nnx = pytest.importorskip("flax.nnx")  # which an old JAX need not have
-    model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
-    optimizer = nnx.Optimizer(model, gradtx.schedule_free_sgd(0.1), wrt=nnx.Param)
-    for _ in range(2):
-        grads = nnx.grad(lambda m: jnp.sum(m(jnp.ones((1, 2))) ** 2))(model)
-        optimizer.update(model, grads)
-    params = nnx.state(model, nnx.Param)
-    found = find(optimizer.opt_state, params)
-    assert jax.tree.structure(found) == jax.tree.structure(params)
-    z = optimizer.opt_state.z["kernel"].get_value()
-    y = params["kernel"].get_value()
-    expected = y + (y - z) / 9
-    np.testing.assert_allclose(found["kernel"].get_value(), expected, rtol=1e-5)
-
-
 def test_eval_params_need_a_state_of_schedule_free() -> None:
     """Another state is refused, not passed over."""
     tx = gradtx.adam(0.1)
