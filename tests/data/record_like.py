@@ -24,8 +24,9 @@ import lion_pytorch
 import numpy as np
 import pytorch_optimizer
 import torch
+from record_keras import follow_keras
 from record_torch import follow_torch
-from recording import case, flat, leaves, save, written
+from recording import case, save, written
 
 PACKAGES = (
     "torch",
@@ -217,33 +218,6 @@ LOOKAHEAD = [
     ("Adam", {"lr": 0.1, "amsgrad": True}, {"pullback_momentum": "pullback"}),
     ("AdamW", {"lr": 0.1}, {"la_steps": 1, "la_alpha": 0.5}),
 ]
-
-
-class Decaying(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate lr / (1 + decay t)."""
-
-    def __init__(self, lr, decay):
-        """Keep both."""
-        self.lr, self.decay = lr, decay
-
-    def __call__(self, step):
-        """Return the rate of a step."""
-        return self.lr / (1 + self.decay * keras.ops.cast(step, "float64"))
-
-
-def follow_keras(make, start, grads, lr, decay):
-    """Return the parameters after each step, and the averaged ones at the end."""
-    optimizer = make(Decaying(lr, decay) if decay else lr)
-    variables = [keras.Variable(x, dtype="float64") for x in leaves(start)]
-    optimizer.build(variables)
-    path = []
-    for row in grads:
-        optimizer.apply(
-            [keras.ops.convert_to_tensor(g) for g in leaves(row)], variables
-        )
-        path.append(flat([np.asarray(v) for v in variables]))
-    optimizer.finalize_variable_values(variables)
-    return np.stack(path), flat([np.asarray(v) for v in variables])
 
 
 def torch_cases(data):

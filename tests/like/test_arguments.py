@@ -17,9 +17,17 @@ PARAMS = {"w": np.array([0.5, -1.0], np.float32), "b": np.float32(0.25)}
 GRADS = {"w": np.array([0.3, 0.1], np.float32), "b": np.float32(-2.0)}
 
 NAMES = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Lion")
+NAMES_OF_TORCH = (
+    *("Adadelta", "Adamax", "NAdam", "RAdam"),
+    *("Rprop", "Adafactor", "SparseAdam", "ASGD"),
+)
+NAMES_OF_KERAS = (
+    *("Adadelta", "Adafactor", "Adamax", "Ftrl"),
+    *("Lamb", "Nadam", "ScheduleFreeAdamW"),
+)
 MAKERS = [
-    *(getattr(like.torch, n) for n in NAMES if n != "Lion"),
-    *(getattr(like.keras, n) for n in NAMES),
+    *(getattr(like.torch, n) for n in (*NAMES[:-1], *NAMES_OF_TORCH)),
+    *(getattr(like.keras, n) for n in (*NAMES, *NAMES_OF_KERAS)),
     like.keras.Muon,
     like.authors.AdaBelief,
     like.authors.Lion,
@@ -291,3 +299,23 @@ def test_signatures() -> None:
     assert inspect.signature(like.keras.AdamW).parameters["weight_decay"].default == (
         0.004
     )
+
+
+@pytest.mark.parametrize("make", [*MAKERS, like.keras.LossScaleOptimizer])
+def test_all_arguments_are_described(make: Any) -> None:
+    """A docstring says what each argument means, the shared ones too."""
+    arguments = make.__doc__.split("Args:")[1]
+    assert all(f"{name}: " in arguments for name in inspect.signature(make).parameters)
+
+
+@pytest.mark.parametrize("excluded", [["bias"], ["dense/b", "norm"], "bias"])
+def test_excluded_from_weight_decay(excluded: Any) -> None:
+    """Leaves decay unless a pattern is found in their path."""
+    params = {"dense": {"kernel": np.float32([1.0]), "bias": np.float32([1.0])}}
+    grads = jax.tree.map(np.zeros_like, params)
+    for make in (like.keras.AdamW, like.keras.Lamb, like.keras.Muon):
+        decay = {"adam_weight_decay": 0.5} if make is like.keras.Muon else {}
+        tx = make(0.1, weight_decay=0.5, exclude_from_weight_decay=excluded, **decay)
+        updates, _ = tx.update(grads, tx.init(params), params)
+        np.testing.assert_allclose(updates["dense"]["kernel"], [-0.05], rtol=1e-6)
+        np.testing.assert_array_equal(updates["dense"]["bias"], [0.0])

@@ -1,6 +1,6 @@
 """``gradtx.like`` against trajectories that the libraries themselves made.
 
-``golden.json``, ``like.json`` and ``like_torch.json`` were recorded in float64 from
+``golden.json``, ``like.json``, ``like_torch.json`` and ``like_keras.json`` were recorded in float64 from
 torch, keras, and the authors' packages; the programs ``data/record_*.py`` wrote all but
 the first.
 """
@@ -22,6 +22,7 @@ DATA = Path(__file__).parent.parent / "data"
 GOLDEN = json.loads((DATA / "golden.json").read_text())
 LIKE = json.loads((DATA / "like.json").read_text())
 TORCH = json.loads((DATA / "like_torch.json").read_text())
+KERAS = json.loads((DATA / "like_keras.json").read_text())
 PROBLEMS = {**LIKE, "sparse": TORCH["sparse"]}
 TOLERANCE = 1e-11
 
@@ -109,7 +110,7 @@ def falling(settings: Any, name: str, decay: float) -> Any:
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
     "case",
-    [*LIKE["cases"], *TORCH["cases"]],
+    [*LIKE["cases"], *TORCH["cases"], *KERAS["cases"]],
     ids=lambda c: f"{c['lib']}-{c['name']}-{c['kind']}-{c['decay']}-{c['kwargs']}",
 )
 def test_settings(case: Any) -> None:
@@ -123,3 +124,16 @@ def test_settings(case: Any) -> None:
         averaged = gradtx.eval_params(state, params)
         for got, recorded in zip(averaged, leaves(case["final"], kind), strict=True):
             assert error(got, recorded) <= TOLERANCE
+
+
+@pytest.mark.usefixtures("x64")
+def test_loss_scale() -> None:
+    """Keras's loss scale divides the gradients, and leaves out those that overflow."""
+    case = KERAS["loss_scale"]
+    start, grads = (leaves(LIKE["real"][x], "real") for x in ("start", "grads"))
+    grads = [g.at[case["overflow"]].set(np.inf) for g in grads]
+    inner = like.keras.SGD(0.1, momentum=0.9)
+    tx = like.keras.LossScaleOptimizer(inner, **case["kwargs"])
+    path, _, _ = follow(tx, start, grads)
+    for got, recorded in zip(path, leaves(case["path"], "real"), strict=True):
+        assert error(got, recorded) <= TOLERANCE

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 
@@ -11,8 +11,7 @@ from gradtx.common.leaves import ndim
 from gradtx.common.types import PyTree, Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.adam_rule import scale_by_raw_adam
-from gradtx.like.brought import brought
-from gradtx.like.keras.shared import OFF_AT_ZERO, framed, shrink
+from gradtx.like.keras.shared import Frame, decayed, framed, like_keras
 from gradtx.optimizers.muon import scale_by_muon
 from gradtx.optimizers.naming import names
 from gradtx.optimizers.routing import with_rest
@@ -22,7 +21,7 @@ from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 
 
-@brought("weight_decay", "adam_weight_decay", *OFF_AT_ZERO)
+@like_keras("weight_decay", "adam_weight_decay")
 def Muon(  # noqa: N802
     learning_rate: ScalarOrSchedule = 0.001,
     adam_beta_1: Scalar = 0.9,
@@ -30,15 +29,7 @@ def Muon(  # noqa: N802
     adam_weight_decay: Scalar | None = 0.004,
     epsilon: Scalar = 1e-7,
     weight_decay: Scalar | None = 0.004,
-    clipnorm: Scalar | None = None,
-    clipvalue: Scalar | None = None,
-    global_clipnorm: Scalar | None = None,
-    use_ema: bool = False,
-    ema_momentum: Scalar = 0.99,
-    ema_overwrite_frequency: int | None = None,
-    loss_scale_factor: Scalar | None = None,
-    gradient_accumulation_steps: int | None = None,
-    name: str | None = None,
+    *,
     exclude_layers: Sequence[str] | None = None,
     exclude_embeddings: bool = True,
     muon_a: Scalar = 3.4445,
@@ -49,6 +40,7 @@ def Muon(  # noqa: N802
     ns_steps: int = 5,
     nesterov: bool = True,
     rms_rate: Scalar | None = 0.2,
+    **shared: Unpack[Frame],
 ) -> GradientTransformation:
     """Muon, as ``keras.optimizers.Muon`` of Keras 3.15.
 
@@ -60,25 +52,34 @@ def Muon(  # noqa: N802
     the path of a variable, here the path of the leaf is looked at, as
     "block/dense/kernel".
 
-    Args: ``adam_beta_1``, ``adam_beta_2``, ``adam_weight_decay`` and ``epsilon`` are
-    Adam's; ``adam_lr_ratio`` is the ratio; ``exclude_layers`` are regular expressions
-    that are searched for in the path, and ``exclude_embeddings`` says whether
-    "embedding" is one, of leaves that go to Adam; ``muon_a``, ``muon_b`` and ``muon_c``
-    are the coefficients of NS, ``ns_steps`` its steps; ``momentum`` is μ, ``nesterov``
-    whether to look ahead, ``rms_rate`` r, with which the factor is left out if None;
-    ``weight_decay`` is Muon's. The others are shared by all of
-    :mod:`gradtx.like.keras`.
+    Args:
+      learning_rate: η, or a schedule.
+      adam_beta_1: Adam's β₁ in [0, 1).
+      adam_beta_2: Adam's β₂ in [0, 1).
+      adam_weight_decay: the decay of what goes to Adam; None for none.
+      epsilon: Adam's ε̂, at least 0.
+      weight_decay: the decay of what goes to Muon; None for none.
+      exclude_layers: regular expressions; a leaf in whose path one is found goes to
+        Adam.
+      exclude_embeddings: whether "embedding" is one of them.
+      muon_a: the first coefficient of NS.
+      muon_b: the second.
+      muon_c: the third.
+      adam_lr_ratio: Adam's learning rate as a multiple of η, at least 0.
+      momentum: μ in [0, 1).
+      ns_steps: how many steps NS makes.
+      nesterov: whether to look ahead.
+      rms_rate: r; None leaves the whole factor out.
 
     Raises:
       ValueError: if a setting is out of its range.
 
     Reference: Liu et al., 2025, https://arxiv.org/abs/2502.16982
     """
-    del name
-    excluded = [*(exclude_layers or ()), *(["(?i)embedding"] * exclude_embeddings)]
+    not_matrices = [*(exclude_layers or ()), *(["(?i)embedding"] * exclude_embeddings)]
 
     def numbers(tree: PyTree) -> PyTree:
-        return jax.tree_util.tree_map_with_path(_matrix_unless(excluded), tree)
+        return jax.tree_util.tree_map_with_path(_matrix_unless(not_matrices), tree)
 
     direction = scale_by_muon(
         (muon_a, muon_b, muon_c),
@@ -101,31 +102,14 @@ def Muon(  # noqa: N802
     def method(rate: ScalarOrSchedule) -> GradientTransformation:
         matrices = descend(chain(direction, factor), rate)
         rest = descend(chain(adam, scale(adam_lr_ratio)), rate)
-        return with_rest(
-            _shrunk(matrices, rate, weight_decay),
-            _shrunk(rest, rate, adam_weight_decay),
-            numbers,
-        )
+        excluded = shared.get("exclude_from_weight_decay")
+        if weight_decay is not None:
+            matrices = decayed(matrices, rate, weight_decay, excluded)
+        if adam_weight_decay is not None:
+            rest = decayed(rest, rate, adam_weight_decay, excluded)
+        return with_rest(matrices, rest, numbers)
 
-    return framed(
-        method,
-        learning_rate,
-        weight_decay=None,
-        clipnorm=clipnorm,
-        clipvalue=clipvalue,
-        global_clipnorm=global_clipnorm,
-        use_ema=use_ema,
-        ema_momentum=ema_momentum,
-        ema_overwrite_frequency=ema_overwrite_frequency,
-        loss_scale_factor=loss_scale_factor,
-        gradient_accumulation_steps=gradient_accumulation_steps,
-    )
-
-
-def _shrunk(
-    tx: GradientTransformation, rate: ScalarOrSchedule, decay: Scalar | None
-) -> GradientTransformation:
-    return tx if decay is None else chain(tx, shrink(rate, decay))
+    return framed(method, learning_rate, **shared)
 
 
 def _matrix_unless(excluded: list[str]) -> Any:

@@ -13,6 +13,22 @@ from gradtx.like.torch.adagrad import Adagrad as Adagrad
 from gradtx.like.torch.adam import Adam as Adam, AdamW as AdamW
 from gradtx.like.torch.adamax import Adamax as Adamax
 from gradtx.like.torch.asgd import ASGD as ASGD
+from gradtx.like.torch.lr_scheduler import (
+    ChainedScheduler as ChainedScheduler,
+    ConstantLR as ConstantLR,
+    CosineAnnealingLR as CosineAnnealingLR,
+    CosineAnnealingWarmRestarts as CosineAnnealingWarmRestarts,
+    CyclicLR as CyclicLR,
+    ExponentialLR as ExponentialLR,
+    LambdaLR as LambdaLR,
+    LinearLR as LinearLR,
+    MultiplicativeLR as MultiplicativeLR,
+    MultiStepLR as MultiStepLR,
+    OneCycleLR as OneCycleLR,
+    PolynomialLR as PolynomialLR,
+    SequentialLR as SequentialLR,
+    StepLR as StepLR,
+)
 from gradtx.like.torch.muon import Muon as Muon
 from gradtx.like.torch.nadam import NAdam as NAdam
 from gradtx.like.torch.radam import RAdam as RAdam
