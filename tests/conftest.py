@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import jax
 import pytest
 
@@ -19,6 +20,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # Nothing is broadcast silently, in the library or in the tests.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# The same examples in every run: a change fails for what it does, not by chance.
+hypothesis.settings.register_profile("gradtx", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("gradtx")
 
 # The tests that must also pass with the oldest JAX, where some of what the others
 # import cannot be had: these files and folders, whole.
