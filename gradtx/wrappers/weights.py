@@ -226,8 +226,8 @@ def _first(p: Any, master: Any) -> Any:
 @jax.jit
 def _followed(p: jax.Array, master: jax.Array) -> jax.Array:
     """Return the master weight, or the parameter where that was changed since."""
-    info: Any = jnp.finfo(p.dtype)
     now = wide(p)
+    info: Any = jnp.finfo(p.dtype)
     last_bit = jnp.abs(now) * float(info.eps) + float(info.smallest_subnormal)
     return jnp.where(jnp.abs(master - now) <= last_bit, master, now)
 

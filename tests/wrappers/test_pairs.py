@@ -89,6 +89,13 @@ def test_pairs_that_did_not_fit() -> None:
     _keeps_types(("compensation around",), gradtx.with_compensation(deep))
 
 
+def test_averages_are_found_where_parameters_are_one_vector() -> None:
+    """Also within master weights of that vector."""
+    tx, params = made("flatten", "master", "adam"), tree("bfloat16")
+    found = gradtx.eval_params(tx.init(params), params)
+    assert problems.shapes(found) == problems.shapes(params)
+
+
 def test_types_stay(request: pytest.FixtureRequest) -> None:
     """Updates and parameters keep their types, the state its types and structure.
 
