@@ -127,7 +127,7 @@ class TailAverageState(NamedTuple):
 
     inner_state: OptState
     count: Count  # t
-    start: Any  # T
+    start: Count  # T
     weight: Any  # λ
     mean: Weights  # e, from step T on
 
@@ -146,7 +146,7 @@ class TailAverageState(NamedTuple):
 @transformation
 def tail_average(
     inner: GradientTransformation,
-    start: Scalar,
+    start: int,
     decay: Scalar | None = 1 - 1 / 150,
     weight: Scalar = 0.6,
 ) -> GradientTransformation:
@@ -187,7 +187,7 @@ def tail_average(
         return TailAverageState(
             inner_state=inner.init(params),
             count=zero_count(params),
-            start=beside(params, start, widest(params)),
+            start=beside(params, start, jnp.int32),
             weight=beside(params, weight, widest(params)),
             mean=make_slot(weights, params),
         )
