@@ -173,7 +173,7 @@ def _several(state: OptState, nodes: Any, is_node: Test) -> Several:
             each += within or [place]
     example = keys.written(each[0].path) if each else "..."
     return Several(
-        f"eval_params: {', '.join(map(_written, each))} average the same weights: say "
+        f"eval_params: {' and '.join(map(_written, each))} average the same weights: say "
         f"which are meant, by eval_params(state, params, which={example})"
     )
 
@@ -193,7 +193,11 @@ def _as_it_sees_them(average: Callable[[Params], Params], params: Params) -> Par
             found = average(seen)
         except Several:
             raise
-        except (TypeError, ValueError):  # these are not the trees that it averages
+        except (
+            AttributeError,
+            TypeError,
+            ValueError,
+        ):  # not the trees that it averages
             continue
         if _alike(found, _base(seen)):
             return _base(params) if is_same(found, _base(seen)) else back(found)
