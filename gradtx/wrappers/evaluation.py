@@ -171,10 +171,11 @@ def _several(state: OptState, nodes: Any, is_node: Test) -> Several:
             # Of a wrapper that only shows, what averages within it is meant.
             within = [x for x in _places(place.node, place.path) if is_node(x.node)]
             each += within or [place]
+    names = " and ".join(map(_written, each))
     example = keys.written(each[0].path) if each else "..."
     return Several(
-        f"eval_params: {' and '.join(map(_written, each))} average the same weights: say "
-        f"which are meant, by eval_params(state, params, which={example})"
+        f"eval_params: {names} average the same weights: say which are meant, by "
+        f"eval_params(state, params, which={example})"
     )
 
 
@@ -193,12 +194,8 @@ def _as_it_sees_them(average: Callable[[Params], Params], params: Params) -> Par
             found = average(seen)
         except Several:
             raise
-        except (
-            AttributeError,
-            TypeError,
-            ValueError,
-        ):  # not the trees that it averages
-            continue
+        except (AttributeError, TypeError, ValueError):
+            continue  # these are not the trees that it averages
         if _alike(found, _base(seen)):
             return _base(params) if is_same(found, _base(seen)) else back(found)
     raise checks.Misuse(

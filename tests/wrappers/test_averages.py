@@ -101,8 +101,8 @@ def test_lookahead_is_outer_nesterov_without_momentum(period: int) -> None:
     grads = [problems.noise(problems.small_tree(), t) for t in range(5)]
     outer = gradtx.outer_nesterov(ADAM, period, 0.3, 0.0)
     look = gradtx.lookahead(ADAM, period, 0.3)
-    both = [run(tx, problems.small_tree(), grads) for tx in (outer, look)]
-    problems.assert_close(*both)
+    one, other = [run(tx, problems.small_tree(), grads) for tx in (outer, look)]
+    problems.assert_close(one, other)
 
 
 @pytest.mark.parametrize("power", [0.0, 2.0])
@@ -113,15 +113,16 @@ def test_schedule_free_is_a_primal_averaging(power: float) -> None:
     primal = gradtx.primal_averaging(base, 0.9, None, weight_lr_power=power)
     free = gradtx.schedule_free(base, rate, 0.9, power)
     grads = [problems.noise(problems.small_tree(), t) for t in range(5)]
-    both = [run(tx, problems.small_tree(), grads) for tx in (primal, free)]
-    problems.assert_close(*both)
+    one, other = [run(tx, problems.small_tree(), grads) for tx in (primal, free)]
+    problems.assert_close(one, other)
 
 
 def test_only_what_is_used_needs_a_rate() -> None:
     """A rate is looked for where the average or a decay needs it, and only there."""
     direction = gradtx.chain(gradtx.scale_by_adam(), gradtx.scale(-0.1))
     gradtx.primal_averaging(direction)
-    for needing in ({"eval_interp": None}, {"weight_decay": 0.1}):
+    settings: Any = ({"eval_interp": None}, {"weight_decay": 0.1})
+    for needing in settings:
         with pytest.raises(ValueError, match="primal_averaging: learning_rate is not"):
             gradtx.primal_averaging(direction, **needing)
         gradtx.primal_averaging(direction, learning_rate=0.1, **needing)
@@ -137,8 +138,8 @@ def test_an_average_stands_last_in_a_chain() -> None:
     grads = [problems.noise(problems.small_tree(), t) for t in range(4)]
     last = gradtx.chain(ADAM, gradtx.average(gradtx.identity(), 0.9, every=2))
     around = gradtx.average(ADAM, 0.9, every=2)
-    both = [run(tx, problems.small_tree(), grads) for tx in (last, around)]
-    problems.assert_close(*both)
+    one, other = [run(tx, problems.small_tree(), grads) for tx in (last, around)]
+    problems.assert_close(one, other)
 
 
 WRAPPERS = {
