@@ -156,7 +156,8 @@ def tail_average(
         e ← β e + (1 - β) θ                        from step T on, where e is θ
         evaluate at (1 - λ) θ + λ e
 
-    For a run whose learning rate comes down: T is where that begins. The mean smooths
+    For a run whose learning rate comes down: T is where that begins. With T = 0 e
+    starts as the parameters that ``init`` was given. The mean smooths
     what is left of the noise; a mean of the whole run would lag behind. Before T
     nothing is averaged, and the mean is not read. :func:`gradtx.eval_params` finds the
     weights to evaluate with, wherever this stands; ``masked`` around it, last in a
@@ -202,24 +203,17 @@ def tail_average(
         u, inner_state = inner.update(updates, state.inner_state, params, **extra)
         there = apply_updates(params, u)
         count = safe_increment(state.count)
-        first = state.count <= start
-        n = jnp.maximum(count - start, 1)
+        share = partial(_share, decay, jnp.maximum(count - start, 1))
 
         def move(mean: PyTree) -> PyTree:
-            begun = jax.tree.map(
-                lambda e, p: e if is_absent(e) else jnp.where(first, p, e),
-                mean,
-                params,
-                is_leaf=is_absent,
-            )
-            return _nearer(begun, there, partial(_share, decay, n))
+            return _nearer(mean, there, share, anew=count == start)
 
         return u, TailAverageState(
             inner_state=inner_state,
             count=count,
             start=jnp.asarray(start, state.start.dtype),
             weight=jnp.asarray(weight, state.weight.dtype),
-            mean=run_when(count > start, move, state.mean),
+            mean=run_when(count >= start, move, state.mean),
         )
 
     return GradientTransformation(init, update)
@@ -235,12 +229,13 @@ def _share(
     return share / one_minus_power(decay, n, dtype) if debias else share
 
 
-def _nearer(mean: PyTree, there: Params, share: Any) -> PyTree:
-    """Move a mean towards the weights, by ``share`` of the mean's real type."""
+def _nearer(mean: PyTree, there: Params, share: Any, *, anew: Any = False) -> PyTree:
+    """Move a mean towards the weights, by ``share`` of its real type, or start it."""
 
     def one(m: Any, x: Any) -> Any:
         if is_absent(m):
             return m
-        return m + share(real(m.dtype)) * (x.astype(m.dtype) - m)
+        x = x.astype(m.dtype)
+        return jnp.where(anew, x, m + share(real(m.dtype)) * (x - m))
 
     return jax.tree.map(one, mean, there, is_leaf=is_absent)

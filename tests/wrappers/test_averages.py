@@ -76,7 +76,7 @@ def test_what_one_evaluates_with_is_the_papers(name: str) -> None:
 def test_a_start_that_was_put_in_its_place() -> None:
     """The first parameters have no part in an unbiased mean, nor in that of a tail."""
     start, grads = jnp.ones(3), jnp.ones((2, 3))
-    for tx in (gradtx.average(gradtx.sgd(0.1), 0.9), gradtx.tail_average(ADAM, 0)):
+    for tx in (gradtx.average(gradtx.sgd(0.1), 0.9), gradtx.tail_average(ADAM, 1)):
         state, params = tx.init(1e6 * start), start
         for g in grads:
             updates, state = tx.update(g, state, params)
