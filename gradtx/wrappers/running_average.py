@@ -71,8 +71,9 @@ def average(
 
         chain(adamw(1e-3), average(identity(), 0.999))
 
-    The mean is kept in at least float32. Where it stays it is not read: with AdamW a
-    jitted step moves 28 bytes for each parameter between, as AdamW does.
+    The mean is kept in at least float32. Where it stays it is not read: a jitted step
+    moves as many bytes as without, and 12 more for each parameter where it moves; with
+    k = 1, where one kernel does both, 8 more.
 
     Args:
       inner: any transformation whose updates are added to the parameters.
@@ -156,12 +157,12 @@ def tail_average(
         e ← β e + (1 - β) θ                        from step T on, where e is θ
         evaluate at (1 - λ) θ + λ e
 
-    For a run whose learning rate comes down: T is where that begins. With T = 0 e
-    starts as the parameters that ``init`` was given. The mean smooths
+    For a run whose learning rate comes down: T is where that begins. The mean smooths
     what is left of the noise; a mean of the whole run would lag behind. Before T
-    nothing is averaged, and the mean is not read. :func:`gradtx.eval_params` finds the
-    weights to evaluate with, wherever this stands; ``masked`` around it, last in a
-    chain and with ``inner`` the identity, leaves leaves out, such as embeddings.
+    nothing is averaged, and the mean is not read. With T = 0 it starts as the
+    parameters that ``init`` was given. :func:`gradtx.eval_params` finds the weights to
+    evaluate with, wherever this stands; ``masked`` around it, last in a chain and with
+    ``inner`` the identity, leaves leaves out, such as embeddings.
 
     Args:
       inner: any transformation whose updates are added to the parameters.
