@@ -9,6 +9,7 @@ add a row there; to add a family, name its file here.
 from methods import (
     adam,
     adaptive,
+    averaging,
     curvature,
     descent,
     layerwise,
@@ -26,6 +27,7 @@ FAMILIES = (
     adam,
     wrappers,
     modifiers,
+    averaging,
     adaptive,
     signs,
     layerwise,

@@ -18,7 +18,7 @@ from gradtx.common.types import (
     Weights,
 )
 from gradtx.core import order
-from gradtx.core.leafwise import leafwise, widened
+from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -27,7 +27,8 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.lowering.varying import varied_with
-from gradtx.wrappers.average import averaged, held_like, is_absent
+from gradtx.wrappers.averages import made_with
+from gradtx.wrappers.evaluation import averaged, held_like
 from gradtx.wrappers.step import widest
 
 
@@ -180,13 +181,9 @@ def _is_schedule_free(node: Any) -> bool:
 
 
 def _average(state: Any, params: Params) -> Params:
-    """Return x = y + (y - z) (1 - β) / β."""
+    return averaged_between(state.z, params, state.b1)
 
-    def one(z: Any, y: Any) -> Any:
-        if is_absent(z):
-            return y
-        y = jnp.asarray(y)
-        y_, z_ = widened(y), widened(z)
-        return (y_ + (y_ - z_) * ((1 - state.b1) / state.b1)).astype(y.dtype)
 
-    return jax.tree.map(one, state.z, params, is_leaf=is_absent)
+def averaged_between(z: Params, params: Params, b1: Any) -> Params:
+    """Return x = y + (y - z) (1 - β) / β from z and y = ``params``."""
+    return made_with(z, params, lambda z, y: y + (y - z) * ((1 - b1) / b1))
