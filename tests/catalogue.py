@@ -8,6 +8,7 @@ add a row there; to add a family, name its file here.
 
 from methods import (
     adam,
+    adam_relatives,
     adaptive,
     curvature,
     descent,
@@ -24,6 +25,7 @@ from methods.common import Row as Row
 FAMILIES = (
     descent,
     adam,
+    adam_relatives,
     wrappers,
     modifiers,
     adaptive,

@@ -58,6 +58,11 @@ from gradtx.optimizers.amsgrad import (
     amsgrad as amsgrad,
     scale_by_amsgrad as scale_by_amsgrad,
 )
+from gradtx.optimizers.came import (
+    ScaleByCameState as ScaleByCameState,
+    came as came,
+    scale_by_came as scale_by_came,
+)
 from gradtx.optimizers.cocob import (
     COCOBState as COCOBState,
     cocob as cocob,
@@ -112,6 +117,11 @@ from gradtx.optimizers.kl_soap import (
     scale_by_kl_soap as scale_by_kl_soap,
 )
 from gradtx.optimizers.lamb import lamb as lamb
+from gradtx.optimizers.laprop import (
+    ScaleByLapropState as ScaleByLapropState,
+    laprop as laprop,
+    scale_by_laprop as scale_by_laprop,
+)
 from gradtx.optimizers.lars import lars as lars
 from gradtx.optimizers.lbfgs import (
     ScaleByLBFGSState as ScaleByLBFGSState,
@@ -210,6 +220,7 @@ from gradtx.optimizers.rprop import (
 )
 from gradtx.optimizers.schedule_free import (
     schedule_free_adamw as schedule_free_adamw,
+    schedule_free_radam as schedule_free_radam,
     schedule_free_sgd as schedule_free_sgd,
 )
 from gradtx.optimizers.scion import (
@@ -264,5 +275,9 @@ from gradtx.optimizers.splus import (
     SPlusAverageState as SPlusAverageState,
     scale_by_splus as scale_by_splus,
     splus as splus,
+)
+from gradtx.optimizers.stable_adamw import (
+    scale_by_stable_adamw as scale_by_stable_adamw,
+    stable_adamw as stable_adamw,
 )
 from gradtx.optimizers.yogi import scale_by_yogi as scale_by_yogi, yogi as yogi
