@@ -8,7 +8,16 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, mean, mix, ratio, real, sqrt, wide
+from gradtx.common.numerics import (
+    abs_sq,
+    inverse_sqrt,
+    mean,
+    mix,
+    ratio,
+    real,
+    sqrt,
+    wide,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -142,11 +151,11 @@ def over_outer(
     """
     second, first = axes
     whole = mean(row, second - (second > first), keepdims=True)
-    down = ratio(g, jnp.expand_dims(sqrt(row), first))
-    across = ratio(
-        jnp.expand_dims(sqrt(whole), first), jnp.expand_dims(sqrt(col), second)
+    down = jnp.expand_dims(inverse_sqrt(row), first)
+    across = sqrt(jnp.expand_dims(whole, first)) * jnp.expand_dims(
+        inverse_sqrt(col), second
     )
-    return down * across
+    return (g * down) * across
 
 
 @transformation
