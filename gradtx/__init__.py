@@ -118,6 +118,7 @@ from gradtx.microbatching import (
 
 # Optimizers: learning rate in, descent out
 from gradtx.optimizers import (
+    ApolloState as ApolloState,
     COCOBState as COCOBState,
     DAdaptAdamWState as DAdaptAdamWState,
     DifferentiallyPrivateAggregateState as DifferentiallyPrivateAggregateState,
@@ -189,6 +190,8 @@ from gradtx.optimizers import (
     ademamix as ademamix,
     adopt as adopt,
     amsgrad as amsgrad,
+    apollo as apollo,
+    apollo_mini as apollo_mini,
     came as came,
     cocob as cocob,
     corrected_shampoo as corrected_shampoo,
@@ -244,6 +247,7 @@ from gradtx.optimizers import (
     scale_by_ademamix as scale_by_ademamix,
     scale_by_adopt as scale_by_adopt,
     scale_by_amsgrad as scale_by_amsgrad,
+    scale_by_apollo as scale_by_apollo,
     scale_by_belief as scale_by_belief,
     scale_by_came as scale_by_came,
     scale_by_cocob as scale_by_cocob,

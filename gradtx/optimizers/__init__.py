@@ -58,6 +58,12 @@ from gradtx.optimizers.amsgrad import (
     amsgrad as amsgrad,
     scale_by_amsgrad as scale_by_amsgrad,
 )
+from gradtx.optimizers.apollo import (
+    ApolloState as ApolloState,
+    apollo as apollo,
+    apollo_mini as apollo_mini,
+    scale_by_apollo as scale_by_apollo,
+)
 from gradtx.optimizers.came import (
     ScaleByCameState as ScaleByCameState,
     came as came,
@@ -97,7 +103,6 @@ from gradtx.optimizers.dpsgd import (
 )
 from gradtx.optimizers.fromage import fromage as fromage
 from gradtx.optimizers.galore import (
-    GaLoreDimensionNumbers as GaLoreDimensionNumbers,
     GaLoreState as GaLoreState,
     galore as galore,
     scale_by_galore as scale_by_galore,
@@ -139,6 +144,7 @@ from gradtx.optimizers.low_bit import (
     adamw8bit as adamw8bit,
     lion8bit as lion8bit,
 )
+from gradtx.optimizers.low_rank import GaLoreDimensionNumbers as GaLoreDimensionNumbers
 from gradtx.optimizers.madgrad import (
     MadgradState as MadgradState,
     madgrad as madgrad,

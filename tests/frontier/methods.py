@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
+from frontier.decay import OUT_IN
 from frontier.driver import run
 
 import gradtx
@@ -72,8 +75,36 @@ def schedule_free_radam(case: dict[str, Any], p0: Any, grads: Any) -> Any:
     return run(tx, case, p0, grads, shown={"eval_params": gradtx.eval_params})
 
 
+def apollo(case: dict[str, Any], p0: Any, grads: Any) -> Any:
+    """APOLLO of its authors, whose projections are given."""
+    s = case["settings"]
+    gap = s.get("update_proj_gap", 200)
+    direction = gradtx.scale_by_apollo(
+        s["rank"],
+        gap,
+        s.get("scale", 1.0),
+        scale_type=s["scale_type"],
+        weight_dimension_numbers=OUT_IN,
+    )
+    rate = s["lr"]
+    tx = gradtx.chain(
+        direction,
+        gradtx.scale_by_learning_rate(rate),
+        gradtx.decay_after_step(rate, s.get("weight_decay", 0.0)),
+    )
+
+    def extra(i: int) -> dict[str, Any]:
+        given = {k: jnp.asarray(p[i // gap]) for k, p in case["projections"].items()}
+        # The program has (r, in) for tall matrices, and (out, r) for wide ones.
+        wide = {k for k in given if np.shape(p0[k])[0] < np.shape(p0[k])[1]}
+        return {"projections": {k: p.T if k in wide else p for k, p in given.items()}}
+
+    return run(tx, case, p0, grads, extra=extra)
+
+
 METHODS: dict[str, Callable[..., Any]] = {
     "adabelief_rectified": adabelief_rectified,
+    "apollo": apollo,
     "came": came,
     "laprop": laprop,
     "schedule_free_radam": schedule_free_radam,
