@@ -32,6 +32,15 @@ from gradtx.optimizers.adam import (
     nadamw as nadamw,
     scale_by_adam as scale_by_adam,
 )
+from gradtx.optimizers.adam_mini import (
+    ScaleByAdamMiniState as ScaleByAdamMiniState,
+    adam_mini as adam_mini,
+    scale_by_adam_mini as scale_by_adam_mini,
+)
+from gradtx.optimizers.adam_mini_blocks import (
+    MiniBlocks as MiniBlocks,
+    mini_blocks as mini_blocks,
+)
 from gradtx.optimizers.adamax import (
     adamax as adamax,
     adamaxw as adamaxw,

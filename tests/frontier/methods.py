@@ -102,8 +102,31 @@ def apollo(case: dict[str, Any], p0: Any, grads: Any) -> Any:
     return run(tx, case, p0, grads, extra=extra)
 
 
+def adam_mini(case: dict[str, Any], p0: Any, grads: Any) -> Any:
+    """Adam-mini of its authors: the names that arrays went by stand in the case."""
+    s = case["settings"]
+    names = {name: text.split(":")[0] for name, text in case["blocks"].items()}
+    kinds = {
+        "q_proj": gradtx.MiniBlocks(0, s.get("n_heads")),
+        "mlp": gradtx.MiniBlocks(0),
+        "embedding": gradtx.MiniBlocks(0),
+        "bias": gradtx.MiniBlocks(0),
+        "norm": gradtx.MiniBlocks(),
+        "unknown name": gradtx.MiniBlocks(),
+    }
+    tx = gradtx.adam_mini(
+        s["lr"],
+        *s.get("betas", (0.9, 0.999)),
+        weight_decay=s.get("weight_decay", 0.0),
+        mask={name: kind not in ("bias", "norm") for name, kind in names.items()},
+        blocks={name: kinds[kind] for name, kind in names.items()},
+    )
+    return run(tx, case, p0, grads)
+
+
 METHODS: dict[str, Callable[..., Any]] = {
     "adabelief_rectified": adabelief_rectified,
+    "adam_mini": adam_mini,
     "apollo": apollo,
     "came": came,
     "laprop": laprop,

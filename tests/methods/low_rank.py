@@ -1,4 +1,4 @@
-"""Matrices judged in few directions, and squares averaged over blocks: APOLLO."""
+"""State in few directions, and squares averaged over blocks: APOLLO, Adam-mini."""
 
 import jax
 import numpy as np
@@ -57,6 +57,26 @@ def apollo_mini(learning_rate: Rate, scale: float = 128.0) -> Step:
     )
 
 
+@paper
+def adam_mini(
+    learning_rate: Rate,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: Rate = 0.0,
+) -> Step:
+    """Zhang et al., 2024 (2406.16793), Algorithm 1: the outputs of (in, out)."""
+    m, v = 0.0, 0.0
+
+    def step(t: int, g: Array, p: Array) -> Array:
+        nonlocal m, v
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * abs_sq(g).mean(0)
+        u = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
+        return p - at(learning_rate, t) * (u + at(weight_decay, t) * p)
+
+    return step
+
+
 # --- the rows ---
 
 
@@ -88,5 +108,19 @@ ROWS = [
         apollo_mini,
         state_bytes=5,
         shape=(4, 3),
+    ),
+    Row(
+        "adam_mini",
+        gradtx.adam_mini,
+        {"learning_rate": 0.1, "weight_decay": 1e-2},
+        adam_mini,
+        state_bytes=6,
+        shape=(4, 3),
+        card=Card(
+            "Adam-mini",
+            "v ← β₂ v + (1-β₂) mean(g²) over a head or a neuron, u = -η m̂ / (√v̂ + ε)",
+            "as AdamW, with half of its state",
+            "Zhang et al., 2024",
+        ),
     ),
 ]
