@@ -218,7 +218,10 @@ def spread(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     for j, n in enumerate(shape):
         k = x.shape[j]
         if k not in (1, n):
-            x = jnp.repeat(x, n // k, axis=j)
+            before, after = x.shape[:j], x.shape[j + 1 :]
+            each = jnp.expand_dims(x, j + 1)
+            each = jnp.broadcast_to(each, (*before, k, n // k, *after))
+            x = each.reshape(*before, n, *after)
     return x
 
 
