@@ -115,12 +115,13 @@ def scale_by_adam_mini(
         # The mean goes on in float32, and only the result is rounded.
         wide = None if params is None else wide_leaves(params)
         mean, new = average.update(wide_leaves(updates), state, wide, **extra)
-        columns = [
+        columns: list[Any] = [
             treedef.flatten_up_to(mean),
             leaves,
             checks.leaves_like(state.nu, treedef, "the state 'nu'", "updates"),
         ]
-        pairs = [divided(*row, new.count) for row in zip(*columns, strict=True)]
+        rows = zip(*columns, strict=True)
+        pairs = [divided(u, leaf, v, new.count) for u, leaf, v in rows]
         u = settled_leaves([u for u, _ in pairs], leaves, targets)
         nu = treedef.unflatten([v for _, v in pairs])
         return treedef.unflatten(u), new._replace(nu=stored(state.nu, nu))

@@ -146,7 +146,9 @@ def scale_by_apollo(
         t = safe_increment(state.count)
         again = jax.random.fold_in(state.rng_key, state.count // update_proj_gap)
         if projections is None:
-            drawn = [projection(again, i, *leaf[1::2]) for i, leaf in enumerate(plan)]
+            drawn = [
+                projection(again, i, g, how) for i, (_, g, _, how) in enumerate(plan)
+            ]
         else:
             drawn = checks.leaves_like(projections, treedef, "projections", "updates")
         rows = [
@@ -156,8 +158,8 @@ def scale_by_apollo(
         u, *new = zip(*rows, strict=True) if rows else [()] * 4
         pairs = zip(u, plan, targets, strict=True)
         done = treedef.unflatten([settled(x, leaf[1], p) for x, leaf, p in pairs])
-        kept = stored(_slots(state), tuple(map(treedef.unflatten, new)))
-        return done, ApolloState(t, *kept, state.rng_key)
+        mu, nu, norm = stored(_slots(state), tuple(map(treedef.unflatten, new)))
+        return done, ApolloState(t, mu, nu, norm, state.rng_key)
 
     return GradientTransformation(init, update)
 
