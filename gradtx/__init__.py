@@ -68,6 +68,12 @@ from gradtx.core.transformation import (
     with_extra_args_support as with_extra_args_support,
 )
 
+# What a transformation is made of, and what it does
+from gradtx.inspection import (
+    hyperparams as hyperparams,
+    learning_rate as learning_rate,
+)
+
 # Iterations on matrices
 from gradtx.linalg import (
     MatrixAxes as MatrixAxes,

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.common.types import Fixed
+from gradtx.common.types import Fixed, Schedule
 
 _NAMES = (bool, int, str, types.NoneType, Fixed)
 
@@ -47,6 +47,12 @@ def may_be_count(parameter: inspect.Parameter) -> bool:
 def may_be_number(parameter: inspect.Parameter) -> bool:
     """Whether an argument is a setting of the type float, by annotation."""
     return float in _members(parameter.annotation)
+
+
+def may_be_schedule(parameter: inspect.Parameter) -> bool:
+    """Whether an argument is a setting that may be a schedule, by annotation."""
+    members = list(_members(parameter.annotation))
+    return float in members or Schedule in members
 
 
 def is_number(leaf: Any) -> bool:

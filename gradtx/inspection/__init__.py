@@ -1,0 +1,6 @@
+"""Inspection: what a transformation is made of, what it costs, and what it does."""
+
+from gradtx.inspection.hyperparams import (
+    hyperparams as hyperparams,
+    learning_rate as learning_rate,
+)
