@@ -70,6 +70,8 @@ from gradtx.core.transformation import (
 
 # What a transformation is made of, and what it does
 from gradtx.inspection import (
+    Description as Description,
+    describe as describe,
     hyperparams as hyperparams,
     learning_rate as learning_rate,
 )

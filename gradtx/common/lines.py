@@ -1,7 +1,7 @@
 """Text that breaks its lines where it does not fit into one, as code is formatted."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
 # How many characters there are on a line.
@@ -18,7 +18,7 @@ def enclosed(opening: str, texts: Callable[[], list[str]], closing: str) -> str:
       closing: what stands behind them; a comma at its beginning is for one line.
     """
     room = _WIDTH.get()
-    with narrower(float("-inf")):
+    with unbroken():
         one = opening + ", ".join(texts()) + closing
     if len(one) <= room:
         return one
@@ -26,6 +26,11 @@ def enclosed(opening: str, texts: Callable[[], list[str]], closing: str) -> str:
         rows = [text.replace("\n", "\n" + _INDENT) for text in texts()]
     listed = "".join(f"{_INDENT}{row},\n" for row in rows)
     return f"{opening}\n{listed}{closing.lstrip(',')}"
+
+
+def unbroken() -> AbstractContextManager[None]:
+    """Write what is written inside on one line."""
+    return narrower(float("-inf"))
 
 
 @contextmanager

@@ -1,5 +1,9 @@
 """Inspection: what a transformation is made of, what it costs, and what it does."""
 
+from gradtx.inspection.describe import (
+    Description as Description,
+    describe as describe,
+)
 from gradtx.inspection.hyperparams import (
     hyperparams as hyperparams,
     learning_rate as learning_rate,
