@@ -71,9 +71,12 @@ from gradtx.core.transformation import (
 # What a transformation is made of, and what it does
 from gradtx.inspection import (
     Description as Description,
+    MetricsState as MetricsState,
     describe as describe,
     hyperparams as hyperparams,
     learning_rate as learning_rate,
+    metrics as metrics,
+    with_metrics as with_metrics,
 )
 
 # Iterations on matrices

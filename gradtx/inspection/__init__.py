@@ -8,3 +8,8 @@ from gradtx.inspection.hyperparams import (
     hyperparams as hyperparams,
     learning_rate as learning_rate,
 )
+from gradtx.inspection.metrics import (
+    MetricsState as MetricsState,
+    metrics as metrics,
+    with_metrics as with_metrics,
+)
