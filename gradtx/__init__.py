@@ -72,10 +72,15 @@ from gradtx.core.transformation import (
 from gradtx.inspection import (
     Description as Description,
     MetricsState as MetricsState,
+    Option as Option,
+    Plan as Plan,
+    Report as Report,
     describe as describe,
     hyperparams as hyperparams,
     learning_rate as learning_rate,
     metrics as metrics,
+    plan as plan,
+    report as report,
     with_metrics as with_metrics,
 )
 

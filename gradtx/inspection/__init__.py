@@ -13,3 +13,5 @@ from gradtx.inspection.metrics import (
     metrics as metrics,
     with_metrics as with_metrics,
 )
+from gradtx.inspection.plan import Option as Option, Plan as Plan, plan as plan
+from gradtx.inspection.report import Report as Report, report as report

@@ -5,14 +5,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import spec
+from gradtx.common import numerics, spec
 from gradtx.common.leaves import differentiable
 from gradtx.common.types import OptState, Params, Updates
 from gradtx.primitives.adagc import adagc
 from gradtx.primitives.adaptive_clip import adaptive_grad_clip
-from gradtx.primitives.clip import clip, clip_by_block_rms, clip_by_global_norm
+from gradtx.primitives.clip import clip, clip_by_block_rms, clip_by_global_norm, length
 from gradtx.primitives.zclip import zclip
-from gradtx.tree import norms
 from gradtx.wrappers.chain import chain, named_chain
 
 _MAKERS: Any = (
@@ -84,10 +83,23 @@ def _has_clipped(tx: Any, before: Updates, after: Updates) -> Any:
     if not _is_clip(tx):
         return False
     if tx.recipe.factory is clip_by_global_norm.factory:  # type: ignore[attr-defined]
-        # The norm that it takes itself, which the compiler takes once.
-        return norms.norm(differentiable(before)) > tx.recipe.arguments["max_norm"]
+        return gradient_norm(before) > tx.recipe.arguments["max_norm"]
     pairs = zip(differentiable(before), differentiable(after), strict=True)
     return jax.tree.reduce(jnp.logical_or, [_differ(*pair) for pair in pairs], False)  # noqa: FBT003
+
+
+def gradient_norm(updates: Updates) -> jax.Array:
+    """Return the norm as a clipping link takes it, which the compiler takes once.
+
+    One that such a link takes for infinite is infinite.
+    """
+    unit, rest = length(updates)
+    norm = unit * rest
+    return jnp.where(norm < numerics.largest_square(norm.dtype), norm, _beyond(norm))
+
+
+def _beyond(norm: jax.Array) -> jax.Array:
+    return jnp.where(jnp.isnan(norm), norm, jnp.inf)
 
 
 def _differ(x: jax.Array, y: jax.Array) -> jax.Array:

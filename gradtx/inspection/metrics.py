@@ -17,7 +17,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.inspection import paths
-from gradtx.inspection.clips import update_and_clipped
+from gradtx.inspection.clips import gradient_norm, update_and_clipped
 from gradtx.inspection.hyperparams import rates
 from gradtx.lowering.sharding import zero_count
 from gradtx.lowering.varying import varied_with
@@ -141,9 +141,9 @@ def metrics(state: OptState) -> dict[str, jax.Array]:
     if len(found) != 1:
         many = "no state" if not found else f"{len(found)} states"
         raise checks.Misuse(
-            f"metrics: there is {many} of with_metrics in a {type(state).__name__}: put "
-            "gradtx.with_metrics around the transformation, or give the part of the "
-            "state that is meant"
+            f"metrics: there is {many} of with_metrics in this state, a "
+            f"{type(state).__name__}: put gradtx.with_metrics around the "
+            "transformation, or give the part of the state that is meant"
         )
     one = found[0]
     steps = jnp.maximum(one.count, 1)
@@ -189,7 +189,7 @@ def _rates(tx: Any, state: OptState) -> dict[str, Any]:
     """Return the learning rates of the step that starts from a state, by name."""
     found = rates(tx, state) if spec.is_value(tx) else []
     if len({str(x.given) for x in found}) <= 1:
-        return {"learning_rate": jnp.asarray(x.now) for x in found[:1]}
+        found = [x._replace(place=()) for x in found[:1]]
     return {_at("learning_rate", "/".join(x.place)): jnp.asarray(x.now) for x in found}
 
 
@@ -198,7 +198,10 @@ def _measured(
 ) -> dict[str, jax.Array]:
     """Return the norms and ratios, of all and by group."""
     trees = {"gradient": gradients, "update": updates, "param": params}
-    by_tree = {k: _norms(members, tree) for k, tree in trees.items()}
+    by_tree = {
+        k: _norms(members, tree, gradient_norm if k == "gradient" else _norm)
+        for k, tree in trees.items()
+    }
     values = {}
     for group in ("", *members):
         g, u, p = (by_tree[k][group] for k in trees)
@@ -208,17 +211,20 @@ def _measured(
     return values
 
 
-def _norms(members: dict[str, list[int]], tree: PyTree) -> dict[str, jax.Array]:
+def _norms(
+    members: dict[str, list[int]], tree: PyTree, norm: Callable[[PyTree], jax.Array]
+) -> dict[str, jax.Array]:
     """Return the norm of each group, and the norm of all as that of the norms."""
     leaves = jax.tree.leaves(tree, is_leaf=checks.is_none)
     inside = {i for some in members.values() for i in some}
     rest = [x for i, x in enumerate(leaves) if i not in inside]
-    found = {
-        name: norms.norm(differentiable([leaves[i] for i in some]))
-        for name, some in members.items()
-    }
-    outside = norms.norm(differentiable(rest))
+    found = {name: norm([leaves[i] for i in some]) for name, some in members.items()}
+    outside = norm(rest)
     return {"": norms.norm([*found.values(), outside]) if found else outside, **found}
+
+
+def _norm(tree: PyTree) -> jax.Array:
+    return norms.norm(differentiable(tree))
 
 
 def _counted(old: Count, more: Any) -> Count:

@@ -89,7 +89,7 @@ def _holds(value: Any) -> bool:
 def _here(params: Params, seen: Leaves) -> Leaves:
     """Return which leaves are shown; all around where they are put together."""
     here = frozenset(paths.leaves(params))
-    return min(here, seen)
+    return here if here.issubset(seen) else seen
 
 
 def _passed(tx: Any, params: Params, seen: Leaves) -> list[tuple[str, str]]:

@@ -4,19 +4,14 @@ import sys
 from typing import Any
 
 import catalogue
-import equinox as eqx
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 import problems
 import pytest
-from flax import nnx
 
 import gradtx
 from gradtx import contrib
-
-KEY = jax.random.key(0)
 
 
 def shapes() -> Any:
@@ -148,22 +143,3 @@ def test_the_page(capsys: Any, monkeypatch: Any) -> None:
     if pytest.importorskip("rich"):
         description.show()
         assert "┃" in capsys.readouterr().out
-
-
-def models() -> dict[str, Any]:
-    """Return a dense layer as each framework makes it: kernel and bias."""
-    linen = nn.Dense(4).init(KEY, jnp.ones((1, 8)))["params"]
-    of_nnx = nnx.state(nnx.Linear(8, 4, rngs=nnx.Rngs(0)), nnx.Param)
-    of_equinox = eqx.filter(eqx.nn.Linear(8, 4, key=KEY), eqx.is_inexact_array)
-    return {"linen": linen, "nnx": of_nnx, "equinox": of_equinox}
-
-
-@pytest.mark.parametrize("name", ["linen", "nnx", "equinox"])
-def test_the_models_of_frameworks(name: str) -> None:
-    """Paths are names with slashes; the bytes are those of two slots of 36 numbers."""
-    matrix = "weight" if name == "equinox" else "kernel"
-    tx = gradtx.adamw(0.1, mask=lambda t: jax.tree.map(lambda x: x.ndim == 2, t))
-    description = gradtx.describe(tx, models()[name])
-    assert [x.paths for x in description.groups] == [(matrix,), ("bias",)]
-    assert [x.decayed for x in description.groups] == [True, False]
-    assert sum(x.state_bytes for x in description.groups) == 2 * 4 * 36
