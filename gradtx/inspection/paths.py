@@ -32,11 +32,14 @@ def pattern(some: list[str], every: list[str]) -> str:
     if len(some) == len(every):
         return "**"
     others = [x for x in every if x not in set(some)]
+    found = []
     for i, form in ((-1, "**/{}"), (0, "{}/**")):
         names = list(dict.fromkeys(x.split("/")[i] for x in some))
         exact = not any(x.split("/")[i] in names for x in others)
         if exact and len(names) <= _MOST and all("/" in x for x in some):
-            return ", ".join(map(form.format, names))
+            found.append(list(map(form.format, names)))
+    if found:
+        return ", ".join(min(found, key=len))
     listed = some[:_MOST]
     rest = f" and {len(some) - _MOST} more" if len(some) > _MOST else ""
     return ", ".join(listed) + rest
