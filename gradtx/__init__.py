@@ -68,6 +68,22 @@ from gradtx.core.transformation import (
     with_extra_args_support as with_extra_args_support,
 )
 
+# What a transformation is made of, and what it does
+from gradtx.inspection import (
+    Description as Description,
+    MetricsState as MetricsState,
+    Option as Option,
+    Plan as Plan,
+    Report as Report,
+    describe as describe,
+    hyperparams as hyperparams,
+    learning_rate as learning_rate,
+    metrics as metrics,
+    plan as plan,
+    report as report,
+    with_metrics as with_metrics,
+)
+
 # Iterations on matrices
 from gradtx.linalg import (
     MatrixAxes as MatrixAxes,

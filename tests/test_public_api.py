@@ -28,6 +28,7 @@ ROOMS = (
     "wrappers",
     "optimizers",
     "schedules",
+    "inspection",
 )
 
 PART = gradtx.chain(gradtx.scale(2.0), gradtx.adam(0.1))

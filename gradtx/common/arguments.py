@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.common.types import Fixed
+from gradtx.common import lines
+from gradtx.common.types import Fixed, Schedule
 
 _NAMES = (bool, int, str, types.NoneType, Fixed)
 
@@ -47,6 +48,12 @@ def may_be_count(parameter: inspect.Parameter) -> bool:
 def may_be_number(parameter: inspect.Parameter) -> bool:
     """Whether an argument is a setting of the type float, by annotation."""
     return float in _members(parameter.annotation)
+
+
+def may_be_schedule(parameter: inspect.Parameter) -> bool:
+    """Whether an argument is a setting that may be a schedule, by annotation."""
+    members = list(_members(parameter.annotation))
+    return float in members or Schedule in members
 
 
 def is_number(leaf: Any) -> bool:
@@ -159,21 +166,30 @@ def shown(signature: inspect.Signature, given: dict[str, Any]) -> list[str]:
         if parameter.kind is parameter.VAR_POSITIONAL:
             texts += [written(x) for x in value]
         elif parameter.kind is parameter.VAR_KEYWORD:
-            texts += [f"{key}={written(x)}" for key, x in value.items()]
+            texts += [headed(f"{key}=", x) for key, x in value.items()]
         elif not same(value, parameter.default):
-            texts.append(f"{name}={written(value)}")
+            texts.append(headed(f"{name}=", value))
     return texts
 
 
 def written(value: Any) -> str:
     """Write an argument as one would type it."""
     if type(value) is tuple:
-        return f"({', '.join(map(written, value))}{',' * (len(value) == 1)})"
+        end = ",)" if len(value) == 1 else ")"
+        return lines.enclosed("(", lambda: list(map(written, value)), end)
     if type(value) is list:
-        return f"[{', '.join(map(written, value))}]"
+        return lines.enclosed("[", lambda: list(map(written, value)), "]")
     if type(value) is dict:
-        return f"{{{', '.join(f'{k!r}: {written(x)}' for k, x in value.items())}}}"
+        return lines.enclosed(
+            "{", lambda: [headed(f"{k!r}: ", x) for k, x in value.items()], "}"
+        )
     return _one_written(value)
+
+
+def headed(head: str, value: Any) -> str:
+    """Write an argument after something that stands on the same line."""
+    with lines.narrower(len(head)):
+        return head + written(value)
 
 
 def _one_written(value: Any) -> str:

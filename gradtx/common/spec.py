@@ -10,13 +10,13 @@ first called, as the numbers may by then be tracers.
 import inspect
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import jax
 from jax.core import Tracer
 
-from gradtx.common import arguments, checks
+from gradtx.common import arguments, checks, lines
 
 # The leaves of an argument, its structure, and which of the leaves are dynamic.
 Split = tuple[list[Any], Any, tuple[bool, ...]]
@@ -149,8 +149,8 @@ class Recipe:
         return hash(self._identity)
 
     def __repr__(self) -> str:
-        shown = arguments.shown(self.factory.signature, self.arguments)
-        return f"{self.factory.name}({', '.join(shown)})"
+        shown = partial(arguments.shown, self.factory.signature, self.arguments)
+        return lines.enclosed(f"{self.factory.name}(", shown, ")")
 
     # --- changed -------------------------------------------------------------
 

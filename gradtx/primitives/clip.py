@@ -96,12 +96,20 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        unit, rest = norms.scaled_norm(differentiable(updates), _length)
+        unit, rest = length(updates)
         # ‖g‖ = unit · rest, and unit is 1 unless the squares overflow.
         factor = jnp.minimum(unit, max_norm / jnp.where(rest == 0, 1, rest))
         return shrink.update(updates, state, params, unit=unit, factor=factor)
 
     return GradientTransformation(init, update)
+
+
+def length(updates: Updates) -> tuple[jax.Array, jax.Array]:
+    """Return two factors of the norm that :func:`clip_by_global_norm` bounds.
+
+    Whoever wants that norm too asks here, so that the compiler takes it once.
+    """
+    return norms.scaled_norm(differentiable(updates), _length)
 
 
 def _length(g: jax.Array) -> jax.Array:
