@@ -68,6 +68,14 @@ from gradtx.core.transformation import (
     with_extra_args_support as with_extra_args_support,
 )
 
+# Groups of parameters, chosen by their paths
+from gradtx.groups import (
+    by_path as by_path,
+    decay_mask as decay_mask,
+    layer_decay as layer_decay,
+    mask_by_path as mask_by_path,
+)
+
 # Iterations on matrices
 from gradtx.linalg import (
     MatrixAxes as MatrixAxes,

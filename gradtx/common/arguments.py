@@ -9,7 +9,7 @@ arrays that are trained, such as ``nnx`` of Flax, take no arrays in it.
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,9 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.common.types import Fixed
-
-_NAMES = (bool, int, str, types.NoneType, Fixed)
+_NAMES = (bool, int, str, types.NoneType)
 
 
 def _members(annotation: Any) -> Iterator[Any]:
@@ -35,7 +33,17 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 def is_fixed(parameter: inspect.Parameter) -> bool:
     """Whether the structure depends on it: counts, flags and names by annotation."""
-    return all(member in _NAMES for member in _members(parameter.annotation))
+    members = _members(parameter.annotation)
+    return all(member in _NAMES or _says("fixed", member) for member in members)
+
+
+def is_in_order(parameter: inspect.Parameter) -> bool:
+    """Whether the order of a mapping counts, by annotation."""
+    return any(_says("in order", member) for member in _members(parameter.annotation))
+
+
+def _says(what: str, annotation: Any) -> bool:
+    return what in getattr(annotation, "__metadata__", ())
 
 
 def may_be_count(parameter: inspect.Parameter) -> bool:
@@ -115,6 +123,11 @@ def settled(value: Any, is_whole: Callable[[Any], bool]) -> Any:
     numbers = list(map(_as_number, leaves))
     same = all(x is y for x, y in zip(numbers, leaves, strict=True))
     return value if same else treedef.unflatten(numbers)
+
+
+def in_order(value: Any) -> Any:
+    """Return the items of a mapping, in their order; anything else as it is."""
+    return tuple(value.items()) if isinstance(value, Mapping) else value
 
 
 def _as_number(value: Any) -> Any:
