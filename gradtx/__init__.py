@@ -369,6 +369,14 @@ from gradtx.quantization import (
     quantize_state as quantize_state,
 )
 
+# Transformations as data, by name, and carried from one to another
+from gradtx.saving import (
+    from_config as from_config,
+    get as get,
+    list_optimizers as list_optimizers,
+    to_config as to_config,
+)
+
 # Schedules: step in, number out
 from gradtx.schedules import (
     ScheduleValue as ScheduleValue,

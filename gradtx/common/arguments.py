@@ -126,8 +126,12 @@ def settled(value: Any, is_whole: Callable[[Any], bool]) -> Any:
 
 
 def in_order(value: Any) -> Any:
-    """Return the items of a mapping, in their order; anything else as it is."""
-    return tuple(value.items()) if isinstance(value, Mapping) else value
+    """Return the items of a mapping, or a list of pairs, as a tuple in their order."""
+    if isinstance(value, Mapping):
+        return tuple(value.items())
+    if isinstance(value, list):
+        return tuple(tuple(x) if isinstance(x, list) else x for x in value)
+    return value
 
 
 def _as_number(value: Any) -> Any:
@@ -197,6 +201,7 @@ def _one_written(value: Any) -> str:
     if isinstance(value, np.dtype):
         return value.name
     concrete = isinstance(value, np.generic | np.ndarray | jax.Array)
-    if concrete and not isinstance(value, Tracer) and value.shape == ():
+    number = concrete and not isinstance(value, Tracer) and value.shape == ()
+    if number and not is_constant(value):  # random keys are no numbers
         return repr(np.asarray(value).item())
     return repr(value)
