@@ -374,6 +374,7 @@ from gradtx.saving import (
     from_config as from_config,
     get as get,
     list_optimizers as list_optimizers,
+    migrate as migrate,
     to_config as to_config,
 )
 

@@ -65,3 +65,23 @@ def test_an_optimizer_of_nnx() -> None:
     step(model, optimizer)
     assert (model.bias.get_value() == before["bias"].get_value()).all()
     assert (model.kernel.get_value() != before["kernel"].get_value()).all()
+
+
+def test_the_state_of_an_optimizer_of_nnx_is_carried() -> None:
+    """Variables stay variables, and hold what they held."""
+    model = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+    old, new = (
+        gradtx.adam(0.1),
+        gradtx.by_path({"bias": gradtx.adam(0.2)}, default=gradtx.adam(0.1)),
+    )
+    optimizer = nnx.Optimizer(model, old, wrt=nnx.Param)
+    params = nnx.state(model, nnx.Param)
+    optimizer.update(model, jax.tree.map(jnp.ones_like, params))
+    before = optimizer.opt_state[0]
+    params = nnx.state(model, nnx.Param)
+    state, changes = gradtx.migrate(old, optimizer.opt_state, new, params, strict=True)
+    assert not changes.made
+    bias = state.inner_states["bias"].inner_state[0]
+    assert (bias.mu["bias"].get_value() == before.mu["bias"].get_value()).all()
+    assert bias.count == 1
+    new.update(jax.tree.map(jnp.ones_like, params), state, params)
