@@ -195,6 +195,19 @@ def test_a_state_of_another_optimizer_is_refused() -> None:
         gradtx.adamw8bit(0.1).update(PARAMS, gradtx.adamw(0.1).init(PARAMS), PARAMS)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        gradtx.partition({"a": ADAM}, {"b": "a", "embed": "a"}),
+        gradtx.masked(ADAM, {"b": True, "embed": False}),
+    ],
+)
+def test_labels_and_masks_as_trees_do_not_hide_whose_state_it_is(wrong: Any) -> None:
+    """Both states are named, also where a tree of labels or flags is given."""
+    with pytest.raises(ValueError, match=r"a tuple of \(ScaleByAdamState.*State\b"):
+        wrong.update(PARAMS, ADAM.init(PARAMS), PARAMS)
+
+
 def test_within_jit_it_is_refused() -> None:
     """As numbers are read."""
     state = ADAM.init(PARAMS)
