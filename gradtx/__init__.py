@@ -13,6 +13,7 @@ from gradtx import (
     perturbations as perturbations,
     projections as projections,
     schedules as schedules,
+    testing as testing,
     transforms as transforms,
     tree as tree,
     tree_utils as tree_utils,
