@@ -1,7 +1,7 @@
 """Which array of an old state goes to which place of a new one."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,16 +13,6 @@ from gradtx.saving.slots import Slot, value_of
 Node = tuple[tuple[str, ...], str]  # the path of a named tuple, and its class
 
 
-class Match(NamedTuple):
-    """What is taken for a slot.
-
-    Args:
-      number: which array of the old state it is.
-    """
-
-    number: int
-
-
 class _Old:
     """The old state, of which every array of a parameter is taken once at most."""
 
@@ -31,16 +21,17 @@ class _Old:
         self.by_key: dict[Any, list[int]] = {}
         for i, x in enumerate(slots):
             self.by_key.setdefault((x.name, x.param, x.shape), []).append(i)
-        self.taken: set[int] = set()
+        self.taken: set[int | None] = set()
 
     def free(self, name: str, like: Slot) -> list[int]:
         """Return the numbers of what may be taken for a slot."""
         found = self.by_key.get((name, like.param, like.shape), [])
         return [i for i in found if i not in self.taken]
 
-    def take(self, number: int) -> Match:
-        self.taken.add(number)
-        return Match(number)
+    def take(self, number: int | None) -> int | None:
+        """Note that an array is taken."""
+        self.taken |= {number} - {None}
+        return number
 
     def steps(self) -> int | None:
         """Return the number of the outermost count of steps, the first of those."""
@@ -50,8 +41,8 @@ class _Old:
 
 def matched(
     old: list[Slot], new: list[Slot], renamed: Mapping[str, str], starts: list[Any]
-) -> list[Match | None]:
-    """Return for every slot of the new state what is taken for it, or None.
+) -> list[int | None]:
+    """Return for every slot of the new state which old one is taken for it, or None.
 
     Args:
       old: the slots of the old state.
@@ -65,7 +56,7 @@ def matched(
     nodes: dict[Node, list[int]] = {}
     for i, x in enumerate(new):
         nodes.setdefault((x.node, x.owner), []).append(i)
-    found: list[Match | None] = [None] * len(new)
+    found: list[int | None] = [None] * len(new)
     for numbers in nodes.values():
         within = [new[i] for i in numbers]
         for i, match in zip(numbers, _one_node(source, within, renamed), strict=True):
@@ -85,7 +76,7 @@ def _known(names: Iterable[str], slots: list[Slot], which: str) -> None:
 
 def _one_node(
     old: _Old, within: list[Slot], renamed: Mapping[str, str]
-) -> list[Match | None]:
+) -> list[int | None]:
     """Match what one named tuple of the new state holds."""
     names = [renamed.get(x.name, x.name) for x in within]
     free = [old.free(name, x) for name, x in zip(names, within, strict=True)]
@@ -93,14 +84,14 @@ def _one_node(
     node = _best(old, within, [f for f, p in zip(free, of_params, strict=True) if p])
     if node is None and not any(of_params):
         node = _best(old, within, free)
-    found: list[Match | None] = []
+    found: list[int | None] = []
     for x, choices in zip(within, free, strict=True):
         near = [i for i in choices if _node(old.slots[i]) == node]
         if x.param is not None:
             chosen = (near or choices or [None])[0]
         else:
             chosen = _number(old, x, near, node, alone=not any(of_params))
-        found.append(None if chosen is None else old.take(chosen))
+        found.append(old.take(chosen))
     return found
 
 

@@ -12,7 +12,7 @@ from gradtx.codecs.sharding import put_like
 from gradtx.common import checks
 from gradtx.common.foreign import is_variable
 from gradtx.common.types import OptState, Params
-from gradtx.saving.matching import Match, matched
+from gradtx.saving.matching import matched
 from gradtx.saving.slots import Slot, is_whole, slots, slots_alike, value_of
 
 
@@ -91,7 +91,7 @@ def migrate(
                 f"strict: the new state has no place for {', '.join(changes.dropped)}"
             )
     leaves = [
-        x.leaf if source is None else _in_place_of(x.leaf, old[source.number].leaf)
+        x.leaf if source is None else _in_place_of(x.leaf, old[source].leaf)
         for x, source in zip(new, sources, strict=True)
     ]
     treedef = jax.tree.structure(fresh, is_leaf=is_whole)
@@ -117,24 +117,20 @@ def _held_like(place: Any, value: Any) -> Any:
 # --- told ------------------------------------------------------------------------
 
 
-def _changes(old: list[Slot], new: list[Slot], sources: list[Match | None]) -> Changes:
-    pairs = list(zip(new, sources, strict=True))
-    taken = {source.number for source in sources if source}
+def _changes(old: list[Slot], new: list[Slot], sources: list[int | None]) -> Changes:
     here = {x.name for x in new}
-    carried = [x for x, source in pairs if source]
-    made = [x for x, source in pairs if not source]
+    carried = [x for x, i in zip(new, sources, strict=True) if i is not None]
+    made = [x for x, i in zip(new, sources, strict=True) if i is None]
     dropped = [
         x
         for i, x in enumerate(old)
-        if i not in taken and not (x.param is None and x.name in here) and not _seeds(x)
+        if i not in sources and not (x.param is None and x.name in here)
     ]
-    return Changes(*(tuple(_told(x, y)) for x, y in _beside(carried, made, dropped)))
-
-
-def _beside(
-    carried: list[Slot], made: list[Slot], dropped: list[Slot]
-) -> list[tuple[list[Slot], list[Slot]]]:
-    return [(carried, made), (made, carried), (dropped, carried)]
+    return Changes(
+        tuple(_told(carried, made)),
+        tuple(_told(made, carried)),
+        tuple(_told([x for x in dropped if not _seeds(x)], carried)),
+    )
 
 
 def _told(found: list[Slot], others: list[Slot]) -> list[str]:

@@ -270,9 +270,9 @@ def _warn_of_python_numbers(hyperparams: dict[str, Any]) -> None:
     if found:
         warnings.warn(
             f"inject_hyperparams: {', '.join(found)} came into a compiled step as a "
-            "number of Python's, which is another type than the array that it takes the "
-            "place of: the step is compiled again. Set it by gradtx.tree.set(state, "
-            f"{found[0]}=...), or as jnp.float32(...)",
+            "number of Python's, of another type than the array before it: the step is "
+            f"compiled again. Set it by gradtx.tree.set(state, {found[0]}=...), or as "
+            "jnp.float32(...)",
             stacklevel=3,
         )
 
