@@ -13,6 +13,7 @@ from gradtx import (
     perturbations as perturbations,
     projections as projections,
     schedules as schedules,
+    testing as testing,
     transforms as transforms,
     tree as tree,
     tree_utils as tree_utils,
@@ -66,6 +67,14 @@ from gradtx.core.transformation import (
     stateless_with_tree_map as stateless_with_tree_map,
     transformation as transformation,
     with_extra_args_support as with_extra_args_support,
+)
+
+# Groups of parameters, chosen by their paths
+from gradtx.groups import (
+    by_path as by_path,
+    decay_mask as decay_mask,
+    layer_decay as layer_decay,
+    mask_by_path as mask_by_path,
 )
 
 # What a transformation is made of, and what it does
@@ -393,6 +402,15 @@ from gradtx.primitives import (
 from gradtx.quantization import (
     QuantizedState as QuantizedState,
     quantize_state as quantize_state,
+)
+
+# Transformations as data, by name, and carried from one to another
+from gradtx.saving import (
+    from_config as from_config,
+    get as get,
+    list_optimizers as list_optimizers,
+    migrate as migrate,
+    to_config as to_config,
 )
 
 # Schedules: step in, number out

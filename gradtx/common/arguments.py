@@ -9,7 +9,7 @@ arrays that are trained, such as ``nnx`` of Flax, take no arrays in it.
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,9 +18,9 @@ import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import lines
-from gradtx.common.types import Fixed, Schedule
+from gradtx.common.types import Schedule
 
-_NAMES = (bool, int, str, types.NoneType, Fixed)
+_NAMES = (bool, int, str, types.NoneType)
 
 
 def _members(annotation: Any) -> Iterator[Any]:
@@ -36,7 +36,17 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 def is_fixed(parameter: inspect.Parameter) -> bool:
     """Whether the structure depends on it: counts, flags and names by annotation."""
-    return all(member in _NAMES for member in _members(parameter.annotation))
+    members = _members(parameter.annotation)
+    return all(member in _NAMES or _says("fixed", member) for member in members)
+
+
+def is_in_order(parameter: inspect.Parameter) -> bool:
+    """Whether the order of a mapping counts, by annotation."""
+    return any(_says("in order", member) for member in _members(parameter.annotation))
+
+
+def _says(what: str, annotation: Any) -> bool:
+    return what in getattr(annotation, "__metadata__", ())
 
 
 def may_be_count(parameter: inspect.Parameter) -> bool:
@@ -124,6 +134,15 @@ def settled(value: Any, is_whole: Callable[[Any], bool]) -> Any:
     return value if same else treedef.unflatten(numbers)
 
 
+def in_order(value: Any) -> Any:
+    """Return the items of a mapping, or a list of pairs, as a tuple in their order."""
+    if isinstance(value, Mapping):
+        return tuple(value.items())
+    if isinstance(value, list):
+        return tuple(tuple(x) if isinstance(x, list) else x for x in value)
+    return value
+
+
 def _as_number(value: Any) -> Any:
     if isinstance(value, Tracer) or not isinstance(value, np.ndarray | jax.Array):
         return value
@@ -200,6 +219,7 @@ def _one_written(value: Any) -> str:
     if isinstance(value, np.dtype):
         return value.name
     concrete = isinstance(value, np.generic | np.ndarray | jax.Array)
-    if concrete and not isinstance(value, Tracer) and value.shape == ():
+    number = concrete and not isinstance(value, Tracer) and value.shape == ()
+    if number and not is_constant(value):  # random keys are no numbers
         return repr(np.asarray(value).item())
     return repr(value)
