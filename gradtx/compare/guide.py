@@ -51,7 +51,7 @@ def factor(row: Row) -> str:
     if row.width == 1:
         return "one rate of the grid only"
     least = "at least " if row.open_low or row.open_high else ""
-    return f"{least}a factor of {row.width:.2g}, {grid_steps(row)}"
+    return f"{least}a factor of {row.width:.3g}, {grid_steps(row)}"
 
 
 def grid_steps(row: Row) -> str:

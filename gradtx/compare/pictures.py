@@ -3,11 +3,18 @@
 from pathlib import Path as FilePath
 
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from gradtx.compare.drawing import INK, STYLE, line_style, log_heights, name_ends, save
+from gradtx.compare.drawing import (
+    INK,
+    STYLE,
+    Axes,
+    Figure,
+    line_style,
+    log_heights,
+    name_ends,
+    plt,
+    save,
+)
 from gradtx.compare.measures import Comparison, Row, smooth
 from gradtx.compare.searching import scores
 from gradtx.compare.training import window

@@ -43,7 +43,7 @@ def cells(comparison: Comparison, row: Row) -> Cells:
     return (
         row.title,
         f"{row.rate:.2g}{_edge(row)}{_others(row)}",
-        _spread(row.losses, 3),
+        _spread(row.losses),
         _behind(comparison, row),
         *(_measure(name, row) for name in measured),
         f"{row.steps:.0f}" if arrives else "never",
@@ -76,10 +76,14 @@ def _is_share(name: str) -> bool:
 
 def _measure(name: str, row: Row) -> str:
     values = row.measures[name]
-    return _spread(100 * values, 1) if _is_share(name) else _spread(values, 3)
+    return _spread(100 * values, 1) if _is_share(name) else _spread(values)
 
 
-def _spread(values: np.ndarray, digits: int) -> str:
+def _spread(values: np.ndarray, digits: int | None = None) -> str:
+    """Write mean and deviation: with three decimals, or three figures of the mean."""
+    if digits is None:
+        size = abs(float(values.mean())) or 1.0
+        digits = max(3, 2 - int(np.floor(np.log10(size)))) if np.isfinite(size) else 3
     return f"{values.mean():.{digits}f} ±{deviation(values):.{digits}f}"
 
 
@@ -100,7 +104,7 @@ def _behind(comparison: Comparison, row: Row) -> str:
     found = comparison.behind(row)
     if found is None:
         return "-"
-    return f"{found.mean:+.3f}" if found.certain else "noise"
+    return f"{found.mean:+.3g}" if found.certain else "noise"
 
 
 def ordered(comparison: Comparison) -> list[Row]:
