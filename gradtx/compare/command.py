@@ -83,9 +83,9 @@ def parse(
         metavar="A,B,...",
         help=f"which to compare, of {', '.join(OPTIMIZERS)} (default: all)",
     )
-    parser.add_argument("--steps", type=_whole, help="training steps of each run")
-    parser.add_argument("--seeds", type=_whole, help="seeds for each learning rate")
-    parser.add_argument("--out", type=_folder, default="results/comparison")
+    parser.add_argument("--steps", type=whole, help="training steps of each run")
+    parser.add_argument("--seeds", type=whole, help="seeds for each learning rate")
+    parser.add_argument("--out", type=folder, default="results/comparison")
     parser.add_argument(
         "--quick", action="store_true", help="smaller and shorter: under a minute"
     )
@@ -103,20 +103,22 @@ def _methods(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _whole(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+def whole(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if not text.replace("_", "").isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(
             f"must be a whole number of at least 1, got {text!r}"
         )
     return int(text)
 
 
-def _folder(text: str) -> Path:
-    folder = Path(text)
+def folder(text: str) -> Path:
+    """Make the folder of this name, if it is not there, and see that it takes files."""
+    path = Path(text)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"cannot write to {text}: {error}") from error
-    if not os.access(folder, os.W_OK):
+    if not os.access(path, os.W_OK):
         raise argparse.ArgumentTypeError(f"cannot write to {text}")
-    return folder
+    return path

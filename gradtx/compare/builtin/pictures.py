@@ -1,6 +1,7 @@
 """The picture of each method's way down a surface."""
 
 from pathlib import Path as FilePath
+from textwrap import fill
 
 import numpy as np
 
@@ -30,11 +31,11 @@ def _figure(paths: list[Path]) -> Figure:
         _path_panel(axes, path, limits)
     for axes in grid.flat[len(paths) :]:
         axes.axis("off")
-    figure.suptitle(
-        f"{len(paths[0].points) - 1} steps in Rosenbrock's valley, each at the "
-        "rate with which it ends lowest (square: start, star: minimum)",
-        fontsize=11,
+    title = (
+        f"{len(paths[0].points) - 1} steps in Rosenbrock's valley, each at the rate "
+        "with which it ends lowest (square: start, star: minimum)"
     )
+    figure.suptitle(fill(title, 10 + 26 * columns), fontsize=11)
     return figure
 
 
