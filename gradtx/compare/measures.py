@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradtx.common.checks import Misuse
 from gradtx.compare.noise import Difference, difference
 from gradtx.compare.protocol import Protocol
 from gradtx.compare.searching import Sweep, scores
@@ -92,7 +91,7 @@ class Comparison(NamedTuple):
     goal: float
     """The training loss to which steps are counted."""
     baseline: str | None
-    """The method whose end is the goal, if one was named."""
+    """The method whose end is the goal, if one was named and did not diverge."""
 
     def find(self, name: str) -> Row | None:
         """Give a method's row, or nothing if it took no part or always diverged."""
@@ -171,13 +170,14 @@ def compare(
 
     The target is a loss: nine tenths of the way from that of the untrained network
     to the lowest that any method ends with. Steps are counted to it, or to where the
-    baseline's training loss ends, if one is named.
+    baseline's training loss ends, if one is named and did not diverge.
     """
     opening = float(np.mean([sweep.outcome.train[..., 0].mean() for sweep in sweeps]))
     lowest = min(scores(sweep.outcome).min() for sweep in sweeps)
     lowest = float(lowest) if np.isfinite(lowest) else opening
     target = lowest + SHORTFALL * (opening - lowest)
-    goal = target if baseline is None else _end(sweeps, baseline)
+    end = None if baseline is None else _end(sweeps, baseline)
+    goal, baseline = (target, None) if end is None else (end, baseline)
     rows = [
         _row(*figures, target, goal)
         for figures in zip(sweeps, optimizers, costs, strict=True)
@@ -185,14 +185,12 @@ def compare(
     return Comparison(task, protocol, tuple(rows), opening, target, goal, baseline)
 
 
-def _end(sweeps: Sequence[Sweep], baseline: str) -> float:
-    """Give where the averaged training loss of a method ends, the mean of its seeds."""
+def _end(sweeps: Sequence[Sweep], baseline: str) -> float | None:
+    """Give where a method's averaged training loss ends; None if it diverged."""
     (sweep,) = (sweep for sweep in sweeps if sweep.method.name == baseline)
     curves = sweep.outcome.train[sweep.best]
     end = float(smooth(curves, window(curves.shape[-1]))[:, -1].mean())
-    if not np.isfinite(end):
-        raise Misuse(f"baseline: {baseline} diverged at every rate, so it has no end")
-    return end
+    return end if np.isfinite(end) else None
 
 
 def _row(sweep: Sweep, optimizer: Any, cost: Cost, target: float, goal: float) -> Row:

@@ -15,7 +15,7 @@ import pytest
 
 import gradtx
 from gradtx import compare
-from gradtx.compare import measures, noise, plan, searching
+from gradtx.compare import measures, noise, plan, progress, searching
 from gradtx.compare.training import Outcome, Trainer
 
 RANDOM = np.random.default_rng(0)
@@ -124,6 +124,25 @@ def test_what_does_not_fit_is_trained_in_chunks_and_told(
     assert many.comparison.rows[0].cost.chunks == 6
 
 
+def test_a_bar_is_for_terminals(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There it ends full, under the lines that stay; elsewhere there are lines only."""
+    assert type(progress.display()) is progress.Lines
+    assert type(progress.display(shown=False)) is progress.Quiet
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    with progress.display() as bar:
+        assert type(bar) is progress.Bar
+        bar.total(2)
+        bar.say("sgd: compiling")
+        bar.line("sgd: [0.1]")
+        bar.tick()
+        bar.tick()
+    said = capsys.readouterr().out
+    assert "sgd: [0.1]\n" in said
+    assert "100 %" in said
+
+
 def test_chunks_are_equal_and_never_too_large() -> None:
     """Seeds are parted only where those of one point do not fit."""
     assert plan.plan(9, 3, 10, 1000) == plan.Plan(9, 3, 10)
@@ -138,7 +157,9 @@ def test_chunks_are_equal_and_never_too_large() -> None:
 def test_divergence_is_counted() -> None:
     """A method that is nowhere finite has a row, a count, and no best."""
     blown = {"sgd": gradtx.sgd, "blown": lambda rate: gradtx.sgd(1e30 * rate)}
-    found = run(optimizers=blown, rates={"sgd": [0.1], "blown": [1.0]})
+    rates = {"sgd": [0.1], "blown": [1.0]}
+    found = run(optimizers=blown, rates=rates, baseline="blown")
+    assert found.comparison.goal == found.comparison.target
     figures = json.loads(found.to_json())["methods"]["blown"]
     assert figures["diverged"] == figures["runs"] == 2
     assert "| blown | diverged |" in found.table()
