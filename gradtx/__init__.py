@@ -4,6 +4,7 @@
 from gradtx import (
     assignment as assignment,
     codecs as codecs,
+    compare as compare,
     contrib as contrib,
     experimental as experimental,
     like as like,

@@ -308,7 +308,7 @@ def test_a_small_run_leaves_its_figures(tmp_path: Path, run: Any) -> None:
         ("--target", "", "nothing is not among cpu, tpu, cuda"),
         ("--rows", "adamsky", "'adamsky' is none of 'sgd', 'momentum'"),
         ("--size", "1.5", "must be a whole number of at least 1, got '1.5'"),
-        ("--out", str(Path(__file__)), "cannot write there"),
+        ("--out", str(Path(__file__)), "cannot write to"),
     ],
 )
 def test_a_wrong_option_is_refused(

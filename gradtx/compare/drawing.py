@@ -2,22 +2,22 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from PIL import Image
 
-from comparison.methods import Method
+from gradtx.compare.method import Method
+from gradtx.compare.needs import needed
 
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+with needed("a picture"):
+    from matplotlib import pyplot as plt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+    from PIL import Image
 
 INK = "#333333"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#999999",
     "axes.grid": True,
     "axes.labelcolor": INK,

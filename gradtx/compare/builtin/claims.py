@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from comparison.guide import against, factor
-from comparison.measures import Comparison, Row, deviation
+from gradtx.compare.guide import against, factor
+from gradtx.compare.measures import Comparison, Row, deviation
 
 Evidence = Callable[[Comparison, Row], Iterator[str]]
 ADAMW_DECAY = 0.01
+CUSTOMARY = 0.001  # the rate that Adam is given where nobody tunes
+NEAR = 0.01
+PLAIN = ("sgd", "momentum", "nesterov")
 
 
 class Claim(NamedTuple):
@@ -23,13 +26,32 @@ class Claim(NamedTuple):
 def claims(comparison: Comparison) -> list[str]:
     """Write a paragraph for each method that trained at some rate."""
     rows = [row for row in comparison.rows if np.isfinite(row.loss)]
-    return [_paragraph(comparison, row) for row in rows] or ["Nothing to go by."]
+    told = [_paragraph(comparison, row) for row in rows] or ["Nothing to go by."]
+    return [*told, *_adaptive(comparison.ranking)]
 
 
 def _paragraph(comparison: Comparison, row: Row) -> str:
     claim, evidence = CLAIMS[row.name]
     seen = "; ".join(evidence(comparison, row)) or "nothing to compare it with"
     return f"**{row.title}.** {claim} *Here:* {seen}."
+
+
+def _adaptive(ranking: list[Row]) -> Iterator[str]:
+    plain = [row for row in ranking if row.name in PLAIN]
+    scaled = [row for row in ranking if row.name not in PLAIN]
+    if plain and scaled:
+        one, two = scaled[0], plain[0]
+        tests = f"{_accuracy(one):.1f} % against {_accuracy(two):.1f} %"
+        yield (
+            f"**One rate for all parameters, or one for each?** {one.title}, the best "
+            f"that scales each, {against(one, two)}, the best that does not; on the "
+            f"test split {tests}. Tuned adaptive methods should never do worse (arXiv "
+            "1910.05446), though they may generalise worse (arXiv 1705.08292)."
+        )
+
+
+def _accuracy(row: Row) -> float:
+    return 100 * float(row.measures["test accuracy"].mean())
 
 
 def _versus(*others: str) -> Evidence:
@@ -44,7 +66,7 @@ def _versus(*others: str) -> Evidence:
 
 def _rate(row: Row, other: Row) -> str:
     factor = row.rate / other.rate
-    if 0.99 < factor < 1.01:
+    if abs(factor - 1) < NEAR:
         return f"its best rate is {other.title}'s"
     more = f"{factor:.2g} times" if factor > 1 else f"1/{1 / factor:.2g} of"
     return f"its best rate is {more} {other.title}'s"
@@ -70,7 +92,7 @@ def _nesterov(comparison: Comparison, row: Row) -> Iterator[str]:
 
 
 def _adam(_: Comparison, row: Row) -> Iterator[str]:
-    works = row.low <= 0.001 <= row.high
+    works = row.low <= CUSTOMARY <= row.high
     yield (
         f"its best rate is {row.rate:.2g}, and the customary 0.001 "
         + ("meets the target too" if works else "misses the target")
@@ -80,7 +102,7 @@ def _adam(_: Comparison, row: Row) -> Iterator[str]:
 def _adamw(comparison: Comparison, row: Row) -> Iterator[str]:
     if adam := comparison.find("adam"):
         yield f"it {against(row, adam)}"
-        shrunk = 100 * (1 - exp(-row.rate * ADAMW_DECAY * comparison.task.steps))
+        shrunk = 100 * (1 - exp(-row.rate * ADAMW_DECAY * comparison.protocol.steps))
         yield (
             f"at its best rate the decay alone shrinks a weight by {shrunk:.1f} % over "
             "the whole run, so longer runs have more to gain"
@@ -93,8 +115,8 @@ def _adabelief(comparison: Comparison, row: Row) -> Iterator[str]:
         yield _steps(row, adam)
     if momentum := comparison.find("momentum"):
         yield (
-            f"on the test split {100 * row.accuracy:.1f} %, SGD with momentum "
-            f"{100 * momentum.accuracy:.1f} %"
+            f"on the test split {_accuracy(row):.1f} %, SGD with momentum "
+            f"{_accuracy(momentum):.1f} %"
         )
 
 
@@ -105,8 +127,8 @@ def _lookahead(comparison: Comparison, row: Row) -> Iterator[str]:
         yield f"its rates that work span {factor(row)}, Adam's {factor(adam)}"
     if adam and len(row.losses) > 1:
         yield (
-            f"the spread over the seeds is {deviation(row.losses):.3f}, Adam's "
-            f"{deviation(adam.losses):.3f}"
+            f"the {len(row.losses)} seeds spread by {deviation(row.losses):.3f}, "
+            f"Adam's by {deviation(adam.losses):.3f}"
         )
 
 
@@ -114,7 +136,8 @@ def _lion(comparison: Comparison, row: Row) -> Iterator[str]:
     if adamw := comparison.find("adamw"):
         yield f"it {against(row, adamw)}"
         yield _rate(row, adamw)
-        yield f"state: {row.state_bytes:.0f} bytes, AdamW {adamw.state_bytes:.0f}"
+        kept, theirs = row.cost.state_bytes, adamw.cost.state_bytes
+        yield f"state: {kept:.0f} bytes, AdamW {theirs:.0f}"
         yield f"the batch of {comparison.task.batch_size} is far from the paper's 4,096"
 
 

@@ -3,28 +3,34 @@
 from pathlib import Path as FilePath
 
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from comparison.drawing import INK, STYLE, line_style, log_heights, name_ends, save
-from comparison.measures import Comparison, Row, smooth, window
-from comparison.surface import BEGIN, FRAME, GOAL, Path, rosenbrock
-from comparison.sweep import scores
+from gradtx.compare.drawing import (
+    INK,
+    STYLE,
+    Axes,
+    Figure,
+    line_style,
+    log_heights,
+    name_ends,
+    plt,
+    save,
+)
+from gradtx.compare.measures import Comparison, Row, smooth
+from gradtx.compare.searching import scores
+from gradtx.compare.training import window
 
 
-def draw_all(comparison: Comparison, paths: list[Path], folder: FilePath) -> list[str]:
-    """Draw every picture into ``folder`` and give the names of the files."""
+def draw(comparison: Comparison, folder: FilePath) -> list[FilePath]:
+    """Draw every picture into ``folder`` and give the places of the files."""
     with plt.rc_context(STYLE):
         figures = {
             "loss.png": draw_losses(comparison),
             "sensitivity.png": draw_sensitivity(comparison),
-            "paths.png": draw_paths(paths),
             "comparison.png": draw_summary(comparison),
         }
         for name, figure in figures.items():
             save(figure, folder / name)
-    return list(figures)
+    return [folder / name for name in figures]
 
 
 def draw_losses(comparison: Comparison) -> Figure:
@@ -62,7 +68,7 @@ def draw_summary(comparison: Comparison) -> Figure:
 
 def losses_panel(axes: Axes, comparison: Comparison) -> None:
     """Draw mean and range over the seeds, with each name at the end of its line."""
-    ends, tops, lows = [], [], [comparison.target]
+    ends, tops, lows = [], [], [comparison.goal]
     for row in comparison.ranking:
         curves = smooth(row.sweep.outcome.train[row.sweep.best], _window(comparison))
         steps = np.arange(1, curves.shape[-1] + 1)
@@ -75,10 +81,10 @@ def losses_panel(axes: Axes, comparison: Comparison) -> None:
         ends.append((row.sweep.method, float(mean[-1])))
         tops.append(float(high[len(steps) // 10]))
         lows.append(float(low.min()))
-    axes.axhline(comparison.target, color=INK, linewidth=0.8, dashes=(2, 3))
+    axes.axhline(comparison.goal, color=INK, linewidth=0.8, dashes=(2, 3))
     axes.annotate(
-        f"target {comparison.target:.3g}",
-        (1, comparison.target),
+        f"target {comparison.goal:.3g}",
+        (1, comparison.goal),
         xycoords=("axes fraction", "data"),
         xytext=(-4, 3),
         textcoords="offset points",
@@ -86,7 +92,7 @@ def losses_panel(axes: Axes, comparison: Comparison) -> None:
         fontsize=9,
     )
     log_heights(axes, max(0.93 * min(lows), 1e-8), _ceiling(comparison, tops))
-    axes.set_xlim(1, comparison.task.steps + (comparison.task.steps == 1))
+    axes.set_xlim(1, comparison.protocol.steps + (comparison.protocol.steps == 1))
     axes.set_xlabel("step")
     axes.set_ylabel(f"training loss, mean of the last {_window(comparison)} steps")
     name_ends(axes, ends)
@@ -96,8 +102,9 @@ def final_panel(axes: Axes, comparison: Comparison) -> None:
     """Draw the validation loss after the last step for each rate of the grids."""
     ceiling = comparison.opening * 1.15
     for row in comparison.rows:
-        losses = np.minimum(scores(row.sweep.outcome), 100 * ceiling)
-        axes.plot(row.sweep.outcome.rates, losses, **line_style(row.sweep.method))
+        outcome, along = row.sweep.outcome, row.sweep.line
+        losses = np.minimum(scores(outcome), 100 * ceiling)
+        axes.plot(outcome.rates[along], losses[along], **line_style(row.sweep.method))
         if losses[row.sweep.best] <= ceiling:
             axes.plot(
                 row.rate,
@@ -170,60 +177,30 @@ def ranges_panel(axes: Axes, comparison: Comparison) -> None:
     )
 
 
-def draw_paths(paths: list[Path]) -> Figure:
-    """Draw each method's way down Rosenbrock's valley in a panel of its own."""
-    columns = min(5, len(paths))
-    lines = -(-len(paths) // columns)
-    figure, grid = plt.subplots(
-        lines,
-        columns,
-        figsize=(0.8 + 2.6 * columns, 0.7 + 2.6 * lines),
-        layout="constrained",
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
-    for axes, path in zip(grid.flat, paths, strict=False):
-        _path_panel(axes, path)
-    for axes in grid.flat[len(paths) :]:
-        axes.axis("off")
-    figure.suptitle(
-        f"{len(paths[0].points) - 1} steps in Rosenbrock's valley, each at its best "
-        "rate that keeps it in the frame (square: start, star: minimum)",
-        fontsize=11,
-    )
-    return figure
-
-
-def _path_panel(axes: Axes, path: Path) -> None:
-    x, y = np.meshgrid(*(np.linspace(*limits, 161) for limits in FRAME))
-    heights = np.asarray(rosenbrock(np.stack([x, y])))
-    axes.contourf(x, y, np.log10(heights + 1e-3), levels=14, cmap="Greys", alpha=0.3)
-    axes.plot(*path.points.T, color=path.method.colour, linewidth=1.4)
-    axes.plot(*path.points.T, ".", color=path.method.colour, markersize=3)
-    axes.plot(*BEGIN, "s", color=INK, markersize=5)
-    axes.plot(*GOAL, "*", color="white", markeredgecolor=INK, markersize=11)
-    axes.set_xlim(FRAME[0])
-    axes.set_ylim(FRAME[1])
-    axes.grid(visible=False)
-    axes.set_title(path.method.title, fontsize=11, color=path.method.colour)
-    axes.text(
-        0.04,
-        0.04,
-        f"rate {path.rate:.2g}, ends at {path.value:.2g}",
-        transform=axes.transAxes,
-        fontsize=8.5,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 2},
-    )
+def draw_range(
+    rates: np.ndarray, losses: np.ndarray, suggestion: float, place: FilePath
+) -> FilePath:
+    """Draw the curve of a range test, cut off where it leaves its beginning far."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        shown = losses <= losses[0] + (losses[0] - losses.min())
+        axes.plot(rates, np.where(shown, losses, np.nan), color=INK, linewidth=1.9)
+        axes.axvline(suggestion, color="#D55E00", linewidth=1.2, dashes=(2, 3))
+        axes.set_title(f"Range test: begin with {suggestion:.2g} (dotted line)")
+        axes.set_xscale("log")
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("loss, averaged over the steps around")
+        save(figure, place)
+    return place
 
 
 def _ceiling(comparison: Comparison, tops: list[float]) -> float:
     """Cut off the steep start, so that what follows has room."""
-    return 1.1 * min(comparison.opening, max([comparison.target, *tops]))
+    return 1.1 * min(comparison.opening, max([comparison.goal, *tops]))
 
 
 def _window(comparison: Comparison) -> int:
-    return window(comparison.task.steps)
+    return window(comparison.protocol.steps)
 
 
 def _factor(row: Row) -> str:

@@ -2,11 +2,13 @@
 
 import sysconfig
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from gradtx.compare.needs import needed
 
 ALPHABET = "\n" + "".join(chr(code) for code in range(32, 127))
 SOURCES = (
@@ -32,6 +34,8 @@ SOURCES = (
     "typing.py",
 )
 
+FEWEST = 5  # files, one in five to tune and one to judge
+
 
 class Split(NamedTuple):
     """Examples and their labels."""
@@ -50,9 +54,10 @@ class Data(NamedTuple):
 
 def digits() -> Data:
     """Give scikit-learn's 1,797 handwritten digits: 1,097 to learn from, 300, 400."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 -- slow, for one task only
+    with needed("the task of digits"):
+        from sklearn.datasets import load_digits  # noqa: PLC0415 -- for one task only
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     order = np.random.default_rng(0).permutation(len(bunch.target))
     images = (bunch.images[order, :, :, None] / 16).astype(np.float32)
     labels = bunch.target[order].astype(np.int32)
@@ -85,7 +90,7 @@ def read_sources(folder: Path) -> list[str]:
         for name in SOURCES
         if (folder / name).is_file()
     ]
-    if len(sources) < 5:
+    if len(sources) < FEWEST:
         raise FileNotFoundError(f"the standard library's source is not in {folder}")
     return sources
 
