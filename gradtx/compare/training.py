@@ -14,7 +14,7 @@ from gradtx.compare.plan import Plan, groups, padded, plan, run_bytes
 from gradtx.compare.protocol import Build, Protocol
 from gradtx.compare.stepping import loss_of, train_step
 from gradtx.compare.task import Task, start
-from gradtx.wrappers.average import eval_params
+from gradtx.wrappers.evaluation import eval_params
 
 Points = dict[str, np.ndarray]
 """What is swept: ``learning_rate`` and other settings, each an array of one length."""

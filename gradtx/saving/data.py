@@ -13,7 +13,7 @@ from jax.core import Tracer
 from gradtx.common import arguments, checks
 from gradtx.groups.mask_by_path import PathMask, mask_by_path
 from gradtx.linalg.heads import MatrixAxes
-from gradtx.optimizers.galore import GaLoreDimensionNumbers
+from gradtx.optimizers.low_rank import GaLoreDimensionNumbers
 from gradtx.primitives.shape import MuonDimensionNumbers
 from gradtx.saving.addresses import address_of, found
 from gradtx.tree.keys import is_named_tuple
