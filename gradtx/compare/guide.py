@@ -110,6 +110,7 @@ def _forgiving(ranking: list[Row]) -> Iterator[str]:
         narrow = working[-1]
         if narrow not in wide:
             least = tied(working, narrow, lambda row: row.reach)
+            least = [row for row in least if row not in wide]  # ties are not transitive
             told += f" {names(least)} allow{'s' * (len(least) == 1)} the least: "
             told += f"{factor(narrow)}."
         yield told

@@ -120,7 +120,7 @@ def final_panel(axes: Axes, comparison: Comparison) -> None:
     lowest = min([comparison.target, *(row.loss for row in comparison.rows)])
     log_heights(axes, max(0.93 * lowest, 1e-8), ceiling)
     axes.set_xlabel("learning rate")
-    axes.set_ylabel("validation loss after the last step")
+    axes.set_ylabel("final loss")
     handles = [
         axes.plot([], [], label=row.title, **line_style(row.sweep.method))[0]
         for row in comparison.rows
