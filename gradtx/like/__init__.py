@@ -5,4 +5,9 @@ after, and returns a transformation with that library's trajectory. Where a sett
 number, it may be traced; where the library has a learning rate, a schedule may stand.
 """
 
-from gradtx.like import authors as authors, keras as keras, torch as torch
+from gradtx.like import (
+    authors as authors,
+    keras as keras,
+    optax as optax,
+    torch as torch,
+)

@@ -12,10 +12,8 @@ Keras runs on JAX, as on PyTorch its clipping rounds float64 to float32. On JAX 
 of a matrix does, by which Muon divides: here another is put in its place.
 """
 
-import json
 import os
 from importlib import metadata
-from pathlib import Path
 
 os.environ |= {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
 
@@ -26,6 +24,8 @@ import lion_pytorch
 import numpy as np
 import pytorch_optimizer
 import torch
+from record_torch import follow_torch
+from recording import case, flat, leaves, save, written
 
 PACKAGES = (
     "torch",
@@ -219,37 +219,6 @@ LOOKAHEAD = [
 ]
 
 
-def leaves(row):
-    """Return the two leaves that lie in a row."""
-    return [row[:3], row[3:].reshape(2, 2)]
-
-
-def flat(arrays):
-    """Lay leaves into a row."""
-    return np.concatenate([np.ravel(x) for x in arrays])
-
-
-def written(x):
-    """Return an array as lists, with complex numbers as pairs."""
-    return (np.stack([x.real, x.imag], -1) if np.iscomplexobj(x) else x).tolist()
-
-
-def follow_torch(make, start, grads, lr, decay):
-    """Return the parameters after each step of an optimizer of PyTorch's kind."""
-    params = [torch.nn.Parameter(torch.tensor(x)) for x in leaves(start)]
-    optimizer = make(params)
-    groups = getattr(optimizer, "optimizer", optimizer).param_groups
-    path = []
-    for t, row in enumerate(grads):
-        for group in groups:
-            group["lr"] = lr / (1 + decay * t)
-        for p, g in zip(params, leaves(row), strict=True):
-            p.grad = torch.tensor(g)
-        optimizer.step()
-        path.append(flat([p.detach().numpy() for p in params]))
-    return np.stack(path)
-
-
 class Decaying(keras.optimizers.schedules.LearningRateSchedule):
     """The learning rate lr / (1 + decay t)."""
 
@@ -288,8 +257,8 @@ def torch_cases(data):
                 return getattr(torch.optim, name)(params, **kwargs)
 
             yield (
-                _case("torch", name, kwargs, kind, decay),
-                follow_torch(make, *data[kind], lr, decay),
+                case("torch", name, kwargs, kind, decay),
+                follow_torch(make, *data[kind], lr, decay)[0],
             )
 
 
@@ -304,8 +273,8 @@ def keras_cases(data):
                 return getattr(keras.optimizers, name)(learning_rate=rate, **rest)
 
             path, final = follow_keras(make, *data["real"], lr, decay)
-            case = _case("keras", name, kwargs, "real", decay)
-            yield case | {"final": written(final)}, path
+            found = case("keras", name, kwargs, "real", decay)
+            yield found | {"final": written(final)}, path
 
 
 def authors_cases(data):
@@ -319,8 +288,8 @@ def authors_cases(data):
                 return getattr(packages[name], name)(params, **kwargs)
 
             yield (
-                _case("authors", name, kwargs, "real", decay),
-                follow_torch(make, *data["real"], lr, decay),
+                case("authors", name, kwargs, "real", decay),
+                follow_torch(make, *data["real"], lr, decay)[0],
             )
 
 
@@ -336,19 +305,9 @@ def lookahead_cases(data):
                 pullback_momentum=kwargs.get("pullback_momentum", "none"),
             )
 
-        case = _case("authors", "Lookahead", kwargs, "real", 0.3)
-        case["inner"] = [inner, settings]
-        yield case, follow_torch(make, *data["real"], settings["lr"], 0.3)
-
-
-def _case(library, name, kwargs, kind, decay):
-    return {
-        "lib": library,
-        "name": name,
-        "kwargs": kwargs,
-        "kind": kind,
-        "decay": decay,
-    }
+        found = case("authors", "Lookahead", kwargs, "real", 0.3)
+        found["inner"] = [inner, settings]
+        yield found, follow_torch(make, *data["real"], settings["lr"], 0.3)[0]
 
 
 def norm_in_float64(x, axis, keepdims):
@@ -371,11 +330,10 @@ def main():
     }
     cases = []
     for cases_of in (torch_cases, keras_cases, authors_cases, lookahead_cases):
-        cases += [case | {"path": written(path)} for case, path in cases_of(data)]
+        cases += [x | {"path": written(path)} for x, path in cases_of(data)]
     versions = {name: metadata.version(name) for name in PACKAGES}
     result = {"versions": versions, **recorded, "cases": cases}
-    target = Path(__file__).parent / "like.json"
-    target.write_text(json.dumps(result) + "\n")
+    save("like.json", result)
 
 
 if __name__ == "__main__":

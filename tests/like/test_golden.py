@@ -1,7 +1,8 @@
 """``gradtx.like`` against trajectories that the libraries themselves made.
 
-``golden.json`` and ``like.json`` were recorded in float64 from torch, keras, and the
-authors' packages; ``data/record_like.py`` wrote the latter.
+``golden.json``, ``like.json`` and ``like_torch.json`` were recorded in float64 from
+torch, keras, and the authors' packages; the programs ``data/record_*.py`` wrote all but
+the first.
 """
 
 import json
@@ -20,6 +21,8 @@ from gradtx import like
 DATA = Path(__file__).parent.parent / "data"
 GOLDEN = json.loads((DATA / "golden.json").read_text())
 LIKE = json.loads((DATA / "like.json").read_text())
+TORCH = json.loads((DATA / "like_torch.json").read_text())
+PROBLEMS = {**LIKE, "sparse": TORCH["sparse"]}
 TOLERANCE = 1e-11
 
 ROOMS = {
@@ -106,13 +109,13 @@ def falling(settings: Any, name: str, decay: float) -> Any:
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
     "case",
-    LIKE["cases"],
+    [*LIKE["cases"], *TORCH["cases"]],
     ids=lambda c: f"{c['lib']}-{c['name']}-{c['kind']}-{c['decay']}-{c['kwargs']}",
 )
 def test_settings(case: Any) -> None:
     """So does one with any other settings, a schedule, and complex parameters."""
     kind = case["kind"]
-    start, grads = leaves(LIKE[kind]["start"], kind), leaves(LIKE[kind]["grads"], kind)
+    start, grads = (leaves(PROBLEMS[kind][x], kind) for x in ("start", "grads"))
     path, params, state = follow(like_transformation(case), start, grads)
     for got, recorded in zip(path, leaves(case["path"], kind), strict=True):
         assert error(got, recorded) <= TOLERANCE

@@ -7,9 +7,7 @@ from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.adam_rule import scale_by_raw_adam
 from gradtx.like.brought import brought, refuse
-from gradtx.like.torch.gradient import prepared
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.like.torch.gradient import descended
 from gradtx.wrappers.split_complex import split_real_and_imaginary
 
 
@@ -64,10 +62,13 @@ def Adam(  # noqa: N802
     checks.non_negative(lr=lr, eps=eps, weight_decay=weight_decay)
     b1, b2 = betas
     direction = split_real_and_imaginary(scale_by_raw_adam(b1, b2, eps, amsgrad))
-    if decoupled_weight_decay:
-        direction = chain(prepared(maximize, None), direction)
-        return descend(direction, lr, weight_decay=weight_decay)
-    return descend(chain(prepared(maximize, weight_decay), direction), lr)
+    return descended(
+        direction,
+        lr,
+        weight_decay,
+        maximize=maximize,
+        decoupled=decoupled_weight_decay,
+    )
 
 
 @brought("weight_decay")

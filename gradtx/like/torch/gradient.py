@@ -1,10 +1,11 @@
-"""What PyTorch does to every gradient before a method sees it."""
+"""What PyTorch does to every gradient before a method sees it, and after it."""
 
-from gradtx.common.types import Scalar
+from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, identity
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale
 from gradtx.wrappers.chain import chain
+from gradtx.wrappers.descend import descend
 
 
 def prepared(maximize: bool, penalty: Scalar | None) -> GradientTransformation:
@@ -13,3 +14,18 @@ def prepared(maximize: bool, penalty: Scalar | None) -> GradientTransformation:
     if penalty is None:
         return uphill
     return chain(uphill, add_decayed_weights(penalty))
+
+
+def descended(
+    direction: GradientTransformation,
+    lr: ScalarOrSchedule,
+    weight_decay: Scalar | None,
+    *,
+    maximize: bool,
+    decoupled: bool,
+) -> GradientTransformation:
+    """Go down a direction of the gradient, with the decay in it or beside it."""
+    if decoupled:
+        direction = chain(prepared(maximize, None), direction)
+        return descend(direction, lr, weight_decay=weight_decay)
+    return descend(chain(prepared(maximize, weight_decay), direction), lr)

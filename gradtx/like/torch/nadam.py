@@ -1,0 +1,68 @@
+"""NAdam as in PyTorch."""
+
+from typing import Any
+
+from gradtx.common import checks
+from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.core.transformation import GradientTransformation
+from gradtx.like.brought import brought, refuse
+from gradtx.like.nadam_rule import scale_by_rising_nadam
+from gradtx.like.torch.gradient import descended
+from gradtx.wrappers.split_complex import split_real_and_imaginary
+
+
+@brought("weight_decay")
+def NAdam(  # noqa: N802
+    lr: ScalarOrSchedule = 2e-3,
+    betas: tuple[Scalar, Scalar] = (0.9, 0.999),
+    eps: Scalar = 1e-8,
+    weight_decay: Scalar | None = 0,
+    momentum_decay: Scalar = 4e-3,
+    decoupled_weight_decay: bool = False,
+    *,
+    foreach: bool | None = None,
+    maximize: bool = False,
+    capturable: bool = False,
+    differentiable: bool = False,
+    params: Any = None,
+) -> GradientTransformation:
+    """NAdam, as ``torch.optim.NAdam``.
+
+        g ← g + λ p                           λ: weight_decay, an L2 penalty
+        m ← β₁ m + (1 - β₁) g,    v ← β₂ v + (1 - β₂) g²
+        μₜ = β₁ (1 - ½ 0.96^(t ψ)),    Πₜ = μ₁ ⋯ μₜ
+        m̂ = μₜ₊₁ m / (1 - Πₜ₊₁) + (1 - μₜ) g / (1 - Πₜ)
+        p ← p - η m̂ / (√(v / (1 - β₂ᵗ)) + ε)
+
+    Args:
+      lr: η, or a schedule.
+      betas: (β₁, β₂), each in [0, 1).
+      eps: ε, at least 0, outside of the root.
+      weight_decay: λ, at least 0.
+      momentum_decay: ψ, at least 0.
+      decoupled_weight_decay: whether p ← (1 - η λ) p stands beside the step in place of
+        the penalty.
+      foreach: means nothing here.
+      maximize: whether to go uphill: the gradient changes its sign before all else.
+      capturable: means nothing here.
+      differentiable: means nothing here.
+      params: means nothing here; call ``tx.init(params)``.
+
+    Raises:
+      ValueError: if a number is outside of its range; for an argument that means
+        nothing here.
+
+    Reference: Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+    """
+    refuse(params=params, foreach=foreach)
+    refuse(capturable=capturable, differentiable=differentiable)
+    checks.non_negative(lr=lr, weight_decay=weight_decay)
+    b1, b2 = betas
+    direction = scale_by_rising_nadam(b1, b2, eps, momentum_decay)
+    return descended(
+        split_real_and_imaginary(direction),
+        lr,
+        weight_decay,
+        maximize=maximize,
+        decoupled=decoupled_weight_decay,
+    )
