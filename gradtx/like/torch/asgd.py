@@ -13,7 +13,7 @@ from gradtx.core.slots import weights
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import brought, refuse
 from gradtx.like.torch.gradient import prepared
-from gradtx.wrappers.average import merge
+from gradtx.wrappers.averages import merge
 from gradtx.wrappers.chain import chain
 
 
