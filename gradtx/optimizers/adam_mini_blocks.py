@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.foreign import plain
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import mean
 from gradtx.common.types import Params, PyTree
 from gradtx.core.slots import totals
@@ -65,6 +66,8 @@ def mini_blocks(
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
         params, is_leaf=checks.is_none
     )
+    # What cannot have a gradient says nothing of the others.
+    leaves = [(path, x if is_differentiable(x) else None) for path, x in leaves]
     model = Model(params, leaves)
     names = ["/".join(path) for path in model.names]
     for pattern in overrides or {}:

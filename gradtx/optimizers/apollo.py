@@ -30,7 +30,7 @@ from gradtx.optimizers.apollo_parts import (
     check_shapes,
     fewer_rows,
     low,
-    projection,
+    projections_of,
 )
 from gradtx.optimizers.low_rank import numbers_of, planned
 from gradtx.primitives.noise import random_key
@@ -146,9 +146,7 @@ def scale_by_apollo(
         t = safe_increment(state.count)
         again = jax.random.fold_in(state.rng_key, state.count // update_proj_gap)
         if projections is None:
-            drawn = [
-                projection(again, i, g, how) for i, (_, g, _, how) in enumerate(plan)
-            ]
+            drawn = projections_of(plan, old[-1], again)
         else:
             drawn = checks.leaves_like(projections, treedef, "projections", "updates")
         rows = [

@@ -1,5 +1,6 @@
 """The rule of APOLLO for one leaf, and the random projections that it is given."""
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -115,8 +116,19 @@ def check_shapes(plan: list[Any], means: list[Any]) -> None:
             )
 
 
-def projection(key: jax.Array, i: int, g: Any, how: LowRank | None) -> Any:
-    """Draw P for a matrix, by the number of its leaf; None for any other leaf."""
+def projections_of(plan: list[Any], sizes: list[Any], key: jax.Array) -> list[Any]:
+    """Draw P for every matrix, by its number among the leaves that have a state.
+
+    So neither frozen leaves nor those that lack a gradient for once change another's P.
+    """
+    numbers = itertools.count()
+    places = [next(numbers) if size is not None else -1 for size in sizes]
+    rows = zip(places, plan, strict=True)
+    return [_projection(key, i, g, how) for i, (_, g, _, how) in rows]
+
+
+def _projection(key: jax.Array, i: int, g: Any, how: LowRank | None) -> Any:
+    """Draw P for a matrix; None for any other leaf."""
     if how is None:
         return None
     shape, dtype = how.projector[::-1], wide(real(g.dtype))

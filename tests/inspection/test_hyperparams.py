@@ -168,6 +168,13 @@ def test_what_was_changed_by_hand() -> None:
     assert gradtx.learning_rate(tx, state) == 0.5
 
 
+def test_how_many_steps_are_accumulated() -> None:
+    """A schedule of k is read at the number of real steps: after 1 + 2, k is 3."""
+    tx = gradtx.accumulate(gradtx.sgd(RATE), lambda step: step + 1)
+    got = gradtx.hyperparams(tx, stepped(tx))
+    assert got["every_k_schedule"] == 3
+
+
 def test_traced_settings() -> None:
     """A transformation that comes into jit as an argument is read as any other."""
 

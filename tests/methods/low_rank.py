@@ -89,6 +89,7 @@ ROWS = [
             "rank": 1,
             "update_proj_gap": 2,
             "scale": 2.0,
+            "eps": 1e-3,
             "weight_decay": 1e-2,
         },
         apollo,
