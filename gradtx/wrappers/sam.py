@@ -82,7 +82,8 @@ def sam(
     Args:
       optimizer: moves the parameters.
       adv_optimizer: moves them up, in the direction opposite to its updates.
-      sync_period: k.
+      sync_period: k, a whole number of at least 1: how many gradients make a step of
+        the optimizer.
       reset_state: whether the adversary starts anew for every step of the optimizer.
       opaque_mode: whether one call takes all k steps.
       batch_axis_name: in opaque mode, the axis over which gradients of ``grad_fn`` are

@@ -28,8 +28,27 @@ def Adagrad(  # noqa: N802
         G ← G + g²
         p ← p - η g / √(G + ε)
 
-    Args: ``initial_accumulator_value`` is what G starts from, ``epsilon`` is ε; the
-    others are shared by all of :mod:`gradtx.like.keras`.
+    Args:
+      learning_rate: η, a finite number, or a schedule of the number of calls made.
+      initial_accumulator_value: what every entry of G starts from, at least 0.
+      epsilon: ε, at least 0, inside of the root.
+      weight_decay: λ, a finite number: p ← (1 - η λ) p before the step; None or 0 for
+        no decay.
+      clipnorm: the largest norm of each leaf's gradient, at least 0; None or 0 for no
+        bound. At most one of the three bounds may be given.
+      clipvalue: the largest size of each entry of the gradients, at least 0; None or 0
+        for no bound.
+      global_clipnorm: the largest norm of all gradients together, at least 0, which
+        makes everything NaN if it is not finite; None or 0 for no bound.
+      use_ema: whether to keep a running mean of the parameters, which
+        :func:`gradtx.eval_params` finds.
+      ema_momentum: how much of that mean is kept at each step, in [0, 1].
+      ema_overwrite_frequency: how many steps apart the mean takes the place of the
+        parameters, a whole number; None or 0 for never.
+      loss_scale_factor: is refused unless None, as nothing here scales the loss.
+      gradient_accumulation_steps: how many calls make a step, with the mean of their
+        gradients, a whole number of at least 2; None or 0 for a step at each call.
+      name: is shown when the transformation is printed, and does nothing.
 
     Raises:
       ValueError: if a setting is out of its range.

@@ -36,9 +36,29 @@ def Adam(  # noqa: N802
     The ε̂ of this form is not that of Algorithm 1: ε = ε̂ / √(1 - β₂ᵗ). With ``amsgrad``
     w ← max(w, v) stands for v.
 
-    Args: ``beta_1`` is β₁, ``beta_2`` β₂, ``epsilon`` ε̂, and ``amsgrad`` says whether
-    the divisor may only grow; the others are shared by all of
-    :mod:`gradtx.like.keras`.
+    Args:
+      learning_rate: η, a finite number, or a schedule of the number of calls made.
+      beta_1: β₁, in [0, 1): how much of the mean of the gradients is kept at each step.
+      beta_2: β₂, in [0, 1): how much of the mean of their squares is kept.
+      epsilon: ε̂, at least 0, outside of the root.
+      amsgrad: whether the divisor may only grow.
+      weight_decay: λ, a finite number: p ← (1 - η λ) p before the step; None or 0 for
+        no decay.
+      clipnorm: the largest norm of each leaf's gradient, at least 0; None or 0 for no
+        bound. At most one of the three bounds may be given.
+      clipvalue: the largest size of each entry of the gradients, at least 0; None or 0
+        for no bound.
+      global_clipnorm: the largest norm of all gradients together, at least 0, which
+        makes everything NaN if it is not finite; None or 0 for no bound.
+      use_ema: whether to keep a running mean of the parameters, which
+        :func:`gradtx.eval_params` finds.
+      ema_momentum: how much of that mean is kept at each step, in [0, 1].
+      ema_overwrite_frequency: how many steps apart the mean takes the place of the
+        parameters, a whole number; None or 0 for never.
+      loss_scale_factor: is refused unless None, as nothing here scales the loss.
+      gradient_accumulation_steps: how many calls make a step, with the mean of their
+        gradients, a whole number of at least 2; None or 0 for a step at each call.
+      name: is shown when the transformation is printed, and does nothing.
 
     Raises:
       ValueError: if a setting is out of its range.
@@ -90,7 +110,28 @@ def AdamW(  # noqa: N802
     Adam in the order of the arguments and in ``weight_decay`` only, which may not be
     None.
 
-    Args: those of :func:`Adam`.
+    Args:
+      learning_rate: η, a finite number, or a schedule of the number of calls made.
+      weight_decay: λ, a finite number: p ← (1 - η λ) p before the step; 0 for no decay.
+      beta_1: β₁, in [0, 1): how much of the mean of the gradients is kept at each step.
+      beta_2: β₂, in [0, 1): how much of the mean of their squares is kept.
+      epsilon: ε̂, at least 0, outside of the root.
+      amsgrad: whether the divisor may only grow.
+      clipnorm: the largest norm of each leaf's gradient, at least 0; None or 0 for no
+        bound. At most one of the three bounds may be given.
+      clipvalue: the largest size of each entry of the gradients, at least 0; None or 0
+        for no bound.
+      global_clipnorm: the largest norm of all gradients together, at least 0, which
+        makes everything NaN if it is not finite; None or 0 for no bound.
+      use_ema: whether to keep a running mean of the parameters, which
+        :func:`gradtx.eval_params` finds.
+      ema_momentum: how much of that mean is kept at each step, in [0, 1].
+      ema_overwrite_frequency: how many steps apart the mean takes the place of the
+        parameters, a whole number; None or 0 for never.
+      loss_scale_factor: is refused unless None, as nothing here scales the loss.
+      gradient_accumulation_steps: how many calls make a step, with the mean of their
+        gradients, a whole number of at least 2; None or 0 for a step at each call.
+      name: is shown when the transformation is printed, and does nothing.
 
     Raises:
       ValueError: if a setting is out of its range.

@@ -30,8 +30,27 @@ def Lion(  # noqa: N802
         p ← p - η sign(β₁ m + (1 - β₁) g)
         m ← β₂ m + (1 - β₂) g
 
-    Args: ``beta_1`` is β₁ and ``beta_2`` β₂; the others are shared by all of
-    :mod:`gradtx.like.keras`.
+    Args:
+      learning_rate: η, a finite number, or a schedule of the number of calls made.
+      beta_1: β₁, in (0, 1): the weight of m against the new gradient in the step.
+      beta_2: β₂, in [0, 1): how much of m is kept at each step.
+      weight_decay: λ, a finite number: p ← (1 - η λ) p before the step; None or 0 for
+        no decay.
+      clipnorm: the largest norm of each leaf's gradient, at least 0; None or 0 for no
+        bound. At most one of the three bounds may be given.
+      clipvalue: the largest size of each entry of the gradients, at least 0; None or 0
+        for no bound.
+      global_clipnorm: the largest norm of all gradients together, at least 0, which
+        makes everything NaN if it is not finite; None or 0 for no bound.
+      use_ema: whether to keep a running mean of the parameters, which
+        :func:`gradtx.eval_params` finds.
+      ema_momentum: how much of that mean is kept at each step, in [0, 1].
+      ema_overwrite_frequency: how many steps apart the mean takes the place of the
+        parameters, a whole number; None or 0 for never.
+      loss_scale_factor: is refused unless None, as nothing here scales the loss.
+      gradient_accumulation_steps: how many calls make a step, with the mean of their
+        gradients, a whole number of at least 2; None or 0 for a step at each call.
+      name: is shown when the transformation is printed, and does nothing.
 
     Raises:
       ValueError: if ``beta_1`` is outside (0, 1), or another setting out of its range.

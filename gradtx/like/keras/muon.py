@@ -60,14 +60,42 @@ def Muon(  # noqa: N802
     the path of a variable, here the path of the leaf is looked at, as
     "block/dense/kernel".
 
-    Args: ``adam_beta_1``, ``adam_beta_2``, ``adam_weight_decay`` and ``epsilon`` are
-    Adam's; ``adam_lr_ratio`` is the ratio; ``exclude_layers`` are regular expressions
-    that are searched for in the path, and ``exclude_embeddings`` says whether
-    "embedding" is one, of leaves that go to Adam; ``muon_a``, ``muon_b`` and ``muon_c``
-    are the coefficients of NS, ``ns_steps`` its steps; ``momentum`` is μ, ``nesterov``
-    whether to look ahead, ``rms_rate`` r, with which the factor is left out if None;
-    ``weight_decay`` is Muon's. The others are shared by all of
-    :mod:`gradtx.like.keras`.
+    Args:
+      learning_rate: η, a finite number, or a schedule of the number of calls made.
+      adam_beta_1: Adam's β₁, in [0, 1).
+      adam_beta_2: Adam's β₂, in [0, 1).
+      adam_weight_decay: the λ of the leaves that go to Adam, a finite number; None or 0
+        for no decay.
+      epsilon: Adam's ε̂, at least 0.
+      weight_decay: the λ of the matrices, a finite number: p ← (1 - η λ) p before the
+        step; None or 0 for no decay.
+      clipnorm: the largest norm of each leaf's gradient, at least 0; None or 0 for no
+        bound. At most one of the three bounds may be given.
+      clipvalue: the largest size of each entry of the gradients, at least 0; None or 0
+        for no bound.
+      global_clipnorm: the largest norm of all gradients together, at least 0, which
+        makes everything NaN if it is not finite; None or 0 for no bound.
+      use_ema: whether to keep a running mean of the parameters, which
+        :func:`gradtx.eval_params` finds.
+      ema_momentum: how much of that mean is kept at each step, in [0, 1].
+      ema_overwrite_frequency: how many steps apart the mean takes the place of the
+        parameters, a whole number; None or 0 for never.
+      loss_scale_factor: is refused unless None, as nothing here scales the loss.
+      gradient_accumulation_steps: how many calls make a step, with the mean of their
+        gradients, a whole number of at least 2; None or 0 for a step at each call.
+      name: is shown when the transformation is printed, and does nothing.
+      exclude_layers: regular expressions; a leaf in whose path one is found goes to
+        Adam. None for none.
+      exclude_embeddings: whether the leaves with "embedding" in their path, in capitals
+        or not, go to Adam too.
+      muon_a: the first coefficient of NS, that of X.
+      muon_b: the second, that of (X Xᵀ) X.
+      muon_c: the third, that of (X Xᵀ)² X.
+      adam_lr_ratio: the learning rate of Adam's leaves over η, at least 0.
+      momentum: μ, in [0, 1): how much of m is kept at each step.
+      ns_steps: how many steps NS makes, a whole number of at least 1.
+      nesterov: whether to look ahead.
+      rms_rate: r, at least 0; None leaves out the factor r √max(rows, columns).
 
     Raises:
       ValueError: if a setting is out of its range.

@@ -33,8 +33,27 @@ def SGD(  # noqa: N802
 
     The learning rate stands inside of b: a new one does not touch the history.
 
-    Args: ``momentum`` is μ and ``nesterov`` says whether to look ahead, which without
-    momentum changes nothing; the others are shared by all of :mod:`gradtx.like.keras`.
+    Args:
+      learning_rate: η, a finite number, or a schedule of the number of calls made.
+      momentum: μ, in [0, 1]: how much of b is kept; None or 0 for no momentum.
+      nesterov: whether to look ahead, which without momentum changes nothing.
+      weight_decay: λ, a finite number: p ← (1 - η λ) p before the step; None or 0 for
+        no decay.
+      clipnorm: the largest norm of each leaf's gradient, at least 0; None or 0 for no
+        bound. At most one of the three bounds may be given.
+      clipvalue: the largest size of each entry of the gradients, at least 0; None or 0
+        for no bound.
+      global_clipnorm: the largest norm of all gradients together, at least 0, which
+        makes everything NaN if it is not finite; None or 0 for no bound.
+      use_ema: whether to keep a running mean of the parameters, which
+        :func:`gradtx.eval_params` finds.
+      ema_momentum: how much of that mean is kept at each step, in [0, 1].
+      ema_overwrite_frequency: how many steps apart the mean takes the place of the
+        parameters, a whole number; None or 0 for never.
+      loss_scale_factor: is refused unless None, as nothing here scales the loss.
+      gradient_accumulation_steps: how many calls make a step, with the mean of their
+        gradients, a whole number of at least 2; None or 0 for a step at each call.
+      name: is shown when the transformation is printed, and does nothing.
 
     Raises:
       ValueError: if the momentum is outside [0, 1]; for wrong shared arguments.
