@@ -111,10 +111,10 @@ def adam(
       b2: β₂ in [0, 1), how much of the mean square is kept.
       eps: ε, at least 0, outside the root.
       eps_root: ε_root, at least 0, inside the root.
-      mu_dtype: the type to keep m in; the parameter's if None.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
       nesterov: whether the mean looks one step ahead, as in :func:`scale_by_adam`.
-      nu_dtype: the type to keep v in; if None the parameter's, and float32 for
-        half-precision parameters.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
     """
     direction = scale_by_adam(
         b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov, nu_dtype=nu_dtype
@@ -151,13 +151,13 @@ def adamw(
       b2: β₂ in [0, 1), how much of the mean square is kept.
       eps: ε, at least 0, outside the root.
       eps_root: ε_root, at least 0, inside the root.
-      mu_dtype: the type to keep m in; the parameter's if None.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
       weight_decay: λ, at least 0, or a schedule of the number of steps taken.
       mask: which leaves decay: a tree of booleans, or a function from the parameters to
         one. All do, if None.
       nesterov: whether the mean looks one step ahead, as in :func:`scale_by_adam`.
-      nu_dtype: the type to keep v in; if None the parameter's, and float32 for
-        half-precision parameters.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
       decay_kind: "decoupled", "cautious", "corrected" or "independent", as
         :func:`gradtx.add_decayed_weights` tells them apart.
       peak_learning_rate: the largest value of the schedule η, above 0, for the last two
@@ -198,10 +198,10 @@ def nadam(
       b2: β₂ in [0, 1), how much of the mean square is kept.
       eps: ε, at least 0, outside the root.
       eps_root: ε_root, at least 0, inside the root.
-      mu_dtype: the type to keep m in; the parameter's if None.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
       nesterov: whether the mean looks one step ahead; without it this is Adam.
-      nu_dtype: the type to keep v in; if None the parameter's, and float32 for
-        half-precision parameters.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
 
     Reference: Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
     """
@@ -239,13 +239,13 @@ def nadamw(
       b2: β₂ in [0, 1), how much of the mean square is kept.
       eps: ε, at least 0, outside the root.
       eps_root: ε_root, at least 0, inside the root.
-      mu_dtype: the type to keep m in; the parameter's if None.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
       weight_decay: λ, at least 0, or a schedule of the number of steps taken.
       mask: which leaves decay: a tree of booleans, or a function from the parameters to
         one. All do, if None.
       nesterov: whether the mean looks one step ahead; without it this is AdamW.
-      nu_dtype: the type to keep v in; if None the parameter's, and float32 for
-        half-precision parameters.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
 
     Reference: Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ;
       Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101

@@ -156,8 +156,8 @@ def ademamix(
       weight_decay: λ, at least 0, or a schedule of the number of steps taken.
       mask: which leaves decay: a tree of booleans, or a function from the parameters to
         one. All do, if None.
-      nu_dtype: the type to keep v in; if None the parameter's, and float32 for
-        half-precision parameters.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
     """
     direction = scale_by_ademamix(
         b1, b2, b3, alpha, eps, eps_root, mu_dtype, nu_dtype=nu_dtype

@@ -195,8 +195,9 @@ def galore(
 
     Args:
       learning_rate: η, or a schedule of the number of steps taken.
-      rank: r, a whole number of at least 1; of a matrix with a shorter side, that side.
-      update_proj_gap: how many steps P is kept, a whole number of at least 1.
+      rank: r, a whole number of at least 1; a side of a matrix that is shorter stays.
+      update_proj_gap: how many steps the directions are kept, a whole number of at
+        least 1.
       scale: α, by which the update of a matrix is multiplied; any finite number.
       base_optimizer: what is done in the r directions, a transformation that needs no
         parameters; ``scale_by_adam()`` if None.

@@ -106,7 +106,7 @@ def lion(
       learning_rate: η, or a schedule of the number of steps taken.
       b1: β₁ in [0, 1), the weight of the mean against the new gradient in the update.
       b2: β₂ in [0, 1), how much of the mean is kept at each step.
-      mu_dtype: the type to keep m in; the parameter's if None.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
       weight_decay: λ, at least 0, or a schedule of the number of steps taken.
       mask: which leaves decay: a tree of booleans, or a function from the parameters to
         one. All do, if None.

@@ -37,8 +37,8 @@ def adamw8bit(
         for every row along the last axis.
       min_size: the least size of an array that is encoded, at least 0; smaller ones
         stay as they are.
-      kernel: whether every array's step is one kernel where it can be, as
-        :func:`gradtx.quantize_state` says.
+      kernel: True makes every array's step one kernel on a GPU or TPU, where it can;
+        ``"cuda"`` and ``"tpu"`` imitate it, as :func:`gradtx.quantize_state` says.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
@@ -106,8 +106,8 @@ def lion8bit(
         for every row along the last axis.
       min_size: the least size of an array that is encoded, at least 0; smaller ones
         stay as they are.
-      kernel: whether every array's step is one kernel where it can be, as
-        :func:`gradtx.quantize_state` says.
+      kernel: True makes every array's step one kernel on a GPU or TPU, where it can;
+        ``"cuda"`` and ``"tpu"`` imitate it, as :func:`gradtx.quantize_state` says.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """

@@ -97,8 +97,7 @@ def novograd(
       b2: β₂ in [0, 1), how much of the mean squared norm is kept.
       eps: ε, at least 0, outside the root.
       eps_root: ε_root, at least 0, inside the root.
-      weight_decay: λ, at least 0, added to the normalised gradient times the
-        parameters.
+      weight_decay: λ, at least 0; λ p is added to the normalised gradient.
     """
     direction = scale_by_novograd(b1, b2, eps, eps_root, weight_decay)
     return descend(direction, learning_rate)

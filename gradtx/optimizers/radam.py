@@ -125,7 +125,8 @@ def radam(
       b2: β₂ in [0, 1), how much of the mean square is kept.
       eps: ε, at least 0, outside the root.
       eps_root: ε_root, at least 0, inside the root.
-      threshold: what ρ must reach, at least 4; the paper has 4, its authors' code 5.
+      threshold: over how many steps the squares must have been averaged before they
+        divide, at least 4, as in the paper; its authors' code has 5.
       nesterov: whether the mean looks one step ahead, as in :func:`scale_by_adam`.
     """
     direction = scale_by_radam(b1, b2, eps, eps_root, threshold, nesterov=nesterov)

@@ -86,8 +86,8 @@ def simplified_ademamix(
     """Descend along :func:`scale_by_simplified_ademamix`, by :func:`descend`.
 
     Args:
-      learning_rate: η, or a schedule of the number of steps taken; Adam's, times 1 -
-        β₁.
+      learning_rate: η, or a schedule of the number of steps taken; start from that of
+        Adam, times 1 - β₁.
       b1: β₁ in [0, 1), how much of the sum is kept at each step.
       b2: β₂ in [0, 1), how much of the mean square is kept.
       alpha: α, at least 0, the weight of the newest gradient, or a schedule of the

@@ -224,10 +224,10 @@ def sophia(
         number of at least 1.
       hessian_diagonal_fn: a transformation whose updates estimate the diagonal of the
         Hessian, given all extra arguments of ``update``; Hutchinson's unless given.
-      mu_dtype: the type to keep m in; the parameter's if None.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
       verbose: whether to print the share of the entries that were not clipped.
-      print_win_rate_every_n_steps: after how many steps to print it, if so; 0 is never.
-      bias_correction: whether m is made unbiased; the paper does not.
+      print_win_rate_every_n_steps: every how many steps to print it; 0 is never.
+      bias_correction: whether the mean is made unbiased; that of the paper is not.
       curvature_first: whether the curvature is updated before it is divided by, as in
         the paper.
 
