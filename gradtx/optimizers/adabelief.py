@@ -122,7 +122,26 @@ def adabelief(
     mu_dtype: DTypeLike | None = None,
     nu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
-    """AdaBelief: :func:`scale_by_belief` made an optimizer by :func:`descend`."""
+    """AdaBelief: :func:`scale_by_belief` made an optimizer by :func:`descend`.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean squared surprise is kept.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, added to the mean squared surprise at every step.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken; None
+        leaves the decay out.
+      weight_decay_mask: which leaves decay: a tree of booleans, or a function from the
+        parameters to one. All do, if None.
+      nesterov: whether the mean looks one step ahead, as in :func:`scale_by_adam`.
+      rectify: whether to rectify the first steps, as in :func:`scale_by_radam`.
+      threshold: over how many steps the squares must have been averaged before they
+        divide, if so; at least 4.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
+      nu_dtype: the type to keep s, the mean squared surprise, in; if None the
+        parameter's, and float32 for half-precision parameters.
+    """
     direction = scale_by_belief(
         b1,
         b2,

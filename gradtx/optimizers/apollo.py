@@ -258,7 +258,21 @@ def apollo_mini(
 
     Its state is little more than that of gradient descent.
 
-    Args: those of :func:`apollo`.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      update_proj_gap: how many steps the random P is kept, at least 1.
+      scale: α, at least 0; the updates of matrices are multiplied by its root.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, outside the root, and not corrected for the bias.
+      weight_decay: λ, at least 0, or a schedule of it; None leaves the decay out.
+      mask: which leaves decay, as :func:`add_decayed_weights` takes it.
+      key: the random key to draw P with, or an integer to make one of; None means 0.
+      weight_dimension_numbers: which leaves are matrices, as :func:`scale_by_galore`
+        takes them. Leaves of two axes are, if None.
+      norm_growth_limit: γ, above 0, by what factor an update may be longer than the
+        one before; None for no limit.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
 
     Reference: Zhu et al., 2024, https://arxiv.org/abs/2412.05270 (section 4.2)
     """

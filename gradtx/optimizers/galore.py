@@ -193,7 +193,21 @@ def galore(
 
         p ← p - η (u + λ p)
 
-    Args: those of :func:`scale_by_galore` and :func:`gradtx.descend`.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      rank: r, a whole number of at least 1; a side of a matrix that is shorter stays.
+      update_proj_gap: how many steps the directions are kept, a whole number of at
+        least 1.
+      scale: α, by which the update of a matrix is multiplied; any finite number.
+      base_optimizer: what is done in the r directions, a transformation that needs no
+        parameters; ``scale_by_adam()`` if None.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      weight_dimension_numbers: which leaves are matrices, and along which axes, as
+        :func:`scale_by_galore` takes them. Leaves of two axes are, if None.
+      side: which side of a matrix is made short: the "longer", which leaves least
+        state, or the "shorter", as in the paper.
 
     Raises:
       ValueError: if a number is outside its range.
