@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-ROOMS = ("optimizers",)
+ROOMS = (
+    *("assignment", "codecs", "compare", "core", "groups", "inspection"),
+    *("experimental.aggregating", "like.authors", "like.keras", "like.optax"),
+    *("like.torch", "kernels", "linalg", "linesearch", "losses", "microbatching"),
+    *("optimizers", "perturbations", "primitives", "projections", "quantization"),
+    *("saving", "schedules", "testing", "tree", "wrappers"),
+)
 
 ENTRY = re.compile(r"  (\*{0,2}\w+(?:, \*{0,2}\w+)*): \S")
 
