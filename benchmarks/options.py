@@ -2,7 +2,8 @@
 
 import argparse
 from collections.abc import Callable, Iterable
-from pathlib import Path
+
+from gradtx.compare.command import folder as folder, whole as whole
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -26,22 +27,3 @@ def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
         return list(dict.fromkeys(wanted))
 
     return read
-
-
-def whole(text: str) -> int:
-    """Read a whole number of at least 1."""
-    if not text.replace("_", "").isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number of at least 1, got {text!r}"
-        )
-    return int(text)
-
-
-def folder(text: str) -> Path:
-    """Make the folder of this name, if it is not there."""
-    path = Path(text)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"cannot write there: {error}") from error
-    return path

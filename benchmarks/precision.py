@@ -13,13 +13,9 @@ is trained: a step of every format is timed, in turn with float32's.
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-
-from comparison.training import start
 from rich import box
 from rich.console import Console
 from rich.progress import Progress
@@ -29,6 +25,7 @@ from benchmarks.options import folder, parser, some_of, whole
 from benchmarks.survival import showing, speed
 from benchmarks.survival.formats import FORMATS
 from benchmarks.survival.training import STUDIES, Result, Study, train
+from gradtx.compare.task import start
 
 WIDE = 130  # columns of the tables where the terminal does not say
 
@@ -68,15 +65,16 @@ def resized(study: Study, options: argparse.Namespace) -> Study:
     """Return the study with the steps and seeds that are asked for."""
     asked = {"steps": options.steps, "seeds": options.seeds}
     return study._replace(
-        task=study.task._replace(**{k: x for k, x in asked.items() if x})
+        problem=study.problem._replace(**{k: x for k, x in asked.items() if x})
     )
 
 
 def described(study: Study) -> str:
     """Say what is trained."""
-    task = study.task
+    problem, task = study.problem, study.problem.task
     return (
-        f"{task.title}: {task.steps} steps of {task.batch_size}, {task.seeds} seeds, "
+        f"{task.name}: {problem.steps} steps of {task.batch_size}, {problem.seeds} "
+        "seeds, "
         f"AdamW up to a rate of {study.rate:g}"
     )
 
@@ -89,7 +87,8 @@ def run(
     with Progress(console=Console(stderr=True), transient=True) as progress:
         shown = progress.add_task("", total=total)
         for task, study in studies.items():
-            begin = start(study.task)
+            problem = study.problem
+            begin = start(problem.task, problem.steps, problem.seeds)
             results = {}
             for name in formats:
                 progress.update(shown, description=f"{task}: {name}")

@@ -33,7 +33,6 @@ from gradtx.optimizers.dpsgd import (
     dpsgd as dpsgd,
 )
 from gradtx.optimizers.galore import (
-    GaLoreDimensionNumbers as GaLoreDimensionNumbers,
     GaLoreState as GaLoreState,
     galore as galore,
     scale_by_galore as scale_by_galore,
@@ -42,6 +41,7 @@ from gradtx.optimizers.hutchinson import (
     HutchinsonState as HutchinsonState,
     hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian,
 )
+from gradtx.optimizers.low_rank import GaLoreDimensionNumbers as GaLoreDimensionNumbers
 from gradtx.optimizers.madgrad import (
     MadgradState as MadgradState,
     madgrad as madgrad,

@@ -8,10 +8,13 @@ add a row there; to add a family, name its file here.
 
 from methods import (
     adam,
+    adam_relatives,
     adaptive,
+    averaging,
     curvature,
     descent,
     layerwise,
+    low_rank,
     matrix,
     modifiers,
     muon,
@@ -24,11 +27,14 @@ from methods.common import Row as Row
 FAMILIES = (
     descent,
     adam,
+    adam_relatives,
     wrappers,
     modifiers,
+    averaging,
     adaptive,
     signs,
     layerwise,
+    low_rank,
     step_size,
     curvature,
     matrix,

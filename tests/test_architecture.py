@@ -20,10 +20,11 @@ LAYERS = {
     5: "linesearch primitives",
     6: "quantization wrappers",
     7: "optimizers",
-    8: "like experimental",
+    8: "groups saving testing like experimental inspection",
+    9: "compare",
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()}
-DOOR = 9
+DOOR = 10
 
 # This room also answers, by a function, four names that stand on a layer above.
 ANSWERS_UPWARD = ("schedules",)
@@ -126,7 +127,9 @@ def test_every_file_says_what_it_is(path: Path) -> None:
             for alias in node.names:
                 assert alias.asname == alias.name, ast.unparse(node)
     elif layer(parts(path)) == DOOR:
-        for node in tree.body[1:]:
+        # What starts the command ends in a call, where it is no module.
+        starts = path.name == "__main__.py"
+        for node in tree.body[1:-1] if starts else tree.body[1:]:
             forwards = isinstance(node, ast.ImportFrom | ast.Import | ast.Assign)
             assert forwards, ast.unparse(node)
 

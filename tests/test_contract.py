@@ -314,6 +314,7 @@ BOUND_BY_RATE = (
     "madgrad",
     "momo",
     "muown",
+    "primal_averaging, weighted",
     "prodigy",
     "relative_update",
     "row_floor",

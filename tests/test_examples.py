@@ -31,5 +31,4 @@ def test_the_examples_are_short() -> None:
     """An example shows one idea in under 80 lines of code."""
     for path in sorted(EXAMPLES.glob("*.py")):
         lines = [x for x in path.read_text().splitlines() if x.strip()]
-        if path.name != "compare_optimizers.py":
-            assert len(lines) < 80, path.name
+        assert len(lines) < 80, path.name

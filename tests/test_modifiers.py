@@ -30,6 +30,7 @@ FINAL = {
     "relative_update": around(gradtx.relative_update),
     "radial_brake": around(gradtx.radial_brake),
     "row_floor": around(gradtx.row_floor, floor=2.0),
+    "primal_averaging": around(gradtx.primal_averaging),
 }
 MODIFIERS = {
     "mars": before(gradtx.mars()),
@@ -43,6 +44,10 @@ MODIFIERS = {
         gradtx.spike_aware_reset, every=3, warmup_steps=1, threshold=None
     ),
     "dynamic_loss_scale": around(gradtx.dynamic_loss_scale, initial_scale=1.0),
+    "average": around(gradtx.average, decay=0.9, every=2),
+    "tail_average": around(gradtx.tail_average, start=1, decay=0.9),
+    "ema_nesterov": around(gradtx.ema_nesterov, decay=0.9),
+    "outer_nesterov": around(gradtx.outer_nesterov, every=2, outer_momentum=0.5),
     **FINAL,
 }
 BASES = {
@@ -139,6 +144,13 @@ IDENTITIES = {
     "spike_aware_reset": around(gradtx.spike_aware_reset, every=None, threshold=None),
     "dynamic_loss_scale": around(gradtx.dynamic_loss_scale, initial_scale=1.0),
     "hyperball": around(gradtx.hyperball, mask=False),
+    "average": around(gradtx.average),
+    "tail_average": around(gradtx.tail_average, start=2),
+    "ema_nesterov": around(gradtx.ema_nesterov, step_size=0.0),
+    "outer_nesterov": around(
+        gradtx.outer_nesterov, every=2, outer_learning_rate=1.0, outer_momentum=0.0
+    ),
+    "primal_averaging": around(gradtx.primal_averaging, eval_interp=0.0),
     "corrected decay": lambda _: decayed("corrected", 0.1)(0.01),
     "independent decay": lambda _: decayed("independent", 0.1 * 0.01)(0.01),
 }

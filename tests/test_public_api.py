@@ -27,7 +27,9 @@ ROOMS = (
     "quantization",
     "wrappers",
     "optimizers",
+    "groups",
     "schedules",
+    "inspection",
 )
 
 PART = gradtx.chain(gradtx.scale(2.0), gradtx.adam(0.1))
@@ -42,9 +44,11 @@ SAMPLES: dict[str, Any] = {
         {"decay_steps": 5, "init_value": 0.0, "peak_value": 1.0, "warmup_steps": 1}
     ],
     "decay_steps": 10,
+    "default": PART,
     "every_k_schedule": 2,
     "f": gradtx.tree.norm,
     "freeze_mask": {"w": True},
+    "groups": {"**/w": PART, "b": None},
     "interpolate_type": "cosine",
     "mask": {"w": True},
     "max_consecutive_errors": 3,

@@ -57,6 +57,9 @@ WITH_PARAMS = Way(again=8, why="g and p, after their norms")
 PRODUCTS = Way(bound=False, why="matrix products or histories rule")
 SKIPPING = Way("skipping", "least", -24, "all but g stands still")
 SCALED = Way("stepping", "most", 4, "g, after looking at all of it")
+NO_MEAN = Way("between", "least", -8, "the mean stands still")
+MEAN = Way("averaging", "most", 4, "p, to be averaged apart")
+OUTER = Way("exploring", "least", -16, "the slow weights and b stand still")
 NO_SLOW = Way("exploring", "least", -8, "the slow weights stand still")
 
 WAYS: dict[str, tuple[Way, ...]] = {
@@ -65,6 +68,9 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "apply_if_finite": (Way("", "most", 4, "g, after looking whether it is finite"),),
     "lookahead, adam": (NO_SLOW, Way("synchronising", "most")),
     "lookahead, reset": (NO_SLOW, Way("synchronising", "most")),
+    "average, adam": (NO_MEAN, MEAN),
+    "tail_average, adam": (NO_MEAN._replace(label="before"), MEAN),
+    "outer_nesterov, adam": (OUTER, Way("synchronising", "most")),
     "adafactor": (Way(again=12, why="g twice and p, after their mean squares"),),
     "adafactor, momentum": (Way(again=12, why="g, v and p, after their mean squares"),),
     "distance over gradients": (WITH_DISTANCE,),
@@ -185,6 +191,24 @@ MODIFIERS = (
         around("dynamic_loss_scale"),
         ways=WAYS["skip_spikes, adam"],
     ),
+    Case("average(adamw)", around("average")),
+    Case(
+        "average(adamw), every 8",
+        around("average", every=8),
+        ways=WAYS["average, adam"],
+    ),
+    Case(
+        "tail_average(adamw)",
+        around("tail_average", start=1000),
+        ways=WAYS["tail_average, adam"],
+    ),
+    Case("ema_nesterov(adamw)", around("ema_nesterov")),
+    Case(
+        "outer_nesterov(adamw)",
+        around("outer_nesterov", every=30),
+        ways=WAYS["outer_nesterov, adam"],
+    ),
+    Case("primal_averaging(adamw)", around("primal_averaging")),
     Case("hyperball(adamw)", around("hyperball"), matrix=True, ways=(WITH_MOMENTS,)),
 )
 

@@ -48,7 +48,12 @@ def hungarian_algorithm(cost_matrix: ArrayLike) -> tuple[jax.Array, jax.Array]:
 
 
 def base_hungarian_algorithm(cost_matrix: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """Return :func:`hungarian_algorithm`, which optax has in two versions."""
+    """Return :func:`hungarian_algorithm`, which optax has in two versions.
+
+    Args:
+      cost_matrix: C, of shape (n, m). An entry of +∞, or NaN, is a pair that is taken
+        only if there is no other way.
+    """
     return hungarian_algorithm(cost_matrix)
 
 

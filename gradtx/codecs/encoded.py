@@ -71,12 +71,20 @@ def _make_known_to_flax() -> None:
 
 
 def is_encoded(x: Any) -> bool:
-    """Whether this is a quantized array."""
+    """Whether this is a quantized array.
+
+    Args:
+      x: anything.
+    """
     return isinstance(x, Encoded)
 
 
 def decoded(tree: PyTree) -> PyTree:
-    """Return the tree with every encoded array decoded; itself if there is none."""
+    """Return the tree with every encoded array decoded; itself if there is none.
+
+    Args:
+      tree: a tree in which some arrays may be an :class:`Encoded`; the others stay.
+    """
     if not any(map(is_encoded, jax.tree.leaves(tree, is_leaf=is_encoded))):
         return tree
     return jax.tree.map(

@@ -46,6 +46,9 @@ class Codec(spec.Value):
 
     It prints as it was written, equals what was made alike, hashes and pickles. No
     gradient goes through what is encoded.
+
+    Args:
+      recipe: the factory, which makes a :class:`Format`, and its arguments by name.
     """
 
     def __init__(self, recipe: spec.Recipe) -> None:
@@ -123,7 +126,11 @@ value_pytree.register(Codec)
 
 
 def codec(make: Callable[P, Format]) -> Callable[P, Codec]:
-    """Make a factory's codecs values; use it as a decorator on what makes a Format."""
+    """Make a factory's codecs values; use it as a decorator on what makes a Format.
+
+    Args:
+      make: a function that returns a :class:`Format`.
+    """
     return spec.remembered(make, Codec)
 
 

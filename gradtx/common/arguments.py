@@ -9,7 +9,7 @@ arrays that are trained, such as ``nnx`` of Flax, take no arrays in it.
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.common.types import Fixed
+from gradtx.common import lines
+from gradtx.common.types import Schedule
 
-_NAMES = (bool, int, str, types.NoneType, Fixed)
+_NAMES = (bool, int, str, types.NoneType)
 
 
 def _members(annotation: Any) -> Iterator[Any]:
@@ -35,7 +36,17 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 def is_fixed(parameter: inspect.Parameter) -> bool:
     """Whether the structure depends on it: counts, flags and names by annotation."""
-    return all(member in _NAMES for member in _members(parameter.annotation))
+    members = _members(parameter.annotation)
+    return all(member in _NAMES or _says("fixed", member) for member in members)
+
+
+def is_in_order(parameter: inspect.Parameter) -> bool:
+    """Whether the order of a mapping counts, by annotation."""
+    return any(_says("in order", member) for member in _members(parameter.annotation))
+
+
+def _says(what: str, annotation: Any) -> bool:
+    return what in getattr(annotation, "__metadata__", ())
 
 
 def may_be_count(parameter: inspect.Parameter) -> bool:
@@ -47,6 +58,12 @@ def may_be_count(parameter: inspect.Parameter) -> bool:
 def may_be_number(parameter: inspect.Parameter) -> bool:
     """Whether an argument is a setting of the type float, by annotation."""
     return float in _members(parameter.annotation)
+
+
+def may_be_schedule(parameter: inspect.Parameter) -> bool:
+    """Whether an argument is a setting that may be a schedule, by annotation."""
+    members = list(_members(parameter.annotation))
+    return float in members or Schedule in members
 
 
 def is_number(leaf: Any) -> bool:
@@ -117,6 +134,15 @@ def settled(value: Any, is_whole: Callable[[Any], bool]) -> Any:
     return value if same else treedef.unflatten(numbers)
 
 
+def in_order(value: Any) -> Any:
+    """Return the items of a mapping, or a list of pairs, as a tuple in their order."""
+    if isinstance(value, Mapping):
+        return tuple(value.items())
+    if isinstance(value, list):
+        return tuple(tuple(x) if isinstance(x, list) else x for x in value)
+    return value
+
+
 def _as_number(value: Any) -> Any:
     if isinstance(value, Tracer) or not isinstance(value, np.ndarray | jax.Array):
         return value
@@ -159,21 +185,30 @@ def shown(signature: inspect.Signature, given: dict[str, Any]) -> list[str]:
         if parameter.kind is parameter.VAR_POSITIONAL:
             texts += [written(x) for x in value]
         elif parameter.kind is parameter.VAR_KEYWORD:
-            texts += [f"{key}={written(x)}" for key, x in value.items()]
+            texts += [headed(f"{key}=", x) for key, x in value.items()]
         elif not same(value, parameter.default):
-            texts.append(f"{name}={written(value)}")
+            texts.append(headed(f"{name}=", value))
     return texts
 
 
 def written(value: Any) -> str:
     """Write an argument as one would type it."""
     if type(value) is tuple:
-        return f"({', '.join(map(written, value))}{',' * (len(value) == 1)})"
+        end = ",)" if len(value) == 1 else ")"
+        return lines.enclosed("(", lambda: list(map(written, value)), end)
     if type(value) is list:
-        return f"[{', '.join(map(written, value))}]"
+        return lines.enclosed("[", lambda: list(map(written, value)), "]")
     if type(value) is dict:
-        return f"{{{', '.join(f'{k!r}: {written(x)}' for k, x in value.items())}}}"
+        return lines.enclosed(
+            "{", lambda: [headed(f"{k!r}: ", x) for k, x in value.items()], "}"
+        )
     return _one_written(value)
+
+
+def headed(head: str, value: Any) -> str:
+    """Write an argument after something that stands on the same line."""
+    with lines.narrower(len(head)):
+        return head + written(value)
 
 
 def _one_written(value: Any) -> str:
@@ -184,6 +219,7 @@ def _one_written(value: Any) -> str:
     if isinstance(value, np.dtype):
         return value.name
     concrete = isinstance(value, np.generic | np.ndarray | jax.Array)
-    if concrete and not isinstance(value, Tracer) and value.shape == ():
+    number = concrete and not isinstance(value, Tracer) and value.shape == ()
+    if number and not is_constant(value):  # random keys are no numbers
         return repr(np.asarray(value).item())
     return repr(value)

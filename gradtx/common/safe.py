@@ -19,9 +19,9 @@ def safe_norm(
     """Return max(‖x‖, min_norm), with the derivative 0 where the bound holds.
 
     Args:
-      x: an array.
-      min_norm: the least norm.
-      ord: which norm, as ``jnp.linalg.norm`` takes it.
+      x: a real or complex array.
+      min_norm: the lower bound of the norm, at least 0.
+      ord: which norm, as ``jnp.linalg.norm`` takes it; None for ‖x‖₂.
       axis: the axes to take norms over; all if None.
       keepdims: whether these axes stay, with length 1.
     """
@@ -39,7 +39,7 @@ def safe_root_mean_squares(x: jax.Array, min_rms: Scalar) -> jax.Array:
 
     Args:
       x: an array, real or complex.
-      min_rms: the lower bound.
+      min_rms: the lower bound, at least 0.
     """
     x = jnp.asarray(x)
     rms = sqrt(mean(abs_sq(x)))

@@ -10,13 +10,13 @@ first called, as the numbers may by then be tracers.
 import inspect
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import jax
 from jax.core import Tracer
 
-from gradtx.common import arguments, checks
+from gradtx.common import arguments, checks, lines
 
 # The leaves of an argument, its structure, and which of the leaves are dynamic.
 Split = tuple[list[Any], Any, tuple[bool, ...]]
@@ -34,6 +34,7 @@ class Factory:
         parameters = self.signature.parameters.values()
         self.fixed = frozenset(p.name for p in parameters if arguments.is_fixed(p))
         self.counts = frozenset(p.name for p in parameters if arguments.may_be_count(p))
+        self.ordered = frozenset(p.name for p in parameters if arguments.is_in_order(p))
         self.public: Callable[..., Any] = make  # what pickle finds by its name
 
     def is_fixed(self, name: str, value: Any) -> bool:
@@ -46,8 +47,14 @@ class Factory:
         bound.apply_defaults()
         given = bound.arguments
         if not checks.is_copying():
-            given = {k: arguments.settled(x, _is_whole) for k, x in given.items()}
+            given = {k: self.settled(k, x) for k, x in given.items()}
         return Recipe(self, given)
+
+    def settled(self, name: str, value: Any) -> Any:
+        """Return an argument as it is kept: with numbers for arrays of one number."""
+        if name in self.ordered:
+            value = arguments.in_order(value)
+        return arguments.settled(value, _is_whole)
 
 
 class Recipe:
@@ -149,8 +156,8 @@ class Recipe:
         return hash(self._identity)
 
     def __repr__(self) -> str:
-        shown = arguments.shown(self.factory.signature, self.arguments)
-        return f"{self.factory.name}({', '.join(shown)})"
+        shown = partial(arguments.shown, self.factory.signature, self.arguments)
+        return lines.enclosed(f"{self.factory.name}(", shown, ")")
 
     # --- changed -------------------------------------------------------------
 
@@ -162,11 +169,12 @@ class Recipe:
         """
         recipe = self
         for name, value in changes.items():
-            recipe = recipe._replace_one(name, arguments.settled(value, _is_whole))
+            recipe = recipe._replace_one(name, value)
         return recipe
 
     def _replace_one(self, name: str, value: Any) -> "Recipe":
         if name in self.arguments:
+            value = self.factory.settled(name, value)
             changed = Recipe(self.factory, {**self.arguments, name: value})
             return changed.joined({k: x for k, x in self._split.items() if k != name})
         owners = [

@@ -31,6 +31,11 @@ MaskOrFn: TypeAlias = PyTree | Callable[[Params], PyTree]
 # An argument that is part of the structure whatever it is: no leaf of it is a number.
 Fixed: TypeAlias = Annotated[Any, "fixed"]
 
+# A mapping of which the order counts: it is kept as the tuple of its items, as JAX
+# sorts dictionaries. The second is part of the structure besides.
+InOrder: TypeAlias = Annotated[Any, "in order"]
+FixedInOrder: TypeAlias = Annotated[Any, "fixed", "in order"]
+
 
 class Role(enum.Enum):
     """What the arrays of a slot of state are, which says how they may be kept."""

@@ -79,10 +79,10 @@ def matrixwise(
     ) -> tuple[Updates, OptState]:
         leaves, treedef = flatten_updates(updates)
         # The mean goes on in float32, and only the result is rounded.
-        wide = None if params is None else _wide(params)
+        wide = None if params is None else wide_leaves(params)
         live = [g if is_differentiable(g) else None for _, g in leaves]
         grads = treedef.unflatten(side_by_side(live, state.count))
-        mean, state = average.update(_wide(grads), state, wide, **extra)
+        mean, state = average.update(wide_leaves(grads), state, wide, **extra)
         found = numbers(updates)
         means, _ = flatten_updates(mean)
         stacked = partial(orthogonal, state=state)
@@ -158,5 +158,6 @@ def stored(old: PyTree, new: PyTree) -> PyTree:
     return jax.tree.map(one, old, new)
 
 
-def _wide(tree: PyTree) -> PyTree:
+def wide_leaves(tree: PyTree) -> PyTree:
+    """Return a tree whose leaves that can have a gradient are in at least float32."""
     return map_differentiable(lambda x: widened(jnp.asarray(x)), tree)

@@ -99,6 +99,9 @@ def transformation(
     structure, and so are functions, types and flags wherever they stand. As a leaf may
     be traced, the factory must not branch on a number.
 
+    Args:
+      make: a function that returns a :class:`GradientTransformation`.
+
     Example::
 
         @transformation
@@ -115,7 +118,11 @@ class EmptyState(NamedTuple):
 
 
 def init_empty_state(params: Params) -> EmptyState:
-    """Return :class:`EmptyState`, whatever the parameters."""
+    """Return :class:`EmptyState`, whatever the parameters.
+
+    Args:
+      params: the parameters, which are not looked at.
+    """
     del params
     return EmptyState()
 
@@ -168,6 +175,9 @@ def with_extra_args_support(tx: Any) -> GradientTransformation:
 
     Ours take them already and come back as they are. Another library's pair is given
     those that its ``update`` names, or all if it takes ``**extra``.
+
+    Args:
+      tx: anything with ``init`` and ``update``.
     """
     if isinstance(tx, GradientTransformation) and tx.recipe is not None:
         return tx

@@ -94,6 +94,10 @@ def written_out(f: Callable[..., Any], *args: Any) -> Program:
     """Trace a function of flat arguments, inline the calls in it, and run it.
 
     A compiler drops the values that are not used.
+
+    Args:
+      f: a function of arrays, which returns a tree of arrays.
+      *args: the arrays that it is called with.
     """
     nested = jax.make_jaxpr(f)(*args)
     flat = jax.make_jaxpr(lambda *xs: _evaluated(nested, xs))(*args)
@@ -104,6 +108,11 @@ def pieces(jaxpr: Jaxpr, wanted: Iterable[Var]) -> list[Piece]:
     """Return the elementwise pieces among the wanted results of a program.
 
     Results that have an array in common are in one piece.
+
+    Args:
+      jaxpr: the program, without calls in it, as :func:`written_out` makes it.
+      wanted: its variables that are to be computed; those that are not elementwise
+        functions of arrays of their shape are left out.
     """
     makers = {e.outvars[0]: e for e in jaxpr.eqns if _is_elementwise(e)}
     groups: list[tuple[set[Var], set[Var]]] = []  # results, and all that they are of

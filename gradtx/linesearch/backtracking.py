@@ -77,13 +77,14 @@ def scale_by_backtracking_linesearch(
 
     Args:
       max_backtracking_steps: how often to shorten at most.
-      slope_rtol: c.
-      decrease_factor: what η is multiplied with to shorten it.
+      slope_rtol: c, at least 0: how much f must fall, relative to what its slope
+        promises.
+      decrease_factor: what η is multiplied with to shorten it, in [0, 1].
       increase_factor: what the last η is multiplied with to begin; infinity to begin
         with the largest.
-      max_learning_rate: the largest η.
-      atol: ε.
-      rtol: δ.
+      max_learning_rate: the largest η, above 0; infinity for no bound.
+      atol: ε, at least 0: by how much f may miss that.
+      rtol: δ, at least 0: the same, relative to f(p).
       store_grad: whether to compute the gradient in the end and store it, for
         :func:`value_and_grad_from_state`.
       verbose: whether to print when no step size was found.

@@ -80,9 +80,10 @@ def scale_by_zoom_linesearch(
     Args:
       max_linesearch_steps: how often to evaluate f at most.
       max_learning_rate: the largest η; None for no bound.
-      tol: by how much the conditions may be missed.
+      tol: by how much the conditions may be missed, at least 0.
       increase_factor: how the step grows until there is an interval.
-      slope_rtol: c₁.
+      slope_rtol: c₁, at least 0: how much f must fall, relative to what its slope
+        promises.
       curv_rtol: c₂; infinity leaves the second condition out.
       approx_dec_rtol: ε; None leaves the replacement out.
       stepsize_precision: the shortest interval to look into, if some η has been found.

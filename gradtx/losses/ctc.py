@@ -21,7 +21,22 @@ def ctc_loss(
     blank_id: int = 0,
     log_epsilon: Scalar = -1e5,
 ) -> jax.Array:
-    """Return the loss of :func:`ctc_loss_with_forward_probs`, of shape (batch,)."""
+    """Return the loss of :func:`ctc_loss_with_forward_probs`, of shape (batch,).
+
+    Args:
+      logits: of shape (batch, frames, classes), blank included.
+      logit_paddings: of shape (batch, frames), 1 for a padded frame and 0 for a real
+        one. Padded frames are passed over.
+      labels: integers, of shape (batch, labels), none of them the blank.
+      label_paddings: of shape (batch, labels), 1 for a padded label and 0 for a real
+        one; the padded ones must be on the right.
+      blank_id: the class of the blank, from 0 on.
+      log_epsilon: what stands for log 0, a finite number; no logarithm falls below it.
+
+    Raises:
+      ValueError: as :func:`ctc_loss_with_forward_probs`.
+      TypeError: as :func:`ctc_loss_with_forward_probs`.
+    """
     return ctc_loss_with_forward_probs(
         logits,
         logit_paddings,

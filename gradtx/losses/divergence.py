@@ -112,7 +112,14 @@ def convex_kl_divergence(
     axis: arrays.Axis = -1,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """Return :func:`generalized_kl_divergence`, whose older name this is."""
+    """Return :func:`generalized_kl_divergence`, whose older name this is.
+
+    Args:
+      log_predictions: log p, of shape (..., classes), the classes along ``axis``.
+      targets: y ≥ 0 over the same classes; the other axes may broadcast.
+      axis: the axis or axes of the classes; None for all.
+      where: which elements to include; all if not given.
+    """
     checks.deprecated(
         "convex_kl_divergence is deprecated: use generalized_kl_divergence"
     )

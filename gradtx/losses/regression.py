@@ -140,7 +140,18 @@ def cosine_distance(
 ) -> jax.Array:
     """Return 1 - cos(a, b): 0 for one direction, 2 for opposite ones.
 
-    The arguments, and what is refused, are those of :func:`cosine_similarity`.
+    A zero vector has no direction: its distance from every vector is 1.
+
+    Args:
+      predictions: a, vectors along ``axis``.
+      targets: b, vectors of the same length; the other axes may broadcast.
+      epsilon: the least that ‖a‖² and ‖b‖² count as, at least 0.
+      axis: the axis or axes of the vectors; None for all.
+      where: which elements to include; all if not given.
+
+    Raises:
+      ValueError: if the shapes do not belong together, or epsilon is negative.
+      TypeError: if an array is not of real floating-point numbers.
     """
     cosine, dtype = _cosine(
         "cosine_distance", predictions, targets, epsilon, axis, where

@@ -24,7 +24,7 @@ def ntxent(
     Args:
       embeddings: x, of shape (batch, features).
       labels: of shape (batch,); embeddings of equal label belong together.
-      temperature: τ.
+      temperature: τ, above 0: what similarities are divided by.
 
     Returns:
       One number; 0 if no two embeddings belong together.

@@ -32,6 +32,15 @@ from gradtx.optimizers.adam import (
     nadamw as nadamw,
     scale_by_adam as scale_by_adam,
 )
+from gradtx.optimizers.adam_mini import (
+    ScaleByAdamMiniState as ScaleByAdamMiniState,
+    adam_mini as adam_mini,
+    scale_by_adam_mini as scale_by_adam_mini,
+)
+from gradtx.optimizers.adam_mini_blocks import (
+    MiniBlocks as MiniBlocks,
+    mini_blocks as mini_blocks,
+)
 from gradtx.optimizers.adamax import (
     adamax as adamax,
     adamaxw as adamaxw,
@@ -57,6 +66,17 @@ from gradtx.optimizers.amsgrad import (
     ScaleByAmsgradState as ScaleByAmsgradState,
     amsgrad as amsgrad,
     scale_by_amsgrad as scale_by_amsgrad,
+)
+from gradtx.optimizers.apollo import (
+    ApolloState as ApolloState,
+    apollo as apollo,
+    apollo_mini as apollo_mini,
+    scale_by_apollo as scale_by_apollo,
+)
+from gradtx.optimizers.came import (
+    ScaleByCameState as ScaleByCameState,
+    came as came,
+    scale_by_came as scale_by_came,
 )
 from gradtx.optimizers.cocob import (
     COCOBState as COCOBState,
@@ -92,7 +112,6 @@ from gradtx.optimizers.dpsgd import (
 )
 from gradtx.optimizers.fromage import fromage as fromage
 from gradtx.optimizers.galore import (
-    GaLoreDimensionNumbers as GaLoreDimensionNumbers,
     GaLoreState as GaLoreState,
     galore as galore,
     scale_by_galore as scale_by_galore,
@@ -112,6 +131,11 @@ from gradtx.optimizers.kl_soap import (
     scale_by_kl_soap as scale_by_kl_soap,
 )
 from gradtx.optimizers.lamb import lamb as lamb
+from gradtx.optimizers.laprop import (
+    ScaleByLapropState as ScaleByLapropState,
+    laprop as laprop,
+    scale_by_laprop as scale_by_laprop,
+)
 from gradtx.optimizers.lars import lars as lars
 from gradtx.optimizers.lbfgs import (
     ScaleByLBFGSState as ScaleByLBFGSState,
@@ -129,6 +153,7 @@ from gradtx.optimizers.low_bit import (
     adamw8bit as adamw8bit,
     lion8bit as lion8bit,
 )
+from gradtx.optimizers.low_rank import GaLoreDimensionNumbers as GaLoreDimensionNumbers
 from gradtx.optimizers.madgrad import (
     MadgradState as MadgradState,
     madgrad as madgrad,
@@ -210,6 +235,7 @@ from gradtx.optimizers.rprop import (
 )
 from gradtx.optimizers.schedule_free import (
     schedule_free_adamw as schedule_free_adamw,
+    schedule_free_radam as schedule_free_radam,
     schedule_free_sgd as schedule_free_sgd,
 )
 from gradtx.optimizers.scion import (
@@ -264,5 +290,9 @@ from gradtx.optimizers.splus import (
     SPlusAverageState as SPlusAverageState,
     scale_by_splus as scale_by_splus,
     splus as splus,
+)
+from gradtx.optimizers.stable_adamw import (
+    scale_by_stable_adamw as scale_by_stable_adamw,
+    stable_adamw as stable_adamw,
 )
 from gradtx.optimizers.yogi import scale_by_yogi as scale_by_yogi, yogi as yogi

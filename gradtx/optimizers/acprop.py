@@ -72,7 +72,20 @@ def acprop(
     *,
     centre_on_new_mean: bool = False,
 ) -> GradientTransformation:
-    """ACProp: :func:`scale_by_acprop` made an optimizer by :func:`descend`."""
+    """ACProp: :func:`scale_by_acprop` made an optimizer by :func:`descend`.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean squared surprise is kept.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, added to the mean squared surprise at every step.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      centre_on_new_mean: whether a gradient's surprise is its distance from the mean
+        that it is part of already, as in the paper.
+    """
     direction = scale_by_acprop(
         b1, b2, eps, eps_root, centre_on_new_mean=centre_on_new_mean
     )

@@ -8,7 +8,16 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, mean, mix, ratio, real, sqrt, wide
+from gradtx.common.numerics import (
+    abs_sq,
+    inverse_sqrt,
+    mean,
+    mix,
+    ratio,
+    real,
+    sqrt,
+    wide,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -98,11 +107,11 @@ def scale_by_factored_rms(
             return ratio(g, sqrt(v)), row, col, v
         row = mix(row, mean(square, axes[1]), decay)
         col = mix(col, mean(square, axes[0]), decay)
-        return _over_outer(g, row, col, axes), row, col, v
+        return over_outer(g, row, col, axes), row, col, v
 
     def side(keep: int, p: jax.Array) -> jax.Array:
         axes = axes_of(p)
-        return _unused(p) if axes is None else totals(p, axis=axes[1 - keep])
+        return unused(p) if axes is None else totals(p, axis=axes[1 - keep])
 
     return leafwise(
         rule,
@@ -110,7 +119,7 @@ def scale_by_factored_rms(
         elementwise=False,
         v_row=partial(side, 0),
         v_col=partial(side, 1),
-        v=lambda p: squares(p) if axes_of(p) is None else _unused(p),
+        v=lambda p: squares(p) if axes_of(p) is None else unused(p),
     )
 
 
@@ -122,24 +131,31 @@ def factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:
     return second, first
 
 
-def _unused(p: jax.Array) -> jax.Array:
+def unused(p: jax.Array) -> jax.Array:
+    """Make a slot for what a parameter does not need: a single 0."""
     return jnp.zeros((1,), wide(real(p.dtype)))
 
 
-def _over_outer(
+def over_outer(
     g: jax.Array, row: jax.Array, col: jax.Array, axes: tuple[int, int]
 ) -> jax.Array:
     """Return g / √(R C / mean(R)) for the means R and C.
 
     Their roots are divided one after another: a product of two small means vanishes.
+
+    Args:
+      g: any array.
+      row: R, without the second of the axes.
+      col: C, without the first.
+      axes: the axis along which R gives a mean for every index, and that of C.
     """
     second, first = axes
     whole = mean(row, second - (second > first), keepdims=True)
-    down = ratio(g, jnp.expand_dims(sqrt(row), first))
-    across = ratio(
-        jnp.expand_dims(sqrt(whole), first), jnp.expand_dims(sqrt(col), second)
+    down = jnp.expand_dims(inverse_sqrt(row), first)
+    across = sqrt(jnp.expand_dims(whole, first)) * jnp.expand_dims(
+        inverse_sqrt(col), second
     )
-    return down * across
+    return (g * down) * across
 
 
 @transformation

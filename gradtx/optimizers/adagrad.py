@@ -58,5 +58,10 @@ def adagrad(
 
     Every coordinate's step shrinks with what that coordinate has seen, so rare ones
     keep long steps.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      initial_accumulator_value: what the sum of squares starts from, at least 0.
+      eps: ε, at least 0, inside the root.
     """
     return descend(scale_by_rss(initial_accumulator_value, eps), learning_rate)

@@ -103,7 +103,19 @@ def adam(
     nesterov: bool = False,
     nu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
-    """Adam: :func:`scale_by_adam` made an optimizer by :func:`descend`."""
+    """Adam: :func:`scale_by_adam` made an optimizer by :func:`descend`.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, inside the root.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
+      nesterov: whether the mean looks one step ahead, as in :func:`scale_by_adam`.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
+    """
     direction = scale_by_adam(
         b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov, nu_dtype=nu_dtype
     )
@@ -133,8 +145,23 @@ def adamw(
     The decay λ is multiplied by the learning rate, as in PyTorch; the paper multiplies
     it by the schedule alone, so that its λ is η λ here.
 
-    Args: those of :func:`scale_by_adam` and :func:`descend`; ``decay_kind`` and
-    ``peak_learning_rate`` choose another kind of decay.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, inside the root.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      nesterov: whether the mean looks one step ahead, as in :func:`scale_by_adam`.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
+      decay_kind: "decoupled", "cautious", "corrected" or "independent", as
+        :func:`gradtx.add_decayed_weights` tells them apart.
+      peak_learning_rate: the largest value of the schedule η, above 0, for the last two
+        kinds; η itself, if None and η is a number.
 
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
     """
@@ -165,6 +192,17 @@ def nadam(
 ) -> GradientTransformation:
     """NAdam: :func:`adam` that looks ahead.
 
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, inside the root.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
+      nesterov: whether the mean looks one step ahead; without it this is Adam.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
+
     Reference: Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
     """
     return adam(
@@ -194,6 +232,20 @@ def nadamw(
     nu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """NAdamW: :func:`adamw` that looks ahead.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, inside the root.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      nesterov: whether the mean looks one step ahead; without it this is AdamW.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
 
     Reference: Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ;
       Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101

@@ -54,7 +54,14 @@ def adamax(
     b2: Scalar = 0.999,
     eps: Scalar = 1e-8,
 ) -> GradientTransformation:
-    """AdaMax: :func:`scale_by_adamax` made an optimizer by :func:`descend`."""
+    """AdaMax: :func:`scale_by_adamax` made an optimizer by :func:`descend`.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how slowly a large gradient is forgotten.
+      eps: ε, at least 0, added to the size of the gradient.
+    """
     return descend(scale_by_adamax(b1, b2, eps), learning_rate)
 
 
@@ -71,7 +78,14 @@ def adamaxw(
 
         p ← p - η (u + λ p)               u: the direction of :func:`scale_by_adamax`
 
-    Args: those of :func:`scale_by_adamax` and :func:`descend`.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how slowly a large gradient is forgotten.
+      eps: ε, at least 0, added to the size of the gradient.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
 
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
     """

@@ -140,7 +140,25 @@ def ademamix(
     *,
     nu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
-    """AdEMAMix: :func:`scale_by_ademamix` made an optimizer by :func:`descend`."""
+    """AdEMAMix: :func:`scale_by_ademamix` made an optimizer by :func:`descend`.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the fast mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      b3: β₃ in [0, 1), how much of the slow mean is kept, or a schedule of the number
+        of steps taken.
+      alpha: α, at least 0, the weight of the slow mean, or a schedule of it.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, inside the root.
+      mu_dtype: the type to keep m₁ and m₂ in; if None the parameter's for m₁, and for
+        m₂ at least float32.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
+    """
     direction = scale_by_ademamix(
         b1, b2, b3, alpha, eps, eps_root, mu_dtype, nu_dtype=nu_dtype
     )

@@ -98,6 +98,20 @@ def adopt(
     """ADOPT: :func:`scale_by_adopt` made an optimizer by :func:`descend`.
 
     The first step moves nothing: it looks at the size of the gradient only.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, the least that is divided by.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
+      nesterov: whether the mean looks one step ahead.
+      use_clipping: whether to clip the divided gradient; the paper's first version does
+        not.
+      clip_value_fn: the bound κ as a function of the number of steps taken, which is
+        its fourth root unless another is given.
+      nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
+        float32 for half-precision parameters.
     """
     direction = scale_by_adopt(
         b1,

@@ -115,6 +115,19 @@ def amsgrad(
 
     A large gradient is remembered for ever, so that steps can only shrink; this repairs
     Adam's proof of convergence.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, inside the root.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
+      bias_correction_mu: whether to divide m by 1 - β₁ᵗ.
+      bias_correction_nu: whether to divide w, the largest mean square, by 1 - β₂ᵗ.
+      nu_dtype: the type to keep v, the mean square, and w, the largest, in; if None the
+        parameter's, and float32 for half-precision parameters.
+      max_of_corrected: whether w is the maximum of v / (1 - β₂ᵗ), if v is corrected.
     """
     direction = scale_by_amsgrad(
         b1,

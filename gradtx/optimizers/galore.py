@@ -1,13 +1,12 @@
 """GaLore: keep the state of a matrix in the few directions its gradient has."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable, ndim
+from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
     Count,
@@ -29,9 +28,9 @@ from gradtx.core.transformation import (
 )
 from gradtx.linalg import axes
 from gradtx.lowering.control_flow import either
-from gradtx.lowering.packing import is_sharded
-from gradtx.lowering.sharding import beside, sharded_like, zero_count
+from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.adam import scale_by_adam
+from gradtx.optimizers.low_rank import LowRank, numbers_of, planned, zeros_along
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.tree.packed import unpacked_only
@@ -40,41 +39,12 @@ from gradtx.wrappers.chain import chain
 SIDES = ("longer", "shorter")
 
 
-class GaLoreDimensionNumbers(NamedTuple):
-    """Which axes of a parameter are the rows of a matrix, and which the columns.
-
-    Several axes of a kind are taken together; every axis must be of one.
-    """
-
-    reduction_axis: Sequence[int] | int = 0
-    output_axis: Sequence[int] | int = 1
-
-
 class GaLoreState(NamedTuple):
     """What :func:`scale_by_galore` remembers."""
 
     count: Count
     base_optimizer_state: OptState  # of the gradients in few directions
     projector: PyTree  # P, one for each matrix; empty where a leaf is none
-
-
-class _Shape(NamedTuple):
-    """How one matrix is projected."""
-
-    rows: int
-    columns: int
-    rank: int
-    left: bool  # PᴴG, else G P
-
-    @property
-    def projector(self) -> tuple[int, int]:
-        return (self.rows if self.left else self.columns), self.rank
-
-    @property
-    def low(self) -> tuple[int, int]:
-        if self.left:
-            return self.rank, self.columns
-        return self.rows, self.rank
 
 
 @transformation
@@ -124,12 +94,15 @@ def scale_by_galore(
     base = scale_by_adam() if base_optimizer is None else base_optimizer
     base = with_extra_args_support(base)
 
+    def left(rows: int, columns: int) -> bool:
+        return (rows >= columns) == (side == "longer")
+
     def plans(tree: PyTree) -> tuple[list[Any], Any]:
         """Return (path, leaf, its numbers, how it is projected) for every leaf."""
         leaves, treedef = flatten_updates(tree)
-        found = _numbers(weight_dimension_numbers, tree)
+        found = numbers_of(weight_dimension_numbers, tree)
         plan = [
-            (path, x, n, _planned(path, x, n, rank, side))
+            (path, x, n, planned(path, x, n, rank, left))
             for (path, x), n in zip(leaves, found, strict=True)
         ]
         return plan, treedef
@@ -165,65 +138,14 @@ def scale_by_galore(
     return GradientTransformation(init, update)
 
 
-def _numbers(given: Any, tree: PyTree) -> list[Any]:
-    """Return the dimension numbers of every leaf, or None."""
-    single = axes.is_dimension_numbers(given)
-
-    def default(x: Any) -> Any:
-        if single:
-            return given if ndim(x) > 1 else None
-        return GaLoreDimensionNumbers() if ndim(x) == 2 else None  # noqa: PLR2004
-
-    found = axes.resolve_dimension_numbers(None if single else given, tree, default)
-    return axes.listed_dimension_numbers(found)
-
-
-def _planned(path: Any, x: Any, numbers: Any, rank: int, side: str) -> _Shape | None:
-    if numbers is None or not is_differentiable(x) or 0 in jnp.shape(x):
-        return None
-    shape = jnp.shape(x)
-    _, rows, columns = axes.matrix_shape(shape, numbers, path)
-    if _left_over(shape, numbers):
-        raise checks.Misuse(
-            f"every axis of the leaf at {checks.path_name(path)} of shape {shape} must "
-            f"be one of rows or of columns, got {numbers}"
-        )
-    left = (rows >= columns) == (side == "longer")
-    return _Shape(rows, columns, min(rank, rows, columns), left)
-
-
-def _left_over(shape: tuple[int, ...], numbers: Any) -> bool:
-    kinds = numbers.reduction_axis, numbers.output_axis
-    return sum(1 if isinstance(k, int) else len(k) for k in kinds) != len(shape)
-
-
-def _rooms(p: Any, numbers: Any, how: _Shape | None) -> tuple[Any, Any]:
+def _rooms(p: Any, numbers: Any, how: LowRank | None) -> tuple[Any, Any]:
     """Make room for what ``base`` sees of a leaf, and for P, on the leaf's devices."""
     if not is_differentiable(p):
         return None, None
     if how is None:
         return make_slot(zeros, p), make_slot(lambda x: jnp.zeros((0, 0), x.dtype), p)
-    low = _zeros_along(p, numbers, how.low, int(how.left), rows=not how.left)
-    return low, _zeros_along(p, numbers, how.projector, 0, rows=how.left)
-
-
-def _zeros_along(
-    p: Any, numbers: Any, shape: tuple[int, int], axis: int, *, rows: bool
-) -> jax.Array:
-    """Make zeros whose axis is sharded as a matrix's rows are, or else its columns.
-
-    That is where the compiler leaves what it computes of a matrix on an automatic mesh.
-    Made elsewhere, state would move in the first step, and the second be compiled anew.
-    On an explicit mesh it is whole on every device, as the matrix is in an update.
-    """
-    made = jnp.zeros(shape, p.dtype)
-    if isinstance(p, jax.ShapeDtypeStruct):
-        return made
-    if is_sharded(p):
-        return beside(p, made)
-    matrices, _ = axes.as_matrices(jnp.asarray(p), numbers, ())
-    sums = jnp.expand_dims(jnp.sum(matrices[0], axis=int(rows)), 1 - axis)
-    return sharded_like(jnp.broadcast_to(sums, shape), made)
+    low = zeros_along(p, numbers, how.low, int(how.left), rows=not how.left)
+    return low, zeros_along(p, numbers, how.projector, 0, rows=how.left)
 
 
 def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
@@ -248,7 +170,7 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     return low.astype(g.dtype), kept, back
 
 
-def _directions(g: jax.Array, how: _Shape) -> jax.Array:
+def _directions(g: jax.Array, how: LowRank) -> jax.Array:
     """Return the first singular vectors of one side."""
     u, _, vh = jnp.linalg.svd(g, full_matrices=False)
     return u[:, : how.rank] if how.left else vh[: how.rank].conj().T
@@ -271,7 +193,21 @@ def galore(
 
         p ← p - η (u + λ p)
 
-    Args: those of :func:`scale_by_galore` and :func:`gradtx.descend`.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      rank: r, a whole number of at least 1; a side of a matrix that is shorter stays.
+      update_proj_gap: how many steps the directions are kept, a whole number of at
+        least 1.
+      scale: α, by which the update of a matrix is multiplied; any finite number.
+      base_optimizer: what is done in the r directions, a transformation that needs no
+        parameters; ``scale_by_adam()`` if None.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      weight_dimension_numbers: which leaves are matrices, and along which axes, as
+        :func:`scale_by_galore` takes them. Leaves of two axes are, if None.
+      side: which side of a matrix is made short: the "longer", which leaves least
+        state, or the "shorter", as in the paper.
 
     Raises:
       ValueError: if a number is outside its range.

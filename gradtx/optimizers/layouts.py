@@ -56,11 +56,21 @@ class Model:
     def route(self, i: int) -> Route:
         """Return where the leaf of that number goes."""
         path = self.names[i]
-        stacked = any(tuple(path[:k]) in self.stacks for k in range(len(path)))
+        stacked = self.is_stacked(i)
         which, reason = self._taken_for(i, self.shapes[i][stacked:])
         if stacked and which is not None:
             which, reason = _after_one_axis(which), f"{reason}, stacked"
         return Route("/".join(path), self.shapes[i], which, reason)
+
+    def is_stacked(self, i: int) -> bool:
+        """Whether the leaf's first axis counts layers."""
+        path = self.names[i]
+        return any(tuple(path[:k]) in self.stacks for k in range(len(path)))
+
+    def attention(self, i: int) -> str | None:
+        """Return "in" or "out" for a projection of an attention."""
+        path = self.names[i]
+        return naming.is_attention(path, self.beside[tuple(path[:-2])])
 
     def _taken_for(
         self, i: int, shape: tuple[int, ...]
@@ -88,7 +98,7 @@ class Model:
             return MatrixAxes(1, 0) if output_first else MatrixAxes(), "matrix"
         if naming.is_convolution(path, self.owners[i]):
             return _convolution(n, output_first), "convolution"
-        side = naming.is_attention(path, self.beside[tuple(path[:-2])])
+        side = self.attention(i)
         if side:
             return _attention(n, side), "attention"
         window = shape[2:] if output_first else shape[:-2]

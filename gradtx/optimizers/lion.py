@@ -102,8 +102,18 @@ def lion(
     As every entry of u has size 1, Lion wants a learning rate 3 to 10 times smaller and
     a weight decay as much larger than AdamW.
 
-    Args: those of :func:`sign_momentum` and :func:`descend`; ``decay_kind`` and
-    ``peak_learning_rate`` choose another kind of decay.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), the weight of the mean against the new gradient in the update.
+      b2: β₂ in [0, 1), how much of the mean is kept at each step.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      decay_kind: "decoupled", "cautious", "corrected" or "independent", as
+        :func:`gradtx.add_decayed_weights` tells them apart.
+      peak_learning_rate: the largest value of the schedule η, above 0, for the last two
+        kinds; η itself, if None and η is a number.
 
     Reference: Chen et al., 2023, https://arxiv.org/abs/2302.06675 (Algorithm 2)
     """

@@ -25,8 +25,20 @@ def adamw8bit(
 
     The mean is kept with signs, the mean of squares without.
 
-    Args: those of :func:`gradtx.adamw`, :func:`gradtx.codecs.int8` and
-      :func:`gradtx.quantize_state`.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, outside the root.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      block: the least number of entries that share a scale, at least 1; None: one scale
+        for every row along the last axis.
+      min_size: the least size of an array that is encoded, at least 0; smaller ones
+        stay as they are.
+      kernel: True makes every array's step one kernel on a GPU or TPU, where it can;
+        ``"cuda"`` and ``"tpu"`` imitate it, as :func:`gradtx.quantize_state` says.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """
@@ -50,8 +62,18 @@ def adamw4bit(
 
     The mean is kept with signs, the mean of squares without.
 
-    Args: those of :func:`gradtx.adamw`, :func:`gradtx.codecs.int4` and
-      :func:`gradtx.quantize_state`.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, outside the root.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      block: the least number of entries that share a scale, at least 1; None: one scale
+        for every row along the last axis.
+      min_size: the least size of an array that is encoded, at least 0; smaller ones
+        stay as they are.
 
     Reference: Li et al., 2023, https://arxiv.org/abs/2309.01507
     """
@@ -73,8 +95,19 @@ def lion8bit(
 ) -> GradientTransformation:
     """Lion in 1.02 bytes of state for each parameter: :func:`gradtx.lion`, quantized.
 
-    Args: those of :func:`gradtx.lion`, :func:`gradtx.codecs.int8` and
-      :func:`gradtx.quantize_state`.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), the weight of the mean against the new gradient in the update.
+      b2: β₂ in [0, 1), how much of the mean is kept at each step.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+      block: the least number of entries that share a scale, at least 1; None: one scale
+        for every row along the last axis.
+      min_size: the least size of an array that is encoded, at least 0; smaller ones
+        stay as they are.
+      kernel: True makes every array's step one kernel on a GPU or TPU, where it can;
+        ``"cuda"`` and ``"tpu"`` imitate it, as :func:`gradtx.quantize_state` says.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
     """

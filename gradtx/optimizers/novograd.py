@@ -89,6 +89,15 @@ def novograd(
     eps_root: Scalar = 0.0,
     weight_decay: Scalar = 0.0,
 ) -> GradientTransformation:
-    """NovoGrad: :func:`scale_by_novograd` made an optimizer by :func:`descend`."""
+    """NovoGrad: :func:`scale_by_novograd` made an optimizer by :func:`descend`.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the sum is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean squared norm is kept.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, inside the root.
+      weight_decay: λ, at least 0; λ p is added to the normalised gradient.
+    """
     direction = scale_by_novograd(b1, b2, eps, eps_root, weight_decay)
     return descend(direction, learning_rate)

@@ -110,6 +110,12 @@ def optimistic_gradient_descent(
         p ← p - η (α g + β (g - gₗₐₛₜ))
 
     In games, where plain descent circles around the equilibrium, this goes to it.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      alpha: α, a finite number, or a schedule of the number of steps taken.
+      beta: β, a finite number, how much of the change is expected to come again, or a
+        schedule of it.
     """
     return descend(scale_by_optimistic_gradient(alpha, beta), learning_rate)
 

@@ -118,6 +118,16 @@ def radam(
     """RAdam: :func:`scale_by_radam` made an optimizer by :func:`descend`.
 
     The rectification does what a warm-up of the learning rate does for Adam.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, inside the root.
+      threshold: over how many steps the squares must have been averaged before they
+        divide, at least 4, as in the paper; its authors' code has 5.
+      nesterov: whether the mean looks one step ahead, as in :func:`scale_by_adam`.
     """
     direction = scale_by_radam(b1, b2, eps, eps_root, threshold, nesterov=nesterov)
     return descend(direction, learning_rate)

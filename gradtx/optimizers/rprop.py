@@ -98,6 +98,14 @@ def rprop(
     """Rprop: :func:`scale_by_rprop`, downhill.
 
     Only the signs of the gradients count, so that layers may have any scale.
+
+    Args:
+      learning_rate: what every step size starts from, at least 0. Of a schedule that is
+        the value at step 0.
+      eta_minus: η₋ in [0, 1], what a step size is multiplied by where the sign turns.
+      eta_plus: η₊, at least 1, what it is multiplied by where the sign stays.
+      min_step_size: the least step size that a change of it leads to, at least 0.
+      max_step_size: the largest one, at least 0.
     """
     return chain(
         scale_by_rprop(

@@ -83,6 +83,20 @@ def simplified_ademamix(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
 ) -> GradientTransformation:
-    """Descend along :func:`scale_by_simplified_ademamix`, by :func:`descend`."""
+    """Descend along :func:`scale_by_simplified_ademamix`, by :func:`descend`.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken; start from that of
+        Adam, times 1 - β₁.
+      b1: β₁ in [0, 1), how much of the sum is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean square is kept.
+      alpha: α, at least 0, the weight of the newest gradient, or a schedule of the
+        number of steps taken.
+      eps: ε, at least 0, outside the root.
+      eps_root: ε_root, at least 0, inside the root.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      mask: which leaves decay: a tree of booleans, or a function from the parameters to
+        one. All do, if None.
+    """
     direction = scale_by_simplified_ademamix(b1, b2, alpha, eps, eps_root)
     return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)

@@ -210,7 +210,26 @@ def sophia(
             grads, state, params, obj_fn=lambda p: loss(p, batch)
         )
 
-    Args: those of :func:`scale_by_sophia` and :func:`descend`.
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean gradient is kept at each step.
+      b2: β₂ in [0, 1), how much of the mean curvature is kept at each k-th step.
+      eps: ε, at least 0, the least that is divided by.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken.
+      weight_decay_mask: which leaves decay: a tree of booleans, or a function from the
+        parameters to one. All do, if None.
+      gamma: γ, at least 0, such that 10% to 50% of the entries are not clipped.
+      clip_threshold: κ, at least 0, what entries are clipped at; None does not clip.
+      update_interval: k, after how many steps the curvature is estimated anew; a whole
+        number of at least 1.
+      hessian_diagonal_fn: a transformation whose updates estimate the diagonal of the
+        Hessian, given all extra arguments of ``update``; Hutchinson's unless given.
+      mu_dtype: the type to keep m, the mean, in; the parameter's if None.
+      verbose: whether to print the share of the entries that were not clipped.
+      print_win_rate_every_n_steps: every how many steps to print it; 0 is never.
+      bias_correction: whether the mean is made unbiased; that of the paper is not.
+      curvature_first: whether the curvature is updated before it is divided by, as in
+        the paper.
 
     Reference: Liu et al., 2023, https://arxiv.org/abs/2305.14342 (Algorithm 3)
     """

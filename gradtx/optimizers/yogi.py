@@ -85,6 +85,14 @@ def yogi(
     *,
     bias_correction: bool = True,
 ) -> GradientTransformation:
-    """Yogi: :func:`scale_by_yogi` made an optimizer by :func:`descend`."""
+    """Yogi: :func:`scale_by_yogi` made an optimizer by :func:`descend`.
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken.
+      b1: β₁ in [0, 1), how much of the mean is kept at each step.
+      b2: β₂ in [0, 1); 1 - β₂ is the pace of the mean square.
+      eps: ε, at least 0, outside the root.
+      bias_correction: whether to divide both means by 1 - βᵗ; the paper does not.
+    """
     direction = scale_by_yogi(b1, b2, eps, bias_correction=bias_correction)
     return descend(direction, learning_rate)

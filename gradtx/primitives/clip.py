@@ -26,7 +26,7 @@ def clip(max_delta: Scalar) -> GradientTransformation:
     """Clip every entry of the updates to [-max_delta, max_delta].
 
     Args:
-      max_delta: the bound.
+      max_delta: the bound, at least 0.
 
     Raises:
       ValueError: if the bound is negative; from ``update`` for complex updates, which
@@ -51,7 +51,7 @@ def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
         u = g / max(1, rms(g) / threshold)
 
     Args:
-      threshold: the largest root mean square that a leaf may have.
+      threshold: the largest root mean square that a leaf may have, above 0.
 
     Raises:
       ValueError: if the threshold is not positive.
@@ -78,7 +78,7 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     vanish beside it. NaN in one leaf makes all updates NaN.
 
     Args:
-      max_norm: the largest norm allowed.
+      max_norm: the largest norm allowed, at least 0.
 
     Raises:
       ValueError: if ``max_norm`` is negative.
@@ -96,12 +96,20 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        unit, rest = norms.scaled_norm(differentiable(updates), _length)
+        unit, rest = length(updates)
         # ‖g‖ = unit · rest, and unit is 1 unless the squares overflow.
         factor = jnp.minimum(unit, max_norm / jnp.where(rest == 0, 1, rest))
         return shrink.update(updates, state, params, unit=unit, factor=factor)
 
     return GradientTransformation(init, update)
+
+
+def length(updates: Updates) -> tuple[jax.Array, jax.Array]:
+    """Return two factors of the norm that :func:`clip_by_global_norm` bounds.
+
+    Whoever wants that norm too asks here, so that the compiler takes it once.
+    """
+    return norms.scaled_norm(differentiable(updates), _length)
 
 
 def _length(g: jax.Array) -> jax.Array:

@@ -40,10 +40,10 @@ def scale_by_distance_over_gradients(
 
     Args:
       reps_rel: ρ, the first step relative to the parameter.
-      eps: ε.
+      eps: ε, at least 0, inside of the root.
       param_dtype: the type to keep p₀ in; a type of at least float32 is widened to the
         parameter's.
-      global_scale: s.
+      global_scale: s, at least 0, the factor of all steps.
 
     Raises:
       ValueError: if a number is negative; from ``update`` if it is given no parameters.

@@ -28,7 +28,7 @@ def trace(
         u = b                   or, with Nesterov's look ahead, g + μ b
 
     Args:
-      decay: μ, how much of the sum is kept at each step.
+      decay: μ, in [0, 1]: how much of the sum is kept at each step.
       nesterov: return what the next step's sum would be if the gradient stayed.
       accumulator_dtype: the type to keep the sum in; the parameter's if None.
 
@@ -64,7 +64,7 @@ def ema(
         u = m / (1 - βᵗ)        or m itself, without debiasing
 
     Args:
-      decay: β.
+      decay: β, in [0, 1): how much of the mean is kept at each step.
       debias: whether to make up for the start at zero.
       accumulator_dtype: the type to keep the mean in; the parameter's if None.
 

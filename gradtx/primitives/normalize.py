@@ -29,7 +29,7 @@ def normalize_by_update_norm(
         u = g · s / (‖g‖₂ + ε)              ‖·‖₂ over all leaves as one vector
 
     Args:
-      scale_factor: s, the length.
+      scale_factor: s, the length, a finite number.
       eps: ε; where it is 0, updates that are all 0 stay 0.
 
     Raises:

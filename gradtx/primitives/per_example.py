@@ -19,7 +19,7 @@ def per_example_global_norm_clip(
 
     Args:
       grads: a tree of arrays whose first axis is that of the examples.
-      l2_norm_clip: C.
+      l2_norm_clip: C, at least 0: the largest norm of an example's gradient.
 
     Returns:
       The sums, and the number of examples that were scaled down.
@@ -51,7 +51,8 @@ def per_example_layer_norm_clip(
 
     Args:
       grads: a tree of arrays whose first axis is that of the examples.
-      global_l2_norm_clip: C.
+      global_l2_norm_clip: C, at least 0: the largest norm of an example's whole
+        gradient.
       uniform: whether all L leaves have the same bound; otherwise it grows with the
         number nₗ of the leaf's parameters, out of n.
 

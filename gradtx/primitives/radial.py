@@ -59,8 +59,9 @@ def scale_radial_part(
     ⟨u, p⟩ < 0.
 
     Args:
-      outward_scale: s_out.
-      inward_scale: s_in.
+      outward_scale: s_out, at least 0: the factor of a part whose step makes the
+        weights longer.
+      inward_scale: s_in, at least 0: that of one that makes them shorter.
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`gradtx.scale_by_muon` takes them. Leaves that have None stay as they are.
 
@@ -95,8 +96,9 @@ def floor_by_weights(
     0. Weights that every step moves by a part of them settle without decay.
 
     Args:
-      floor: τ.
-      per: "neuron" or "matrix".
+      floor: τ, at least 0: the least length of a direction relative to the weights.
+      per: what the norms are taken over: "neuron", the inputs of each output, or
+        "matrix".
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`gradtx.scale_by_muon` takes them. Leaves that have None stay as they are.
 
@@ -140,7 +142,8 @@ def keep_radial_step(
 
     Args:
       learning_rate: η, or a schedule of the number of steps taken, for the decay.
-      weight_decay: λ, or a schedule.
+      weight_decay: λ, at least 0, or a schedule of the number of steps taken; 0 for no
+        decay.
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`gradtx.scale_by_muon` takes them. Leaves that have None stay as they are.
 

@@ -43,7 +43,7 @@ def scale(step_size: Scalar) -> GradientTransformation:
         u = step_size · g
 
     Args:
-      step_size: the factor.
+      step_size: the factor, a finite number.
 
     Raises:
       ValueError: if ``step_size`` is infinite or NaN.

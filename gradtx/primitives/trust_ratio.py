@@ -28,7 +28,7 @@ def scale_by_trust_ratio(
     Args:
       min_norm: what both norms are raised to where they are smaller.
       trust_coefficient: c, the length of an update relative to its parameter.
-      eps: ε.
+      eps: ε, at least 0, added to the norm of the update.
 
     Raises:
       ValueError: if a number is negative; from ``update`` if it is given no parameters.

@@ -10,7 +10,11 @@ from gradtx.common.types import PyTree, Scalar
 
 
 def projection_non_negative(tree: PyTree) -> PyTree:
-    """Return the nearest tree without negative entries, max(0, x)."""
+    """Return the nearest tree without negative entries, max(0, x).
+
+    Args:
+      tree: x, a tree of real arrays.
+    """
     return jax.tree.map(jax.nn.relu, tree)
 
 

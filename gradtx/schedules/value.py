@@ -24,6 +24,10 @@ class ScheduleValue(spec.Value):
 
     It prints as it was written, equals what was made alike, hashes, pickles, is changed
     by ``replace``, and is a pytree whose leaves are its numbers.
+
+    Args:
+      recipe: the factory, which makes a function of the count, and its arguments by
+        name.
     """
 
     def __init__(self, recipe: spec.Recipe) -> None:
@@ -54,6 +58,9 @@ def schedule(make: Callable[P, Callable[[Any], Any]]) -> Callable[P, ScheduleVal
 
     As :func:`gradtx.transformation` does for transformations: the numbers among the
     arguments become the leaves, so the factory must not branch on a number.
+
+    Args:
+      make: a function that returns a function of the count.
 
     Example::
 

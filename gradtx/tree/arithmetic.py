@@ -12,7 +12,13 @@ from gradtx.common.types import PyTree, Scalar
 
 
 def add(tree_x: PyTree, tree_y: PyTree, *other_trees: PyTree) -> PyTree:
-    """Return the sum of two or more trees of one structure."""
+    """Return the sum of two or more trees of one structure.
+
+    Args:
+      tree_x: the first tree, of arrays or numbers.
+      tree_y: the second, of the same structure; leaves broadcast with each other.
+      *other_trees: more of them.
+    """
     return jax.tree.map(_sum_of, tree_x, tree_y, *other_trees)
 
 
@@ -21,27 +27,53 @@ def _sum_of(*leaves: Any) -> Any:
 
 
 def sub(tree_x: PyTree, tree_y: PyTree) -> PyTree:
-    """Return x - y for trees of one structure."""
+    """Return x - y for trees of one structure.
+
+    Args:
+      tree_x: x, a tree of arrays or numbers.
+      tree_y: y, of the same structure; its leaves must broadcast with those of x.
+    """
     return jax.tree.map(operator.sub, tree_x, tree_y)
 
 
 def mul(tree_x: PyTree, tree_y: PyTree) -> PyTree:
-    """Return x · y, entry by entry, for trees of one structure."""
+    """Return x · y, entry by entry, for trees of one structure.
+
+    Args:
+      tree_x: x, a tree of arrays or numbers.
+      tree_y: y, of the same structure; its leaves must broadcast with those of x.
+    """
     return jax.tree.map(operator.mul, tree_x, tree_y)
 
 
 def div(tree_x: PyTree, tree_y: PyTree) -> PyTree:
-    """Return x / y, entry by entry, for trees of one structure."""
+    """Return x / y, entry by entry, for trees of one structure.
+
+    Args:
+      tree_x: x, a tree of arrays or numbers.
+      tree_y: y, of the same structure; its leaves must broadcast with those of x.
+    """
     return jax.tree.map(operator.truediv, tree_x, tree_y)
 
 
 def scale(scalar: Scalar, tree: PyTree) -> PyTree:
-    """Return scalar · x for every leaf x."""
+    """Return scalar · x for every leaf x.
+
+    Args:
+      scalar: the factor, one number; may be traced.
+      tree: a tree of arrays or numbers.
+    """
     return jax.tree.map(lambda x: scalar * x, tree)
 
 
 def add_scale(tree_x: PyTree, scalar: Scalar, tree_y: PyTree) -> PyTree:
-    """Return x + scalar · y for trees of one structure; None where x has None."""
+    """Return x + scalar · y for trees of one structure; None where x has None.
+
+    Args:
+      tree_x: x, a tree of arrays, numbers and None.
+      scalar: the factor, one number; may be traced.
+      tree_y: y, of the same structure; what it has where x has None does not count.
+    """
     return jax.tree.map(
         lambda x, y: None if x is None else x + scalar * y,
         tree_x,
@@ -64,15 +96,30 @@ def where(condition: Any, tree_x: PyTree, tree_y: PyTree) -> PyTree:
 def clip(
     tree: PyTree, min_value: Scalar | None = None, max_value: Scalar | None = None
 ) -> PyTree:
-    """Keep every entry within two bounds; None is no bound."""
+    """Keep every entry within two bounds; None is no bound.
+
+    Args:
+      tree: a tree of real arrays or numbers.
+      min_value: the lower bound, one number; None for none.
+      max_value: the upper bound, in the same way. Where it is less than the lower one,
+        it is what entries become.
+    """
     return jax.tree.map(lambda x: jnp.clip(x, min_value, max_value), tree)
 
 
 def conj(tree: PyTree) -> PyTree:
-    """Return the complex conjugate of every leaf."""
+    """Return the complex conjugate of every leaf.
+
+    Args:
+      tree: a tree of arrays or numbers; a real leaf stays as it is.
+    """
     return jax.tree.map(jnp.conj, tree)
 
 
 def real(tree: PyTree) -> PyTree:
-    """Return the real part of every leaf."""
+    """Return the real part of every leaf.
+
+    Args:
+      tree: a tree of arrays or numbers; a real leaf stays as it is.
+    """
     return jax.tree.map(jnp.real, tree)

@@ -11,7 +11,12 @@ from gradtx.common.types import DTypeLike, PyTree
 
 
 def cast(tree: PyTree, dtype: DTypeLike | None) -> PyTree:
-    """Return the tree with all leaves of one type; as it is, if that is None."""
+    """Return the tree with all leaves of one type; as it is, if that is None.
+
+    Args:
+      tree: a tree of arrays or numbers.
+      dtype: the type of all leaves; None leaves each in its own.
+    """
     if dtype is None:
         return tree
     return jax.tree.map(lambda x: jnp.asarray(x).astype(dtype), tree)

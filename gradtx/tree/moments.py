@@ -20,10 +20,10 @@ def update_moment(
     """Return β m + (1 - β) gᵒ.
 
     Args:
-      updates: g.
+      updates: g, a tree of arrays; where it is None, the result is too.
       moments: m, of the same structure.
-      decay: β.
-      order: o.
+      decay: β, in [0, 1]: how much of m is kept.
+      order: o, the power of g, a whole number of at least 1.
     """
     return _moved(
         lambda g, m: numerics.mix(m, _power(g, order), decay), updates, moments
@@ -36,10 +36,10 @@ def update_moment_per_elem_norm(
     """Return β m + (1 - β) |g|ᵒ for complex g, and β m + (1 - β) gᵒ for real g.
 
     Args:
-      updates: g.
+      updates: g, a tree of real or complex arrays; where it is None, the result is too.
       moments: m, real and of the same structure.
-      decay: β.
-      order: o.
+      decay: β, in [0, 1]: how much of m is kept.
+      order: o, the power of |g|, a whole number of at least 1.
     """
 
     def rule(g: jax.Array, m: jax.Array) -> jax.Array:
@@ -68,10 +68,10 @@ def update_infinity_moment(
     """Return max(β m, |g| + ε).
 
     Args:
-      updates: g.
+      updates: g, a tree of arrays; where it is None, the result is too.
       moments: m, of the same structure.
-      decay: β.
-      eps: ε, which keeps the result above 0.
+      decay: β, in [0, 1]: how much of m is kept.
+      eps: ε, at least 0, which keeps the result above 0.
     """
     return _moved(
         lambda g, m: jnp.maximum(decay * m, jnp.abs(g) + eps), updates, moments
@@ -85,8 +85,8 @@ def bias_correction(moment: PyTree, decay: Scalar, count: Count) -> PyTree:
     types.
 
     Args:
-      moment: m.
-      decay: β.
+      moment: m, a tree of arrays.
+      decay: β, in [0, 1): the decay with which m was made.
       count: t, the number of steps that went into m, from 1.
     """
 

@@ -50,7 +50,11 @@ def norm(tree: PyTree, ord: Any = None, squared: bool = False) -> jax.Array:  # 
 
 
 def global_norm(updates: PyTree) -> jax.Array:
-    """Return ‖updates‖₂ as :func:`norm` does: its name of before."""
+    """Return ‖updates‖₂ as :func:`norm` does: its name of before.
+
+    Args:
+      updates: a tree of real or complex arrays.
+    """
     return norm(updates)
 
 

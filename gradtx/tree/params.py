@@ -90,7 +90,10 @@ def marks_of(initable: Any, state: OptState, mark: Any) -> Any:
     init = getattr(initable, "init", initable)
     marks = init(mark)
     if not fits(marks, state):
-        of_pairs = init(FastAndSlow(mark, mark))
+        try:
+            of_pairs = init(FastAndSlow(mark, mark))
+        except ValueError:  # a mask is given as a tree, which pairs do not fit
+            return marks
         return of_pairs if fits(of_pairs, state) else marks
     return marks
 

@@ -53,7 +53,11 @@ def _layout(sampler: Callable[..., Any], x: jax.Array) -> dict[str, Any]:
 
 
 def unwrap_random_key_data(input_tree: PyTree) -> PyTree:
-    """Return the tree with the numbers behind each random key in its place."""
+    """Return the tree with the numbers behind each random key in its place.
+
+    Args:
+      input_tree: a tree in which some leaves may be random keys; others stay.
+    """
 
     def one(x: Any) -> Any:
         if not isinstance(x, jax.Array):

@@ -38,6 +38,10 @@ def vdot(tree_x: PyTree, tree_y: PyTree) -> Any:
 
     Half-precision leaves are multiplied and summed in float32.
 
+    Args:
+      tree_x: x, a tree of arrays; of complex ones the conjugate is taken.
+      tree_y: y, a tree of the same structure and of the same shapes.
+
     Raises:
       ValueError: if the trees or the shapes of two leaves differ; the path is named.
     """
@@ -64,12 +68,20 @@ def _inner(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def max(tree: PyTree) -> Any:  # noqa: A001
-    """Return the largest number; -∞ for a tree without any."""
+    """Return the largest number; -∞ for a tree without any.
+
+    Args:
+      tree: a tree of real arrays or numbers; empty leaves do not count.
+    """
     return _extreme(tree, jnp.max, jnp.maximum, -jnp.inf)
 
 
 def min(tree: PyTree) -> Any:  # noqa: A001
-    """Return the smallest number; ∞ for a tree without any."""
+    """Return the smallest number; ∞ for a tree without any.
+
+    Args:
+      tree: a tree of real arrays or numbers; empty leaves do not count.
+    """
     return _extreme(tree, jnp.min, jnp.minimum, jnp.inf)
 
 
@@ -81,7 +93,11 @@ def _extreme(
 
 
 def size(tree: PyTree) -> int:
-    """Return how many numbers there are in all leaves together."""
+    """Return how many numbers there are in all leaves together.
+
+    Args:
+      tree: a tree of arrays, of numbers or of their shapes.
+    """
     return builtins.sum(jnp.size(x) for x in numeric(tree))
 
 

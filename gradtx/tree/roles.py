@@ -112,7 +112,7 @@ def _made_as(
     init: Callable[[Any], OptState], state: OptState, is_leaf: Callable[[Any], bool]
 ) -> list[Role | None]:
     """Return for every leaf of a state as what its slot was made."""
-    marks = _marks(init, state)
+    marks = marked(init, state)
     if marks is None:
         return [None] * len(jax.tree.leaves(state, is_leaf=is_leaf))
     found, treedef = jax.tree.flatten(marks, is_leaf=is_placeholder)
@@ -123,7 +123,7 @@ def _made_as(
     return roles
 
 
-def _marks(init: Callable[[Any], OptState], state: OptState) -> Any:
+def marked(init: Callable[[Any], OptState], state: OptState) -> Any:
     """Return what marks the places of parameters; None where ``init`` cannot say.
 
     That is an ``init`` written by hand for arrays only: then the classes must declare.

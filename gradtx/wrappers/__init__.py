@@ -6,7 +6,6 @@ from gradtx.wrappers.accumulate import (
     ShouldSkipUpdateFunction as ShouldSkipUpdateFunction,
     accumulate as accumulate,
 )
-from gradtx.wrappers.average import eval_params as eval_params
 from gradtx.wrappers.cautious import (
     cautious as cautious,
 )
@@ -21,6 +20,11 @@ from gradtx.wrappers.condition import (
     conditionally_transform as conditionally_transform,
 )
 from gradtx.wrappers.descend import descend as descend
+from gradtx.wrappers.ema_nesterov import (
+    EmaNesterovState as EmaNesterovState,
+    ema_nesterov as ema_nesterov,
+)
+from gradtx.wrappers.evaluation import eval_params as eval_params
 from gradtx.wrappers.flatten import flatten as flatten
 from gradtx.wrappers.freeze import (
     freeze as freeze,
@@ -58,6 +62,10 @@ from gradtx.wrappers.monitor import (
     monitor as monitor,
     snapshot as snapshot,
 )
+from gradtx.wrappers.outer_nesterov import (
+    OuterNesterovState as OuterNesterovState,
+    outer_nesterov as outer_nesterov,
+)
 from gradtx.wrappers.partition import (
     MultiTransformState as MultiTransformState,
     PartitionState as PartitionState,
@@ -68,6 +76,10 @@ from gradtx.wrappers.plateau import (
     ReduceLROnPlateauState as ReduceLROnPlateauState,
     reduce_on_plateau as reduce_on_plateau,
 )
+from gradtx.wrappers.primal_averaging import (
+    PrimalAveragingState as PrimalAveragingState,
+    primal_averaging as primal_averaging,
+)
 from gradtx.wrappers.radial_brake import (
     radial_brake as radial_brake,
 )
@@ -76,6 +88,12 @@ from gradtx.wrappers.relative import (
 )
 from gradtx.wrappers.row_floor import (
     row_floor as row_floor,
+)
+from gradtx.wrappers.running_average import (
+    AverageState as AverageState,
+    TailAverageState as TailAverageState,
+    average as average,
+    tail_average as tail_average,
 )
 from gradtx.wrappers.sam import (
     NormalizeState as NormalizeState,

@@ -8,6 +8,7 @@ from gradtx.common.types import OptState, Params, Updates
 from gradtx.core import order, state_fit
 from gradtx.core.transformation import (
     GradientTransformation,
+    TransformInitFn,
     transformation,
     with_extra_args_support,
 )
@@ -40,7 +41,7 @@ def chain(*args: GradientTransformation) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
-        _one_state_each(state, links)
+        _one_state_each(state, links, init)
         new_state = []
         for tx, old in zip(links, state, strict=True):
             updates, new = tx.update(updates, old, params, **extra)
@@ -89,7 +90,10 @@ def _pair(tx: Any) -> GradientTransformation:
     return with_extra_args_support(tx)
 
 
-def _one_state_each(state: OptState, links: Sequence[Any]) -> None:
+def _one_state_each(
+    state: OptState, links: Sequence[Any], init: TransformInitFn
+) -> None:
     plain = isinstance(state, tuple | list) and not is_named_tuple(state)
     if not plain or len(state) != len(links):
+        state_fit.check_fits(init, state)  # names the states of the links, if it can
         state_fit.refuse(state, f"a tuple of {len(links)}, one for each link")

@@ -2,12 +2,14 @@
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, ParamSpec
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradtx.common import arguments, checks, spec
 from gradtx.common.numerics import safe_increment
@@ -48,7 +50,8 @@ def inject_hyperparams(
     Change one by ``state = gradtx.tree.set(state, b2=0.95)``: it keeps the type of its
     place, so that a jitted step compiles nothing for it. ``state.hyperparams["b2"] =
     0.95`` works too, but to ``jit`` a number of Python's is of another type than an
-    array, and the step is compiled a second time; ``jnp.float32(0.95)`` avoids that.
+    array, and the step is compiled a second time, with a warning;
+    ``jnp.float32(0.95)`` avoids that.
 
     Numbers are kept in float32, in float64 for parameters in float64, or in the type of
     the array that was given. Flags, names, types, None, and in factories of this
@@ -245,6 +248,7 @@ def _injected(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, InjectStatefulHyperparamsState]:
+        _warn_of_python_numbers(state.hyperparams)
         states = state.hyperparams_states
         tree = updates if params is None else params
         hyperparams = now(tree, state.hyperparams, states, extra)
@@ -256,6 +260,21 @@ def _injected(
         )
 
     return GradientTransformation(init, update)
+
+
+def _warn_of_python_numbers(hyperparams: dict[str, Any]) -> None:
+    """Warn that a step is compiled once more for a number that is no array."""
+    found = [
+        name for name, x in hyperparams.items() if isinstance(x, Tracer) and x.weak_type
+    ]
+    if found:
+        warnings.warn(
+            f"inject_hyperparams: {', '.join(found)} came into a compiled step as a "
+            "number of Python's, of another type than the array before it: the step is "
+            f"compiled again. Set it by gradtx.tree.set(state, {found[0]}=...), or as "
+            "jnp.float32(...)",
+            stacklevel=3,
+        )
 
 
 def _kept_type(number: Any, dtype: DTypeLike) -> Any:

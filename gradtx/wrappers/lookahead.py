@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates, Weights
 from gradtx.core import order
-from gradtx.core.apply_updates import apply_updates, remember
+from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
@@ -19,9 +19,9 @@ from gradtx.core.transformation import (
 from gradtx.lowering.conditional import run_when
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree.params import FastAndSlow
-from gradtx.wrappers.average import holds_both, merge
-from gradtx.wrappers.half_precision import is_narrow, nearest_update
+from gradtx.wrappers.averages import holds_both, merge
 from gradtx.wrappers.step import typed_like, zeros_for
+from gradtx.wrappers.synchronise import synchronised
 
 
 class LookaheadState(NamedTuple):
@@ -119,12 +119,6 @@ def lookahead(
         steps = state.steps_since_sync + 1
         due = steps >= sync_period
 
-        def synchronise(now: Any) -> Any:
-            u, held, fast_state = now
-            u, held = follow.update(u, held, theta, due=due)
-            u, held = _met(u, held, theta)
-            return u, held, renewed(fast_state, merge(held.slow, theta))
-
         if both:
             held = _Held(phi, zeros_for(phi, phi))
             u, (_, change) = move_both.update(u, held, theta, due=due)
@@ -134,8 +128,13 @@ def lookahead(
             u = type(params)(u, change)
             return u, LookaheadState(fast_state, jnp.where(due, 0, steps))
         held = LookaheadParams(apply_updates(theta, u), phi)
-        u, held, fast_state = run_when(due, synchronise, (u, held, fast_state))
-        remember(theta, u, held.fast)
+        u, held, fast_state = synchronised(
+            follow,
+            due,
+            (u, held, fast_state),
+            theta,
+            lambda old, held: renewed(old, merge(held.slow, theta)),
+        )
         steps = jnp.where(due, 0, steps)
         return u, LookaheadSlowState(fast_state, steps, held.slow)
 
@@ -163,19 +162,6 @@ def _following(alpha: Scalar) -> GradientTransformation:
         return phi - p, jnp.where(due, phi, theta), phi
 
     return leafwise(rule, LookaheadParams, fast=jnp.copy, slow=jnp.copy)
-
-
-def _met(
-    u: Updates, held: LookaheadParams, theta: Params
-) -> tuple[Updates, LookaheadParams]:
-    """Put half-precision θ where the update carries it, next to φ in float32."""
-    moves, treedef = jax.tree.flatten(u, is_leaf=checks.is_none)
-    p, fast, slow = map(treedef.flatten_up_to, (theta, *held))
-    for i, move in enumerate(moves):
-        if move is not None and is_narrow(p[i]):
-            moves[i], there = nearest_update(p[i], slow[i])
-            fast[i] = there.astype(p[i].dtype)
-    return treedef.unflatten(moves), held._replace(fast=treedef.unflatten(fast))
 
 
 class _Held(NamedTuple):

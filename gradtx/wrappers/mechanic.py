@@ -55,10 +55,10 @@ def mechanize(
 
     Args:
       base_optimizer: any optimizer.
-      weight_decay: λ.
-      eps: ε.
-      s_init: the scale to start from.
-      num_betas: n.
+      weight_decay: λ, at least 0; 0 for no decay.
+      eps: ε, at least 0.
+      s_init: what every s starts from, at least 0.
+      num_betas: n, a whole number of at least 1.
 
     Raises:
       ValueError: if a number is negative or n below 1; from ``update`` if it is given

@@ -49,14 +49,15 @@ def reduce_on_plateau(
     Give ``update`` the extra argument ``value``, such as the loss; it may be negative.
 
     Args:
-      factor: what the scale is multiplied by.
-      patience: how many values in a row may be no better.
-      rtol: how much better a value must be, relative to the best.
-      atol: the same, absolute.
-      cooldown: for how many values after a reduction none is counted.
+      factor: what the scale is multiplied by, in (0, 1).
+      patience: how many values in a row may be no better, a whole number of at least 1.
+      rtol: how much better a value must be, relative to the best, in [0, 1].
+      atol: how much better it must be in absolute terms, at least 0; not 0 if ``rtol``
+        is.
+      cooldown: for how many values after a reduction none is counted, at least 0.
       accumulation_size: of how many values the mean is taken first, as of the losses of
         small batches.
-      min_scale: where the scale stops.
+      min_scale: the lower bound of the scale, at least 0.
 
     Raises:
       ValueError: if ``factor`` is outside (0, 1), ``rtol`` outside [0, 1], a number

@@ -22,7 +22,7 @@ from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
 from gradtx.primitives.normalize import normalize_by_update_norm
 from gradtx.tree.packed import CALLS, unpacked_only
-from gradtx.wrappers.average import eval_params, merge
+from gradtx.wrappers.averages import Find, merge
 from gradtx.wrappers.step import as_updates, typed_like
 
 NormalizeState = EmptyState
@@ -45,14 +45,14 @@ class SAMState(NamedTuple):
     adv_state: OptState
     cache: Weights | None  # w, the parameters before the way up; None in opaque mode
 
-    def averaged_params(self, params: Params) -> Params:
-        """Return w, also in the middle of a way up."""
+    def seen_by_inner(self, find: Find, params: Params) -> Params:
+        """Return w, also in the middle of a way up, or what is averaged along it."""
         if self.cache is not None:
             away = self.steps_since_sync > 0
             params = map_differentiable(
                 lambda p, w: jnp.where(away, w.astype(p.dtype), p), params, self.cache
             )
-        return eval_params(self.opt_state, params)
+        return find(self.opt_state, params)
 
 
 @order.needs_final("update", when=lambda given: not given["opaque_mode"])
@@ -82,7 +82,8 @@ def sam(
     Args:
       optimizer: moves the parameters.
       adv_optimizer: moves them up, in the direction opposite to its updates.
-      sync_period: k.
+      sync_period: k, a whole number of at least 1: how many gradients make a step of
+        the optimizer.
       reset_state: whether the adversary starts anew for every step of the optimizer.
       opaque_mode: whether one call takes all k steps.
       batch_axis_name: in opaque mode, the axis over which gradients of ``grad_fn`` are

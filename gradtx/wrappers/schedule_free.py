@@ -18,7 +18,7 @@ from gradtx.common.types import (
     Weights,
 )
 from gradtx.core import order
-from gradtx.core.leafwise import leafwise, widened
+from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -27,7 +27,8 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.lowering.varying import varied_with
-from gradtx.wrappers.average import averaged, held_like, is_absent
+from gradtx.wrappers.averages import made_with
+from gradtx.wrappers.evaluation import averaged, held_like
 from gradtx.wrappers.step import widest
 
 
@@ -54,12 +55,14 @@ def schedule_free(
     b1: Scalar = 0.9,
     weight_lr_power: Scalar = 2.0,
     state_dtype: DTypeLike | None = None,
+    *,
+    weight_step_power: Scalar = 0.0,
 ) -> GradientTransformation:
     """Average the weights of an optimizer as it goes, and take gradients in between.
 
         y = (1 - β) z + β x                the parameters, where gradients are taken
         z ← z + u(∇f(y))                   u: the update of the base optimizer
-        x ← (1 - c) x + c z                c = w / Σ w,  w = (max η)^power
+        x ← (1 - c) x + c z                c = w / Σ w,  w = tʳ (max η)^power
 
     x is what one evaluates with: :func:`gradtx.eval_params` finds it wherever this
     stands. It is not kept but follows from y and z, so that the memory is that of
@@ -76,16 +79,21 @@ def schedule_free(
       weight_lr_power: how much more a step of a higher rate weighs.
       state_dtype: the type to keep z in; None means the parameter's, float32 at least.
         In fewer bits its small steps are lost.
+      weight_step_power: r, how much more a later step t = 1, 2, … weighs.
 
     Raises:
-      ValueError: if β is outside (0, 1] or the rate negative; from ``update`` if it is
-        given no parameters.
+      ValueError: if β is outside (0, 1] or the rate or a power negative; from
+        ``update`` if it is given no parameters.
 
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682
     """
     checks.positive(b1=b1)
     checks.fractions(b1=b1)
-    checks.non_negative(learning_rate=learning_rate, weight_lr_power=weight_lr_power)
+    checks.non_negative(
+        learning_rate=learning_rate,
+        weight_lr_power=weight_lr_power,
+        weight_step_power=weight_step_power,
+    )
     base = with_extra_args_support(base_optimizer)
 
     def copied(p: jax.Array) -> jax.Array:
@@ -120,7 +128,8 @@ def schedule_free(
         checks.params_given(params)
         rate = numerics.value_at(learning_rate, state.step_count)
         max_lr = jnp.maximum(state.max_lr, jnp.asarray(rate, state.max_lr.dtype))
-        weight = max_lr**weight_lr_power
+        t = (state.step_count + 1).astype(max_lr.dtype)
+        weight = t**weight_step_power * max_lr**weight_lr_power
         weight_sum = state.weight_sum + weight
         u, base_state = base.update(
             updates, state.base_optimizer_state, params, **extra
@@ -180,13 +189,9 @@ def _is_schedule_free(node: Any) -> bool:
 
 
 def _average(state: Any, params: Params) -> Params:
-    """Return x = y + (y - z) (1 - β) / β."""
+    return averaged_between(state.z, params, state.b1)
 
-    def one(z: Any, y: Any) -> Any:
-        if is_absent(z):
-            return y
-        y = jnp.asarray(y)
-        y_, z_ = widened(y), widened(z)
-        return (y_ + (y_ - z_) * ((1 - state.b1) / state.b1)).astype(y.dtype)
 
-    return jax.tree.map(one, state.z, params, is_leaf=is_absent)
+def averaged_between(z: Params, params: Params, b1: Any) -> Params:
+    """Return x = y + (y - z) (1 - β) / β from z and y = ``params``."""
+    return made_with(z, params, lambda z, y: y + (y - z) * ((1 - b1) / b1))

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from gradtx.lowering.sharding import everywhere, sharded_like
 from gradtx.lowering.varying import all_axes, varying_axes
 from gradtx.tree.packed import PackedLeaves, is_packed, is_packed_node
 from gradtx.tree.placeholders import PackedNode, is_placeholder
+from gradtx.wrappers.averages import Find, is_same
 
 # What XLA puts into one kernel has at most 96 inputs and outputs together.
 TOGETHER = 64
@@ -36,14 +37,14 @@ class PackSmallLeavesState(NamedTuple):
 
     inner_state: OptState
 
-    def seen_by_inner(
-        self, find: Callable[[OptState, Params], Params], params: Params
-    ) -> Params:
+    def seen_by_inner(self, find: Find, params: Params) -> Params:
         """Return what ``find`` finds in the inner state for the packed parameters."""
         nodes = jax.tree.leaves(self.inner_state, is_leaf=is_packed)
         for node in filter(is_packed, nodes):
             layout = _layout_like(node, params)
-            return layout.unpack(find(self.inner_state, layout.pack(params)))
+            shown = layout.pack(params)
+            found = find(self.inner_state, shown)
+            return params if is_same(shown, found) else layout.unpack(found)
         return params
 
 

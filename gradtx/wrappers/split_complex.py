@@ -1,6 +1,5 @@
 """Complex parameters as pairs of real ones."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +12,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
+from gradtx.wrappers.averages import Find, put_back
 
 
 class SplitRealAndImaginaryArrays(NamedTuple):
@@ -27,11 +27,11 @@ class SplitRealAndImaginaryState(NamedTuple):
 
     inner_state: OptState
 
-    def seen_by_inner(
-        self, find: Callable[[OptState, Params], Params], params: Params
-    ) -> Params:
+    def seen_by_inner(self, find: Find, params: Params) -> Params:
         """Return what ``find`` finds in the inner state for the parts, joined."""
-        return _joined(find(self.inner_state, _split(params)))
+        shown = _split(params)
+        found = find(self.inner_state, shown)
+        return put_back(lambda _, f: _joined(f), params, shown, found)
 
 
 @transformation

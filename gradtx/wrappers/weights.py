@@ -25,7 +25,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import beside, zero_count
 from gradtx.primitives.noise import random_key
-from gradtx.wrappers.average import Find
+from gradtx.wrappers.averages import Find, put_back
 from gradtx.wrappers.half_precision import (
     is_narrow,
     meant,
@@ -47,7 +47,7 @@ class MasterWeightsState(NamedTuple):
     def seen_by_inner(self, find: Find, params: Params) -> Params:
         """Return what ``find`` finds in the inner state for the master weights."""
         x = meant(_followed, params, self.master)
-        return typed_like(params, find(self.inner_state, x))
+        return put_back(typed_like, params, x, find(self.inner_state, x))
 
 
 class CompensationState(NamedTuple):
@@ -59,7 +59,7 @@ class CompensationState(NamedTuple):
     def seen_by_inner(self, find: Find, params: Params) -> Params:
         """Return what ``find`` finds in the inner state for the whole parameters."""
         x = meant(_completed, params, self.remainder)
-        return typed_like(params, find(self.inner_state, x))
+        return put_back(typed_like, params, x, find(self.inner_state, x))
 
 
 class StochasticRoundingState(NamedTuple):
@@ -226,8 +226,8 @@ def _first(p: Any, master: Any) -> Any:
 @jax.jit
 def _followed(p: jax.Array, master: jax.Array) -> jax.Array:
     """Return the master weight, or the parameter where that was changed since."""
-    info: Any = jnp.finfo(p.dtype)
     now = wide(p)
+    info: Any = jnp.finfo(p.dtype)
     last_bit = jnp.abs(now) * float(info.eps) + float(info.smallest_subnormal)
     return jnp.where(jnp.abs(master - now) <= last_bit, master, now)
 

@@ -14,9 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch) -> Any:
+def part() -> Any:
     """Import a module of the benchmarks."""
-    monkeypatch.syspath_prepend(ROOT / "examples")
     return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 

@@ -66,7 +66,7 @@ def check_entry(row: dict[str, Any], entry: dict[str, Any], state: int) -> None:
         ("--cases", "", "nothing is not among leaf, gpt2, small"),
         ("--repeats", "0", "must be a whole number of at least 1, got '0'"),
         ("--size", "1.5", "must be a whole number of at least 1, got '1.5'"),
-        ("--out", str(Path(__file__)), "cannot write there"),
+        ("--out", str(Path(__file__)), "cannot write to"),
     ],
 )
 def test_a_wrong_option_is_refused(

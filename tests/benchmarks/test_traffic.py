@@ -244,6 +244,9 @@ def test_floors_follow_from_the_arrays(part: Any) -> None:
         "clip_by_global_norm, adamw": 32,
         "cautious(adamw), rescale=None": 28,
         "mars without a bound, adamw": 36,
+        "average(adamw)": 36,
+        "ema_nesterov(adamw)": 36,
+        "primal_averaging(adamw)": 36,
     }
     for name, floor in expected.items():
         found = compiling.figures(known[name], gradtx, target, 1 << 12)
@@ -253,6 +256,8 @@ def test_floors_follow_from_the_arrays(part: Any) -> None:
     for name, floors in {
         "MultiSteps(adamw, 4)": (12, 36),
         "lookahead(adam, 5)": (28, 36),
+        "average(adamw), every 8": (28, 40),
+        "outer_nesterov(adamw)": (28, 44),
     }.items():
         found = compiling.figures(known[name], gradtx, target, 1 << 12)
         assert [p.floor for p in found.passages] == pytest.approx(floors, abs=0.05)
@@ -303,7 +308,7 @@ def test_a_small_run_leaves_its_figures(tmp_path: Path, run: Any) -> None:
         ("--target", "", "nothing is not among cpu, tpu, cuda"),
         ("--rows", "adamsky", "'adamsky' is none of 'sgd', 'momentum'"),
         ("--size", "1.5", "must be a whole number of at least 1, got '1.5'"),
-        ("--out", str(Path(__file__)), "cannot write there"),
+        ("--out", str(Path(__file__)), "cannot write to"),
     ],
 )
 def test_a_wrong_option_is_refused(

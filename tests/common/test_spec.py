@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import textwrap
 from typing import Any
 
 import equinox as eqx
@@ -29,13 +30,27 @@ def nested() -> Any:
 
 
 def test_it_prints_as_it_was_written() -> None:
-    """What is printed is the call, without what is a default."""
-    assert repr(nested()) == (
-        "lookahead(fast_optimizer=chain(clip_by_global_norm(max_norm=1.0), "
-        "adamw(learning_rate=linear_schedule(init_value=0.001, end_value=0.0, "
-        "transition_steps=10), mu_dtype=bfloat16, mask={'w': True, 'b': False}, "
-        "nesterov=True)), sync_period=5, slow_step_size=0.5)"
+    """What is printed is the call, without defaults, on lines that are short enough."""
+    expected = """
+    lookahead(
+        fast_optimizer=chain(
+            clip_by_global_norm(max_norm=1.0),
+            adamw(
+                learning_rate=linear_schedule(
+                    init_value=0.001,
+                    end_value=0.0,
+                    transition_steps=10,
+                ),
+                mu_dtype=bfloat16,
+                mask={'w': True, 'b': False},
+                nesterov=True,
+            ),
+        ),
+        sync_period=5,
+        slow_step_size=0.5,
     )
+    """
+    assert repr(nested()) == textwrap.dedent(expected).strip()
     assert repr(gradtx.adam(np.float32(0.5), 0.9)) == "adam(learning_rate=0.5)"
     assert repr(gradtx.named_chain(("a", gradtx.identity()))) == (
         "named_chain(('a', identity()))"

@@ -268,7 +268,9 @@ def test_chains_refuse() -> None:
     with pytest.raises(ValueError, match=r"names must differ.*'a', 'a'"):
         gradtx.named_chain(("a", gradtx.identity()), ("a", gradtx.identity()))
     tx = gradtx.chain(gradtx.scale(1.0))
-    with pytest.raises(ValueError, match=r"\(an array, an array\).*is a tuple of 1"):
+    with pytest.raises(
+        ValueError, match=r"\(an array, an array\).*is a tuple of \(EmptyState\)"
+    ):
         tx.update(1.0, (1, 2))
 
 
@@ -422,7 +424,9 @@ def test_the_state_of_another_is_refused(name: str) -> None:
         make(0.1).update(params, state, params)
     gradtx.adamw(0.1).update(params, optax.adamw(0.1).init(params), params)
     few = gradtx.quantize_state(gradtx.adam(0.1), min_size=0).init(params)
-    with pytest.raises(ValueError, match=r"QuantizedState.*a tuple of 2"):
+    with pytest.raises(
+        ValueError, match=r"QuantizedState.*a tuple of .ScaleByAdamState"
+    ):
         gradtx.adam(0.1).update(params, few, params)
     with pytest.raises(ValueError, match=r"'mu' at \['w'\] is quantized"):
         gradtx.adam(0.1).update(params, few.inner_state, params)

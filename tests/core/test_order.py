@@ -20,6 +20,11 @@ FINAL = {
     "with_compensation": gradtx.with_compensation(gradtx.sgd(0.1)),
     "with_stochastic_rounding": gradtx.with_stochastic_rounding(gradtx.sgd(0.1)),
     "lookahead": gradtx.lookahead(gradtx.sgd(0.1), 2, 0.5),
+    "average": gradtx.average(gradtx.sgd(0.1)),
+    "tail_average": gradtx.tail_average(gradtx.sgd(0.1), 2),
+    "ema_nesterov": gradtx.ema_nesterov(gradtx.sgd(0.1)),
+    "outer_nesterov": gradtx.outer_nesterov(gradtx.sgd(0.1), 2),
+    "primal_averaging": gradtx.primal_averaging(gradtx.sgd(0.1)),
     "sam": gradtx.sam(gradtx.sgd(0.1), gradtx.sgd(0.1)),
 }
 

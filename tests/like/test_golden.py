@@ -1,8 +1,8 @@
 """``gradtx.like`` against trajectories that the libraries themselves made.
 
-``golden.json``, ``like.json``, ``like_torch.json`` and ``like_keras.json`` were recorded in float64 from
-torch, keras, and the authors' packages; the programs ``data/record_*.py`` wrote all but
-the first.
+``golden.json``, ``like.json``, ``like_torch.json`` and ``like_keras.json`` were
+recorded in float64 from torch, keras, and the authors' packages; the programs
+``data/record_*.py`` wrote all but the first.
 """
 
 import json
@@ -118,8 +118,10 @@ def test_settings(case: Any) -> None:
     kind = case["kind"]
     start, grads = (leaves(PROBLEMS[kind][x], kind) for x in ("start", "grads"))
     path, params, state = follow(like_transformation(case), start, grads)
+    # Keras takes Adafactor's root mean squares in float32.
+    rough = (case["lib"], case["name"]) == ("keras", "Adafactor")
     for got, recorded in zip(path, leaves(case["path"], kind), strict=True):
-        assert error(got, recorded) <= TOLERANCE
+        assert error(got, recorded) <= (2e-10 if rough else TOLERANCE)
     if "final" in case:
         averaged = gradtx.eval_params(state, params)
         for got, recorded in zip(averaged, leaves(case["final"], kind), strict=True):

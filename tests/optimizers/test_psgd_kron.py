@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 from methods.following import square
 
@@ -162,6 +162,6 @@ def test_a_flag_among_the_extra_arguments_is_not_lost() -> None:
     for flag in (True, False):
         _, one = tx.update(g, state, p, probes=g + 1, balance=flag)
         _, other = tx.update(g, state, p, probes=g + 1, balance=jnp.array(flag))
-        chex.assert_trees_all_close(one.factors, other.factors, rtol=1e-12)
+        problems.assert_close(one.factors, other.factors, rtol=1e-12)
         run[flag] = np.asarray(one.factors[0][0])
     assert not np.allclose(run[True], run[False], rtol=1e-6)

@@ -79,11 +79,12 @@ def test_fields_and_values_are_those_of_optax(factory: Any) -> None:
 
 
 def test_a_number_changed_by_hand_counts_and_keeps_its_type() -> None:
-    """The next step uses what was written into the state, an int as the float it is."""
+    """The next step uses it, an int as the float it is, and warns that it compiles."""
     tx = inject_hyperparams(gradtx.sgd)(0.1)
     state = tx.init(jnp.ones(1))
     state.hyperparams["learning_rate"] = 2
-    updates, state = jax.jit(tx.update)(jnp.ones(1), state)
+    with pytest.warns(UserWarning, match=r"learning_rate.*compiled again.*tree\.set"):
+        updates, state = jax.jit(tx.update)(jnp.ones(1), state)
     np.testing.assert_array_equal(updates, [-2])
     assert state.hyperparams["learning_rate"].dtype == jnp.float32
 

@@ -60,7 +60,7 @@ def reached(p: Any, target: Any) -> Any:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_it_lands_nearest(dtype: str, data: Any) -> None:
     """The parameter is as near to p + u as an update of its type can carry it.

@@ -78,7 +78,7 @@ def accumulate_avg_updates(accumulation_steps: int) -> GradientTransformation:
     is kept in at least float32.
 
     Args:
-      accumulation_steps: k.
+      accumulation_steps: k, a whole number of at least 1.
 
     Raises:
       ValueError: if k is not at least 1.
@@ -126,7 +126,8 @@ def average_incrementally_updates(
     Args:
       per_elt_axis: the axis of the examples, or several; None for gradients that are
         means already, which makes a transformation and no aggregator.
-      accumulation_steps: the number of steps.
+      accumulation_steps: the number of steps, a whole number of at least 1; of 1 there
+        is nothing to average.
 
     Raises:
       ValueError: if there is not at least one step.

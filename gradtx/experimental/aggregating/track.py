@@ -55,7 +55,7 @@ def track_per_element_mean_and_variance_with_ema(
     them.
 
     Args:
-      ema_decay: β.
+      ema_decay: β, in [0, 1): how much of the means is kept at each step.
 
     Raises:
       ValueError: if β is outside [0, 1); from ``update``, if s or n is not given, or n

@@ -47,10 +47,10 @@ def AdaBelief(  # noqa: N802
         r² = (ρ - 4) (ρ - 2) ρ∞ / ((ρ∞ - 4) (ρ∞ - 2) ρ)
 
     Args:
-      lr: η, or a schedule.
-      betas: (β₁, β₂).
-      eps: ε, stored in s at every step, and once more outside of the root.
-      weight_decay: λ.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      betas: (β₁, β₂), each in [0, 1): how much of m and of s is kept at each step.
+      eps: ε, at least 0, stored in s at every step, and once more outside of the root.
+      weight_decay: λ, at least 0; 0 or None for no decay.
       amsgrad: divide by the largest s so far; a rectified step takes no notice.
       weight_decouple: p ← (1 - η λ) p before the step; otherwise g ← g + λ p.
       fixed_decay: p ← (1 - λ) p instead, whatever the learning rate.

@@ -39,9 +39,10 @@ def Lion(  # noqa: N802
     The sign of a complex number is z / |z|.
 
     Args:
-      lr: η, or a schedule.
-      betas: (β₁, β₂).
-      weight_decay: λ.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      betas: (β₁, β₂), each in [0, 1]: the weight of m against the new gradient in the
+        step, and how much of m is kept.
+      weight_decay: λ, at least 0; 0 or None for no decay.
       use_triton: means nothing here.
       decoupled_weight_decay: divide λ by the first learning rate, so that the decay
         does not change with it and follows the schedule only.

@@ -47,9 +47,10 @@ def Lookahead(  # noqa: N802
 
     Args:
       inner: any optimizer.
-      la_steps: k.
-      la_alpha: α.
-      pullback_momentum: "none", "reset" or "pullback".
+      la_steps: k, a whole number of at least 1.
+      la_alpha: α, in [0, 1]: how far the slow weights go to the fast ones.
+      pullback_momentum: "none", "reset" or "pullback": what becomes of the momentum, as
+        above; "none" keeps it.
 
     Raises:
       ValueError: if k is below 1, α is outside [0, 1], or for another word.

@@ -44,9 +44,9 @@ def Muon(  # noqa: N802
     matrix of shape (out, rest), but its factor is still that of the last two axes.
 
     Args:
-      lr: η, or a schedule.
-      weight_decay: λ.
-      momentum: μ.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      weight_decay: λ, at least 0; 0 or None for no decay.
+      momentum: μ, in [0, 1): how much of m is kept at each step.
       params: means nothing here; call ``tx.init(params)``.
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`gradtx.scale_by_muon` takes them; as above if None.
@@ -114,13 +114,13 @@ def MoonlightMuon(  # noqa: N802
     told which parameters are for AdamW: here by None among the dimension numbers.
 
     Args:
-      lr: η, or a schedule.
-      wd: λ, of both.
-      momentum: μ.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      wd: λ, at least 0, of both; 0 or None for no decay.
+      momentum: μ, in [0, 1): how much of b is kept at each step.
       nesterov: whether to look ahead; NS(b) if not.
-      ns_steps: how many steps NS makes.
-      adamw_betas: (β₁, β₂) of AdamW.
-      adamw_eps: ε of AdamW.
+      ns_steps: how many steps NS makes, a whole number of at least 1.
+      adamw_betas: (β₁, β₂) of AdamW, each in [0, 1).
+      adamw_eps: ε of AdamW, at least 0.
       params: means nothing here; call ``tx.init(params)``.
       weight_dimension_numbers: which axes make up the matrices, as :func:`gradtx.muon`
         takes them; as above if None.
@@ -186,12 +186,12 @@ def DionMuon(  # noqa: N802
     ``split_sizes`` are here ``heads`` and ``splits`` of :class:`gradtx.MatrixAxes`.
 
     Args:
-      lr: η, or a schedule.
-      mu: μ.
-      weight_decay: λ.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      mu: μ, in [0, 1): how much of m is kept at each step.
+      weight_decay: λ, at least 0; 0 or None for no decay.
       cautious_wd: decay only where the step makes the entry smaller.
-      epsilon: ε of NS.
-      nesterov: whether to look ahead.
+      epsilon: ε of NS, at least 0, added to the norm that it divides by.
+      nesterov: whether to look ahead: NS(m) if not.
       adjust_lr: s: "spectral_norm", "rms_norm" for 0.2 √max(rows, columns), or None.
       flatten: whether arrays of more axes are matrices of shape (out, rest).
       use_polar_express: whether to take Polar Express; if not, "quintic".

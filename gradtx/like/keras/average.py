@@ -11,7 +11,7 @@ from gradtx.common.types import Count, Params, Scalar, Weights
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import weights
 from gradtx.core.transformation import GradientTransformation
-from gradtx.wrappers.average import merge
+from gradtx.wrappers.averages import merge
 
 
 class AverageState(NamedTuple):

@@ -80,8 +80,8 @@ _DESCRIBED = {
     "ema_overwrite_frequency": "every how many steps the mean takes the place of the\n"
     "        parameters; None for never.",
     "loss_scale_factor": "is refused, as nothing here scales the loss.",
-    "gradient_accumulation_steps": "step only every so many calls, at least 2, with the\n"
-    "        mean of their gradients; None for at each call.",
+    "gradient_accumulation_steps": "step only every so many calls, at least 2, with\n"
+    "        the mean of their gradients; None for at each call.",
     "name": "is shown when the transformation is printed, and does nothing.",
     "exclude_from_weight_decay": "regular expressions; a leaf in whose path, such as\n"
     '        "block/dense/bias", one is found does not decay. None for no such leaf.',
@@ -109,7 +109,7 @@ def like_keras(
         @functools.wraps(make)
         def spread(*args: P.args, **kwargs: P.kwargs) -> GradientTransformation:
             given: Any = signature.bind(*args, **kwargs).arguments
-            return make(**given)
+            return make(**given)  # type: ignore[call-arg]
 
         spread.__signature__ = signature  # type: ignore[attr-defined]
         lines = [f"      {p.name}: {_DESCRIBED[p.name]}\n" for p in added]

@@ -35,10 +35,10 @@ def Adadelta(  # noqa: N802
         p ← p - η u
 
     Args:
-      lr: η, or a schedule.
-      rho: ρ in [0, 1).
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      rho: ρ, in [0, 1): how much of the mean squares is kept at each step.
       eps: ε, at least 0, inside of the roots.
-      weight_decay: λ, at least 0.
+      weight_decay: λ, at least 0; 0 or None for no decay.
       foreach: means nothing here.
       capturable: means nothing here.
       maximize: whether to go uphill: the gradient changes its sign before all else.

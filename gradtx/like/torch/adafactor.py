@@ -34,7 +34,8 @@ def Adafactor(  # noqa: N802
         p ← (1 - η λ) p - α u / max(1, rms(u) / d)
 
     Args:
-      lr: η, or a schedule; the largest relative step.
+      lr: η, at least 0, or a schedule of the number of steps taken; the largest
+        relative step.
       beta2_decay: c, below 0.
       eps: (ε₁, ε₂), at least 0; ε₁ is the precision of the parameter's type if None.
       d: above 0, where the root mean square of u is clipped.

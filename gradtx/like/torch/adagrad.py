@@ -40,11 +40,11 @@ def Adagrad(  # noqa: N802
         p ← p - η / (1 + (t - 1) δ) · g / (√G + ε)
 
     Args:
-      lr: η, or a schedule.
-      lr_decay: δ.
-      weight_decay: λ.
-      initial_accumulator_value: what G starts from.
-      eps: ε, outside of the root.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      lr_decay: δ, at least 0: how fast the rate falls; 0 or None keeps it.
+      weight_decay: λ, at least 0; 0 or None for no decay.
+      initial_accumulator_value: what every entry of G starts from, at least 0.
+      eps: ε, at least 0, outside of the root.
       foreach: means nothing here.
       maximize: whether to go uphill: the gradient changes its sign before all else.
       differentiable: means nothing here.

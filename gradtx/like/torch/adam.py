@@ -38,10 +38,10 @@ def Adam(  # noqa: N802
     moments, corrected afterwards.
 
     Args:
-      lr: η, or a schedule.
-      betas: (β₁, β₂).
-      eps: ε, outside of the root.
-      weight_decay: λ.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      betas: (β₁, β₂), each in [0, 1): how much of m and of v is kept at each step.
+      eps: ε, at least 0, outside of the root.
+      weight_decay: λ, at least 0; 0 or None for no decay.
       amsgrad: whether the divisor may only grow.
       foreach: means nothing here.
       maximize: whether to go uphill: the gradient changes its sign before all else.
@@ -91,10 +91,11 @@ def AdamW(  # noqa: N802
         p ← (1 - η λ) p - η m̂ / (√v̂ + ε)
 
     Args:
-      lr: η, or a schedule; the decay follows it.
-      betas: (β₁, β₂).
-      eps: ε, outside of the root.
-      weight_decay: λ.
+      lr: η, at least 0, or a schedule of the number of steps taken; the decay follows
+        it.
+      betas: (β₁, β₂), each in [0, 1): how much of m and of v is kept at each step.
+      eps: ε, at least 0, outside of the root.
+      weight_decay: λ, at least 0; 0 or None for no decay.
       amsgrad: whether the divisor may only grow.
       maximize: whether to go uphill: the gradient changes its sign before all else.
       foreach: means nothing here.

@@ -34,10 +34,10 @@ def Adamax(  # noqa: N802
         p ← p - η m / (1 - β₁ᵗ) / u
 
     Args:
-      lr: η, or a schedule.
+      lr: η, at least 0, or a schedule of the number of steps taken.
       betas: (β₁, β₂), each in [0, 1).
       eps: ε, at least 0, added to the size of the gradient.
-      weight_decay: λ, at least 0.
+      weight_decay: λ, at least 0; 0 or None for no decay.
       foreach: means nothing here.
       maximize: whether to go uphill: the gradient changes its sign before all else.
       differentiable: means nothing here.

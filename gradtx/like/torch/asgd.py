@@ -13,7 +13,7 @@ from gradtx.core.slots import weights
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import brought, refuse
 from gradtx.like.torch.gradient import prepared
-from gradtx.wrappers.average import merge
+from gradtx.wrappers.averages import merge
 from gradtx.wrappers.chain import chain
 
 
@@ -52,11 +52,11 @@ def ASGD(  # noqa: N802
     follows a schedule one step late.
 
     Args:
-      lr: η, at least 0, or a schedule.
+      lr: η, at least 0, or a schedule of the number of steps taken.
       lambd: l, at least 0, the decay term.
       alpha: α, the power with which the rate falls.
       t0: t₀, the step at which to start averaging.
-      weight_decay: λ, at least 0.
+      weight_decay: λ, at least 0; 0 or None for no decay.
       foreach: means nothing here.
       maximize: whether to go uphill: the gradient changes its sign before all else.
       differentiable: means nothing here.

@@ -52,13 +52,14 @@ def Muon(  # noqa: N802
     ``weight_dimension_numbers=gradtx.MuonDimensionNumbers(0, 1)``.
 
     Args:
-      lr: η, or a schedule.
-      weight_decay: λ.
-      momentum: μ.
-      nesterov: whether to look ahead.
-      ns_coefficients: the three coefficients of NS.
-      eps: ε.
-      ns_steps: how many steps NS makes.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      weight_decay: λ, at least 0; 0 or None for no decay.
+      momentum: μ, in [0, 1): how much of m is kept at each step.
+      nesterov: whether to look ahead: NS(m) if not.
+      ns_coefficients: the three coefficients of NS, or what else
+        :func:`gradtx.scale_by_muon` takes for them.
+      eps: ε, at least 0, the lower bound of the norm that NS divides by.
+      ns_steps: how many steps NS makes, a whole number of at least 1.
       adjust_lr_fn: "original" or "match_rms_adamw"; None is "original".
       use_addmm: has no effect: the compiler joins products and sums.
       params: means nothing here; call ``tx.init(params)``.

@@ -35,11 +35,11 @@ def NAdam(  # noqa: N802
         p ← p - η m̂ / (√(v / (1 - β₂ᵗ)) + ε)
 
     Args:
-      lr: η, or a schedule.
+      lr: η, at least 0, or a schedule of the number of steps taken.
       betas: (β₁, β₂), each in [0, 1).
       eps: ε, at least 0, outside of the root.
-      weight_decay: λ, at least 0.
-      momentum_decay: ψ, at least 0.
+      weight_decay: λ, at least 0; 0 or None for no decay.
+      momentum_decay: ψ, at least 0: how fast μₜ rises to β₁.
       decoupled_weight_decay: whether p ← (1 - η λ) p stands beside the step in place of
         the penalty.
       foreach: means nothing here.

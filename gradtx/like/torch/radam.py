@@ -52,10 +52,10 @@ def RAdam(  # noqa: N802
     added to the corrected root, here to the raw one.
 
     Args:
-      lr: η, or a schedule.
+      lr: η, at least 0, or a schedule of the number of steps taken.
       betas: (β₁, β₂), each in [0, 1).
       eps: ε, at least 0.
-      weight_decay: λ, at least 0.
+      weight_decay: λ, at least 0; 0 or None for no decay.
       decoupled_weight_decay: whether p ← (1 - η λ) p stands beside the step in place of
         the penalty.
       foreach: means nothing here.

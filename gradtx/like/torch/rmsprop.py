@@ -41,11 +41,11 @@ def RMSprop(  # noqa: N802
     rounding makes v - m² negative, on which PyTorch returns NaN, it counts as 0.
 
     Args:
-      lr: η, or a schedule.
-      alpha: α.
-      eps: ε.
-      weight_decay: λ.
-      momentum: μ.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      alpha: α, in [0, 1): how much of the means is kept at each step.
+      eps: ε, at least 0, outside of the root.
+      weight_decay: λ, at least 0; 0 or None for no decay.
+      momentum: μ, in [0, 1]: how much of b is kept; 0 or None for no momentum.
       centered: whether to divide by the standard deviation.
       capturable: means nothing here.
       foreach: means nothing here.
@@ -54,8 +54,8 @@ def RMSprop(  # noqa: N802
       params: means nothing here; call ``tx.init(params)``.
 
     Raises:
-      ValueError: if a number is negative or ``alpha`` above 1; for an argument that
-        means nothing here.
+      ValueError: if a number is outside of its range; for an argument that means
+        nothing here.
 
     Reference: Hinton, 2012, lecture 6e; Graves, 2013, https://arxiv.org/abs/1308.0850
     """

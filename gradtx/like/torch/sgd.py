@@ -49,11 +49,13 @@ def SGD(  # noqa: N802
     dampening has no effect.
 
     Args:
-      lr: η, or a schedule.
-      momentum: μ.
-      dampening: τ.
-      weight_decay: λ, in the gradient and so in the momentum.
-      nesterov: whether to look ahead.
+      lr: η, at least 0, or a schedule of the number of steps taken.
+      momentum: μ, in [0, 1]: how much of b is kept; 0 or None for no momentum.
+      dampening: τ, a finite number: the part of g that b leaves out; 0 or None for
+        none.
+      weight_decay: λ, at least 0, in the gradient and so in the momentum; 0 or None for
+        no decay.
+      nesterov: whether to look ahead, which needs momentum and no dampening.
       maximize: whether to go uphill: the gradient changes its sign before all else.
       foreach: means nothing here.
       differentiable: means nothing here.

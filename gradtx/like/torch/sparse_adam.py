@@ -44,7 +44,7 @@ def SparseAdam(  # noqa: N802
     first axis, has a gradient if one of its entries is not 0.
 
     Args:
-      lr: η, or a schedule.
+      lr: η, at least 0, or a schedule of the number of steps taken.
       betas: (β₁, β₂), each in [0, 1).
       eps: ε, at least 0, added to the raw root.
       maximize: whether to go uphill: the gradient changes its sign before all else.

@@ -1,1 +1,0 @@
-"""The parts of ``compare_optimizers.py``: data, models, sweeps, pictures, report."""

@@ -1,0 +1,1 @@
+"""The comparison that comes with the library: two tasks on real data, ten methods."""

@@ -1,0 +1,90 @@
+"""What is trained: data, network, and how long."""
+
+from typing import Any, NamedTuple
+
+import jax
+
+from gradtx.compare.builtin.data import ALPHABET, Data, Split, digits, text
+from gradtx.compare.needs import needed
+from gradtx.compare.task import Task
+from gradtx.losses import softmax_cross_entropy_with_integer_labels
+
+
+class Problem(NamedTuple):
+    """A task, with the size of its comparison."""
+
+    name: str
+    task: Task
+    steps: int
+    seeds: int
+    rates: int
+    """How many learning rates a grid has."""
+
+
+def digits_problem(*, quick: bool = False) -> Problem:
+    """Give the handwritten digits with a small convolutional network."""
+    with needed("the task of digits"):
+        from gradtx.compare.builtin.models import DigitNetwork  # noqa: PLC0415 -- Flax
+
+    return Problem(
+        name="digits",
+        task=classification(
+            "handwritten digits, small convolutional network",
+            DigitNetwork(features=8 if quick else 16),
+            digits(),
+            batch_size=32,
+        ),
+        steps=80 if quick else 400,
+        seeds=3,
+        rates=9 if quick else 11,
+    )
+
+
+def text_problem(*, quick: bool = False) -> Problem:
+    """Give the standard library's text with a small character transformer."""
+    with needed("the task of text"):
+        from gradtx.compare.builtin.models import TextNetwork  # noqa: PLC0415 -- Flax
+
+    return Problem(
+        name="text",
+        task=classification(
+            "Python source text, small character transformer",
+            TextNetwork(len(ALPHABET), width=16 if quick else 32),
+            text(),
+            batch_size=8,
+        ),
+        steps=60 if quick else 400,
+        seeds=3,
+        rates=9,
+    )
+
+
+def classification(name: str, network: Any, data: Data, batch_size: int) -> Task:
+    """Make a task of a Flax network that gives logits, and of labelled data.
+
+    The final loss is that of the validation split; the accuracy that of the test split.
+    """
+
+    def loss(params: Any, split: Split, key: Any = None) -> jax.Array:
+        del key
+        logits = network.apply(params, split.inputs)
+        losses = softmax_cross_entropy_with_integer_labels(logits, split.labels)
+        return losses.mean()
+
+    def evaluate(params: Any) -> dict[str, jax.Array]:
+        guesses = network.apply(params, data.test.inputs).argmax(-1)
+        accuracy = (guesses == data.test.labels).mean()
+        return {"loss": loss(params, data.validation), "test accuracy": accuracy}
+
+    example = data.train.inputs[:1]
+    return Task(
+        init=lambda key: network.init(key, example),
+        loss=loss,
+        batches=data.train,
+        evaluate=evaluate,
+        batch_size=batch_size,
+        name=name,
+    )
+
+
+PROBLEMS = {"digits": digits_problem, "text": text_problem}

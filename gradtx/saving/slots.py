@@ -1,0 +1,126 @@
+"""The slots of a state: which class and field hold an array, for which parameter."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from gradtx.codecs import is_encoded
+from gradtx.common import checks
+from gradtx.common.foreign import is_variable
+from gradtx.common.types import OptState, PyTree
+from gradtx.core import state_fit
+from gradtx.groups.paths import path_of
+from gradtx.tree import keys, roles
+from gradtx.tree.placeholders import is_placeholder
+
+
+class Slot(NamedTuple):
+    """An array of a state.
+
+    Args:
+      node: the path to the named tuple that holds it.
+      owner: the name of that tuple's class; empty where there is none.
+      field: the path from there to the array, or to the tree of parameters around it.
+      param: the path of its parameter; None for what belongs to no parameter.
+      leaf: the array, encoded or in a variable of Flax where it is.
+    """
+
+    node: tuple[str, ...]
+    owner: str
+    field: str
+    param: str | None
+    leaf: Any
+
+    @property
+    def name(self) -> str:
+        """The class and the field."""
+        return f"{self.owner}.{self.field}" if self.owner else self.field
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array, decoded."""
+        return shape_of(self.leaf)
+
+
+def is_whole(x: Any) -> bool:
+    """Whether this is an array in another form."""
+    return is_encoded(x) or is_variable(x)
+
+
+def value_of(leaf: Any) -> Any:
+    """Return an array without what it is kept in."""
+    bare = jax.tree.map(
+        lambda x: x.get_value() if is_variable(x) else x, leaf, is_leaf=is_variable
+    )
+    return bare.decode() if is_encoded(bare) else bare
+
+
+def shape_of(leaf: Any) -> tuple[int, ...]:
+    """Return the shape of an array without what it is kept in."""
+    return tuple(jax.eval_shape(value_of, leaf).shape)
+
+
+def slots(init: Callable[[Any], OptState], state: OptState) -> list[Slot]:
+    """Return the arrays of a state, in the order of its leaves.
+
+    Args:
+      init: what made the state.
+      state: the state.
+    """
+    found = roles.marked(init, state)
+    walk = roles.walk(found, is_placeholder)
+    trees = {_plain(x.path) for x in walk if is_placeholder(x.leaf)}
+    return [_slot(x.path, x.leaf, trees) for x in _parts(state)]
+
+
+def _parts(state: PyTree) -> list[roles.Part]:
+    return [x for x in roles.walk(state, is_whole) if jax.tree.leaves(x.leaf)]
+
+
+def _plain(path: keys.Path) -> tuple[str, ...]:
+    return tuple(str(keys.plain(entry)) for entry in path)
+
+
+def _slot(path: keys.Path, leaf: Any, trees: set[tuple[str, ...]]) -> Slot:
+    plain = _plain(path)
+    cut = next((i for i in range(len(path), -1, -1) if plain[:i] in trees), None)
+    end = len(path) if cut is None else cut
+    named = [i for i in range(end) if isinstance(path[i], keys.NamedTupleKey)]
+    start = named[-1] if named else 0
+    return Slot(
+        plain[:start],
+        path[start].tuple_name if named else "",
+        "/".join(plain[start:end]),
+        None if cut is None else path_of(path[cut:]),
+        leaf,
+    )
+
+
+def slots_alike(init: Any, made: OptState, state: OptState) -> list[Slot]:
+    """Return the arrays of a state that has the paths of one that ``init`` made.
+
+    The classes are compared by their names, so that it may be optax's.
+
+    Raises:
+      ValueError: if it has other paths, classes or shapes: both are named.
+    """
+    expected, given = _parts(made), _parts(state)
+    if [_known(x.path) for x in given] != [_known(x.path) for x in expected]:
+        state_fit.refuse(state, state_fit.described(made))
+    for one, other in zip(given, expected, strict=True):
+        if shape_of(one.leaf) != shape_of(other.leaf):
+            raise checks.Misuse(
+                f"the state at {keys.written(one.path)} has shape "
+                f"{shape_of(one.leaf)}, but for these parameters it is "
+                f"{shape_of(other.leaf)}: give those that the state was made for"
+            )
+    known = slots(init, made)
+    return [x._replace(leaf=y.leaf) for x, y in zip(known, given, strict=True)]
+
+
+def _known(path: keys.Path) -> tuple[str, ...]:
+    return tuple(
+        str(x) if isinstance(x, keys.NamedTupleKey) else str(keys.plain(x))
+        for x in path
+    )

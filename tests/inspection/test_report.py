@@ -1,0 +1,138 @@
+"""What a step costs: known numbers of bytes, products counted by hand."""
+
+from typing import Any
+
+import catalogue
+import jax
+import jax.numpy as jnp
+import problems
+import pytest
+
+import gradtx
+from gradtx import contrib
+
+N = 64 * 32
+F32 = {"w": jax.ShapeDtypeStruct((64, 32), jnp.float32)}
+
+
+@pytest.mark.parametrize(
+    ("tx", "for_each"),
+    [
+        (gradtx.sgd(0.1), 12),
+        (gradtx.lion(0.1), 20),
+        (gradtx.adamw(0.1), 28),
+        (gradtx.accumulate(gradtx.adamw(0.1), 4), 36),
+        (gradtx.lookahead(gradtx.adam(0.1), 5, 0.5), 36),
+    ],
+    ids=lambda x: x.recipe.factory.name if hasattr(x, "recipe") else "",
+)
+def test_bytes_that_a_step_moves(tx: Any, for_each: int) -> None:
+    """The lower bound is that of the table of memory traffic."""
+    found = gradtx.report(tx, F32, compiled=False)
+    assert found.moved_bytes == for_each * N
+    assert found.params_bytes == found.gradient_bytes == 4 * N
+    assert found.memory is None
+
+
+def test_what_does_not_move() -> None:
+    """Frozen leaves are neither read nor written."""
+    tx = gradtx.selective_transform(gradtx.adam(0.1), freeze_mask={"w": True})
+    assert gradtx.report(tx, F32, compiled=False).moved_bytes == 0
+
+
+def test_products_of_a_matrix_method() -> None:
+    """Muon's five iterations on (64, 32) take three products each, counted by hand."""
+    found = gradtx.report(contrib.muon(0.1), F32, compiled=False)
+    # X Xᵀ and A A in the smaller dimension, and B X.
+    by_hand = 5 * 2 * (32 * 32 * 64 + 32 * 32 * 32 + 32 * 64 * 32)
+    assert (found.products, found.flops) == (15, by_hand)
+    assert gradtx.report(gradtx.adam(0.1), F32, compiled=False).products == 0
+
+
+def test_what_the_compiler_says() -> None:
+    """State and parameters are updated in place; a page shows all of it."""
+    found = gradtx.report(gradtx.adamw(0.1), F32)
+    assert found.memory is not None
+    assert found.memory.arguments >= 16 * N
+    assert found.memory.in_place >= 12 * N
+    assert found.memory.most >= 16 * N
+    text = str(found)
+    assert "57.3 kB" in text
+    assert "nu    float32" in text
+
+
+@pytest.mark.parametrize("name", ["adam", "polyak_sgd", "soap", "adafactor"])
+def test_from_shapes(name: str) -> None:
+    """Arrays and their shapes give one report; extra arguments are passed on."""
+    row, params = catalogue.row(name), problems.small_tree()
+    extra = problems.extras(row, params, params)
+    extra.pop("value_fn", None)
+    arrays = gradtx.report(row.build(), params, extra=extra, compiled=False)
+    shapes = jax.eval_shape(lambda: params)
+    assert gradtx.report(row.build(), shapes, extra=extra, compiled=False) == arrays
+
+
+# --- plans -------------------------------------------------------------------
+
+LARGE = {"w": jax.ShapeDtypeStruct((512, 256), jnp.float32)}
+M = 512 * 256
+
+
+def test_what_fits() -> None:
+    """Bytes for each parameter are the known ones, and those within the budget fit."""
+    found = gradtx.plan(LARGE, 12 * M, devices=8)
+    state = {x.name: x.state_bytes / M for x in found.options}
+    expected = {
+        "float32 state": 8,
+        "bfloat16 mean": 6,
+        "8-bit state": 2.03,
+        "4-bit state": 1.06,
+        "factored": 0.03,
+        "sign, float32 mean": 4,
+        "sign, 8-bit mean": 1.02,
+        "sign, no state": 0,
+        "offloaded": 0,
+        "spread over 8": 1,
+    }
+    for name, n in expected.items():
+        assert state[name] == pytest.approx(n, abs=0.03), name
+    assert found["bfloat16 parameters"].params_bytes == 2 * M
+    for option in found.options:
+        assert option.fits == (option.total_bytes <= 12 * M)
+    assert not found["float32 state"].fits
+    assert found["8-bit state"].fits
+    totals = [x.total_bytes for x in found.options]
+    assert totals == sorted(totals, reverse=True)
+    assert found["offloaded"].over_a_link == pytest.approx(16 * M, rel=1e-3)
+    assert "8-bit state" in str(found)
+
+
+@pytest.mark.parametrize("option", gradtx.plan(F32, 1e9, devices=8).options)
+def test_options_are_ready_to_call(option: Any) -> None:
+    """Each makes a transformation whose state, where it is put, descends."""
+    params = jax.tree.map(lambda x: jnp.ones(x.shape, option.params_dtype), F32)
+    tx = option.make(0.1)
+    state = option.place(tx.init(params))
+    if option.name == "offloaded":
+        kinds = {x.sharding.memory_kind for x in jax.tree.leaves(state) if x.ndim}
+        assert kinds == {"pinned_host"}
+        state = option.fetch(state)
+    if option.name.startswith("spread"):
+        assert state[0].mu["w"].sharding.shard_shape((64, 32)) == (8, 32)
+        mesh = state[0].mu["w"].sharding.mesh
+        everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        params = jax.device_put(params, everywhere)
+    updates, _ = jax.jit(tx.update)(params, state, params)
+    assert jnp.all(updates["w"] < 0)
+
+
+def test_what_a_plan_refuses() -> None:
+    """No bytes, no devices, an option that there is not, and devices that are not."""
+    for budget, devices in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match=r"budget|devices"):
+            gradtx.plan(F32, budget, devices=devices)
+    with pytest.raises(ValueError, match="no option '2-bit'"):
+        gradtx.plan(F32, 1e9)["2-bit"]
+    spread = gradtx.plan(F32, 1e9, devices=99)["spread over 99"]
+    with pytest.raises(ValueError, match="99 devices"):
+        spread.place(spread.make(0.1).init({"w": jnp.ones(99)}))
