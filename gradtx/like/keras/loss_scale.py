@@ -17,7 +17,7 @@ def LossScaleOptimizer(  # noqa: N802
         g finite:        step with g / S;    S ← 2 S every so many such steps
         g not finite:    do not step;        S ← S / 2
 
-    The loss is to be multiplied by ``gradtx.tree.get(state, "loss_scale")``, which is S,
+    The loss is to be multiplied by ``gradtx.tree.get(state, "loss_scale")``, that is S,
     before its gradient g is taken: see :func:`gradtx.dynamic_loss_scale`.
 
     Args:
