@@ -1,0 +1,23 @@
+"""Go on with another chain: a clip added, a schedule, and means kept in 8 bits."""
+
+import jax.numpy as jnp
+
+import gradtx
+
+params = {"kernel": jnp.ones((4, 64)), "bias": jnp.ones(4)}
+old = gradtx.adamw(1e-2)
+state = old.init(params)
+for _ in range(3):
+    updates, state = old.update(params, state, params)
+    params = gradtx.apply_updates(params, updates)
+
+new = gradtx.chain(
+    gradtx.clip_by_global_norm(1.0),
+    gradtx.adamw8bit(gradtx.cosine_decay_schedule(1e-2, 100)),
+)
+state, changes = gradtx.migrate(old, state, new, params, strict=True)
+print(changes)
+before = sum(float(jnp.sum(x**2)) for x in params.values())
+updates, state = new.update(params, state, params)
+params = gradtx.apply_updates(params, updates)
+print(f"step {gradtx.tree.get(state, 'count', filtering=None)}")
