@@ -29,7 +29,6 @@ def step(model, optimizer):
 for i in range(60):
     loss, log = step(model, optimizer)
     if i % 20 == 0:
-        print(f"{i:3d} loss {loss:.3f} rate {float(log['learning_rate']):.3f}")
-averaged = gradtx.eval_params(optimizer.opt_state, nnx.state(model, nnx.Param))
-nnx.update(model, averaged)
+        print(f"{i:3d} loss {loss:.3f} rate {log['learning_rate']:.3f}")
+nnx.update(model, gradtx.eval_params(optimizer.opt_state, nnx.state(model, nnx.Param)))
 print(f"averaged weights: loss {error(model):.3f}")

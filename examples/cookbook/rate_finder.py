@@ -6,10 +6,17 @@ import jax.numpy as jnp
 import gradtx
 
 x = jax.random.normal(jax.random.key(0), (256, 8))
+
+
+def loss(w, batch):
+    return jnp.mean((batch["x"] @ w - batch["y"]) ** 2)
+
+
+data = {"x": x, "y": x.sum(axis=1)}
 task = gradtx.compare.Task(
-    init=lambda key: jax.random.normal(key, (8,)) / 8,
-    loss=lambda w, batch, _: jnp.mean((batch["x"] @ w - batch["y"]) ** 2),
-    batches={"x": x, "y": x.sum(axis=1)},
+    lambda key: jax.random.normal(key, (8,)) / 8,
+    lambda w, batch, _: loss(w, batch),
+    data,
 )
 found = gradtx.compare.find_learning_rate(gradtx.adam(1.0), task, steps=100)
 print(found.reason)
@@ -17,10 +24,6 @@ print(found.reason)
 w, tx = jnp.zeros(8), gradtx.adam(found.suggestion)
 state = tx.init(w)
 for _ in range(100):
-    updates, state = tx.update(
-        jax.grad(lambda w: jnp.mean((x @ (w - 1)) ** 2))(w), state
-    )
+    updates, state = tx.update(jax.grad(loss)(w, data), state)
     w = gradtx.apply_updates(w, updates)
-print(
-    f"with {found.suggestion:.3f} the loss ends at {jnp.mean((x @ (w - 1)) ** 2):.4f}"
-)
+print(f"with {found.suggestion:.3f} the loss ends at {loss(w, data):.4f}")

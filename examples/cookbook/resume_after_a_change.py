@@ -17,7 +17,6 @@ new = gradtx.chain(
 )
 state, changes = gradtx.migrate(old, state, new, params, strict=True)
 print(changes)
-before = sum(float(jnp.sum(x**2)) for x in params.values())
+print(f"the schedule goes on at {gradtx.learning_rate(new, state):.6f}")
 updates, state = new.update(params, state, params)
 params = gradtx.apply_updates(params, updates)
-print(f"step {gradtx.tree.get(state, 'count', filtering=None)}")

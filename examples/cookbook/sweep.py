@@ -26,4 +26,5 @@ def train(rate):
 
 rates = jnp.logspace(-5, 1, 32)
 losses = train(rates)
-print(f"best rate {rates[losses.argmin()]:.2f}, loss {losses.min():.4f}")
+best, start = losses.argmin(), loss(jnp.ones(3))
+print(f"best rate {rates[best]:.2f}: loss {start:.0f} -> {losses[best]:.4f}")

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics, spec
+from gradtx.common.foreign import plain
 from gradtx.common.leaves import differentiable, is_differentiable
 from gradtx.common.types import Count, OptState, Params, PyTree, Updates
 from gradtx.core import order, reductions
@@ -145,7 +146,7 @@ def metrics(state: OptState) -> dict[str, jax.Array]:
             f"{type(state).__name__}: put gradtx.with_metrics around the "
             "transformation, or give the part of the state that is meant"
         )
-    one = found[0]
+    one = plain(found[0])
     steps = jnp.maximum(one.count, 1)
     skipped = {_at("skipped_share", k): x / steps for k, x in one.skipped.items()}
     shares = {"clipped_share": one.clipped / steps, **skipped}

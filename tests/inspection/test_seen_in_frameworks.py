@@ -54,3 +54,15 @@ def test_a_dense_layer(make: Any) -> None:
     assert got["gradient_norm/bias"] == 2
     assert gradtx.learning_rate(tx, state) == pytest.approx(0.9)
     assert got["learning_rate"] == 1
+
+
+def test_the_metrics_of_an_optimizer_of_nnx() -> None:
+    """They are arrays, whatever the state's own are kept in, also when jitted."""
+    model = nnx.Linear(8, 4, rngs=nnx.Rngs(0))
+    tx = gradtx.with_metrics(gradtx.adam(RATE))
+    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+    optimizer.update(model, nnx.state(model, nnx.Param))
+    for read in (gradtx.metrics, nnx.jit(gradtx.metrics)):
+        got = read(optimizer.opt_state)
+        assert all(isinstance(x, jax.Array) for x in got.values())
+        assert f"{got['learning_rate']:.1f}" == "1.0"
