@@ -70,21 +70,21 @@ _OFF_AT_ZERO = (
 _DESCRIBED = {
     "weight_decay": "λ; p ← (1 - η λ) p before the step; None for none.",
     "clipnorm": "the largest norm of each leaf's gradient, at least 0; None for\n"
-    "        none. At most one of the three bounds may be given.",
+    "    none. At most one of the three bounds may be given.",
     "clipvalue": "the largest size of each entry of the gradients, at least 0.",
     "global_clipnorm": "the largest norm of all gradients together, at least 0; if\n"
-    "        that is not finite, everything becomes NaN.",
+    "    that is not finite, everything becomes NaN.",
     "use_ema": "whether to keep a running mean of the parameters, which\n"
-    "        :func:`gradtx.eval_params` finds.",
+    "    :func:`gradtx.eval_params` finds.",
     "ema_momentum": "how much of that mean is kept at each step, in [0, 1].",
     "ema_overwrite_frequency": "every how many steps the mean takes the place of the\n"
-    "        parameters; None for never.",
+    "    parameters; None for never.",
     "loss_scale_factor": "is refused, as nothing here scales the loss.",
     "gradient_accumulation_steps": "step only every so many calls, at least 2, with\n"
-    "        the mean of their gradients; None for at each call.",
+    "    the mean of their gradients; None for at each call.",
     "name": "is shown when the transformation is printed, and does nothing.",
     "exclude_from_weight_decay": "regular expressions; a leaf in whose path, such as\n"
-    '        "block/dense/bias", one is found does not decay. None for no such leaf.',
+    '    "block/dense/bias", one is found does not decay. None for no such leaf.',
 }
 
 
@@ -112,8 +112,10 @@ def like_keras(
             return make(**given)  # type: ignore[call-arg]
 
         spread.__signature__ = signature  # type: ignore[attr-defined]
-        lines = [f"      {p.name}: {_DESCRIBED[p.name]}\n" for p in added]
-        before, mark, after = (make.__doc__ or "").partition("\n    Raises:")
+        # Since Python 3.13 docstrings lose their indentation where they are compiled.
+        text = inspect.cleandoc(make.__doc__ or "")
+        lines = [f"  {p.name}: {_DESCRIBED[p.name]}\n" for p in added]
+        before, mark, after = text.partition("\nRaises:")
         spread.__doc__ = f"{before}{''.join(lines)}{mark}{after}"
         off = [name for name in _OFF_AT_ZERO if name not in own]
         return brought(*off_at_zero, *off)(spread)
