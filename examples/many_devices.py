@@ -31,8 +31,8 @@ def loss(params: dict[str, jax.Array], x: jax.Array, y: jax.Array) -> jax.Array:
 def main() -> None:
     """Train; print the accuracy, and what each device holds of the state."""
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-    digits = load_digits()
-    x, y = jnp.asarray(digits.data / 16, jnp.float32), jnp.asarray(digits.target)
+    pixels, labels = load_digits(return_X_y=True)
+    x, y = jnp.asarray(pixels / 16, jnp.float32), jnp.asarray(labels)
     params = {
         name: jax.device_put(
             jax.random.normal(jax.random.key(i), shape) / shape[0] ** 0.5,

@@ -1,6 +1,7 @@
 """State in parts, on the host, and known before it is made, on eight devices."""
 
 import contextlib
+import re
 from collections import Counter
 from functools import partial
 from typing import Any
@@ -132,6 +133,41 @@ def test_zero1_keeps_an_eighth_on_each_device(kind: AxisType) -> None:
         specs = {k: x.sharding.spec for k, x in state[0].mu["layer"].items()}
         assert specs["wide"] == P(None, "d")  # the longest axis
         assert specs["tall"] in (P("d"), P("d", None))
+
+
+GATHERED = re.compile(r"= (.*?) (?:all-gather|all-to-all)(?:-start)?\(")
+
+
+@both_kinds
+def test_zero1_gathers_no_more_than_the_updates(kind: AxisType) -> None:
+    """Of arrays that move, there are the updates that come back, and no state."""
+    with on(kind) as over:
+        params = laid(tree(), over)
+        tx = zero1(METHODS["clip"], "d")
+        lowered = jax.jit(partial(step, tx)).lower(params, tx.init(params), params)
+        shapes = GATHERED.findall(lowered.compile().as_text() or "")
+        moved = re.findall(r"\w+\[([\d,]+)\]", " ".join(shapes))
+        entries = sum(np.prod([int(n) for n in x.split(",")]) for x in moved)
+        assert entries == 16 + 8 * 32 + 24 * 4
+
+
+@both_kinds
+def test_zero1_of_a_pair_made_by_hand(kind: AxisType) -> None:
+    """State that depends on no parameter is cut too, where jit would leave it whole."""
+
+    def init(params: Tree) -> Tree:
+        return {"sum": jax.tree.map(lambda p: jnp.zeros(p.shape), params)}
+
+    def update(updates: Tree, state: Tree, params: Tree = None) -> Any:
+        del params
+        return updates, {"sum": gradtx.tree.add(state["sum"], updates)}
+
+    with on(kind) as over:
+        params = laid(tree(), over)
+        tx = zero1(gradtx.GradientTransformation(init, update), "d")
+        state = jax.jit(tx.init)(params)
+        once = jax.jit(tx.update)(params, state, params)[1]
+        assert held(state) == held(once) == (16 + 8 * 32 + 24 * 4) * 4 // 8 + 60
 
 
 @both_kinds
