@@ -45,7 +45,6 @@ SAMPLED = {
     "test_no_gradient_makes_nan": 4,
     "test_nothing_is_nan": 3,
     "test_nothing_traced_is_left_behind": 5,
-    "test_settings": 3,
     "test_the_size_of_the_gradients_does_not_matter": 3,
 }
 

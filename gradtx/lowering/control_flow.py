@@ -27,7 +27,7 @@ def while_loop(goes_on: Callable[[T], Any], step: Callable[[T], T], start: T) ->
     return jax.lax.while_loop(goes_on, step, start)
 
 
-def fori_loop(begin: int, end: int, body: Callable[[Any, T], T], start: T) -> T:
+def fori_loop(begin: int, end: Any, body: Callable[[Any, T], T], start: T) -> T:
     """Do what ``jax.lax.fori_loop`` does."""
     if not is_manual():
         return jax.lax.fori_loop(begin, end, body, start)

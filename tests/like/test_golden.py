@@ -118,10 +118,8 @@ def test_settings(case: Any) -> None:
     kind = case["kind"]
     start, grads = (leaves(PROBLEMS[kind][x], kind) for x in ("start", "grads"))
     path, params, state = follow(like_transformation(case), start, grads)
-    # Keras takes Adafactor's root mean squares in float32.
-    rough = (case["lib"], case["name"]) == ("keras", "Adafactor")
     for got, recorded in zip(path, leaves(case["path"], kind), strict=True):
-        assert error(got, recorded) <= (2e-10 if rough else TOLERANCE)
+        assert error(got, recorded) <= TOLERANCE
     if "final" in case:
         averaged = gradtx.eval_params(state, params)
         for got, recorded in zip(averaged, leaves(case["final"], kind), strict=True):

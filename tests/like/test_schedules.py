@@ -23,14 +23,8 @@ FILES = {
 ROOMS = {like.torch: like.torch, like.keras: like.keras.schedules}
 CASES = [(room, case) for room, file in FILES.items() for case in file["schedules"]]
 TOLERANCE = 1e-10
-# Keras takes cosines in float32; so does a user's function of one int32 count.
+# A function of one int32 count may answer in float32.
 ROUGH = 2e-7
-
-
-def tolerance(case: Any) -> float:
-    """Return how far a rate may be from the recorded one."""
-    in_float32 = case["name"].startswith("CosineDecay") or "halves" in str(case)
-    return ROUGH if in_float32 else TOLERANCE
 
 
 def halves(t: Any) -> Any:
@@ -65,10 +59,11 @@ def test_rates(room: Any, case: Any) -> None:
     rate, expected = made(room, case["name"], case["kwargs"]), case["rates"]
     with jax.disable_jit(case["name"] != "MultiplicativeLR"):
         together = rate(jnp.arange(len(expected)))
-        np.testing.assert_allclose(together, expected, rtol=0, atol=tolerance(case))
+        np.testing.assert_allclose(together, expected, rtol=0, atol=TOLERANCE)
         alone = rate(jnp.int32(5))
     assert alone.shape == ()
-    np.testing.assert_allclose(alone, expected[5], rtol=0, atol=tolerance(case))
+    atol = ROUGH if "halves" in str(case["kwargs"]) else TOLERANCE
+    np.testing.assert_allclose(alone, expected[5], rtol=0, atol=atol)
 
 
 @every_case

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ratio
 from gradtx.common.types import Count, Scalar, Schedule
+from gradtx.lowering.control_flow import fori_loop
 from gradtx.schedules.blend import number
 from gradtx.schedules.join import join_schedules
 from gradtx.schedules.value import schedule
@@ -61,7 +62,7 @@ def MultiplicativeLR(  # noqa: N802
             return jnp.where(i <= count, product * factor, product)
 
         last = jnp.max(count).astype(jnp.int32)
-        return jax.lax.fori_loop(1, last + 1, multiplied, first * 1.0)
+        return fori_loop(1, last + 1, multiplied, first * 1.0)
 
     return value
 
