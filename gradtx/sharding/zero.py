@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+from jax.core import Tracer
 from jax.sharding import PartitionSpec
 
 from gradtx.common import checks
@@ -77,7 +78,8 @@ def zero1(
 
     def init(params: Params) -> OptState:
         places = _places(params, names, layout)
-        return _kept(inner.init(_moved(_Place.to_part, places, params)), places)
+        parts = _moved(_Place.to_part, places, params)
+        return _kept(_tied(inner.init(parts), parts), places)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
@@ -144,6 +146,17 @@ def _moved(how: Any, places: dict[Any, Any], tree: PyTree) -> PyTree:
         return how(places[path][1], x) if known else x
 
     return jax.tree_util.tree_map_with_path(one, tree)
+
+
+def _tied(state: OptState, params: Params) -> OptState:
+    """Make a traced state depend on the parameters: jit leaves constants whole."""
+    traced = [x for x in jax.tree.leaves(params) if isinstance(x, Tracer)]
+    found, treedef = jax.tree.flatten(state)
+    arrays = [x for x in found if layouts.can_lie(x)]
+    if not traced or not arrays:
+        return state
+    tied = iter(jax.lax.optimization_barrier((arrays, traced))[0])
+    return treedef.unflatten([next(tied) if layouts.can_lie(x) else x for x in found])
 
 
 def _kept(state: OptState, places: dict[Any, Any]) -> OptState:

@@ -158,7 +158,7 @@ def test_zero1_of_a_pair_made_by_hand(kind: AxisType) -> None:
     def init(params: Tree) -> Tree:
         return {"sum": jax.tree.map(lambda p: jnp.zeros(p.shape), params)}
 
-    def update(updates: Tree, state: Tree, params: Tree = None) -> Any:
+    def update(updates: Tree, state: Tree, params: Tree = None, **_: Any) -> Any:
         del params
         return updates, {"sum": gradtx.tree.add(state["sum"], updates)}
 
