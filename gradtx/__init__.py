@@ -437,6 +437,13 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule as warmup_exponential_decay_schedule,
 )
 
+# Where a state lies among devices and memories
+from gradtx.sharding import (
+    abstract_state as abstract_state,
+    offload as offload,
+    zero1 as zero1,
+)
+
 # Where a leaf is masked out
 from gradtx.tree.masks import (
     MaskedNode as MaskedNode,

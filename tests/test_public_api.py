@@ -30,6 +30,7 @@ ROOMS = (
     "groups",
     "schedules",
     "inspection",
+    "sharding",
 )
 
 PART = gradtx.chain(gradtx.scale(2.0), gradtx.adam(0.1))
@@ -38,6 +39,7 @@ PART = gradtx.chain(gradtx.scale(2.0), gradtx.adam(0.1))
 # numbers with 0.5, counts with 3, transformations with the part above.
 SAMPLES: dict[str, Any] = {
     "args": (PART, gradtx.identity()),
+    "axis": "d",
     "named_chain.args": (("first", PART), ("second", gradtx.identity())),
     "boundaries": [3],
     "cosine_kwargs": [

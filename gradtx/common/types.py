@@ -11,6 +11,9 @@ from jax.typing import DTypeLike as DTypeLike
 # transformation that it makes.
 Scalar: TypeAlias = float | jax.Array
 
+# An axis of devices within ``jax.shard_map``, or several; None for no sum over devices.
+AxisName: TypeAlias = str | tuple[str, ...] | None
+
 # From the number of steps already taken (0 at the first) to a value.
 Schedule: TypeAlias = Callable[[Any], Scalar]
 ScalarOrSchedule: TypeAlias = Scalar | Schedule

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import numerics, spec
 from gradtx.common.leaves import differentiable
-from gradtx.common.types import OptState, Params, Updates
+from gradtx.common.types import AxisName, OptState, Params, Updates
 from gradtx.primitives.adagc import adagc
 from gradtx.primitives.adaptive_clip import adaptive_grad_clip
 from gradtx.primitives.clip import clip, clip_by_block_rms, clip_by_global_norm, length
@@ -83,17 +83,18 @@ def _has_clipped(tx: Any, before: Updates, after: Updates) -> Any:
     if not _is_clip(tx):
         return False
     if tx.recipe.factory is clip_by_global_norm.factory:  # type: ignore[attr-defined]
-        return gradient_norm(before) > tx.recipe.arguments["max_norm"]
+        given = tx.recipe.arguments
+        return gradient_norm(before, given["axis_name"]) > given["max_norm"]
     pairs = zip(differentiable(before), differentiable(after), strict=True)
     return jax.tree.reduce(jnp.logical_or, [_differ(*pair) for pair in pairs], False)  # noqa: FBT003
 
 
-def gradient_norm(updates: Updates) -> jax.Array:
+def gradient_norm(updates: Updates, axis_name: AxisName = None) -> jax.Array:
     """Return the norm as a clipping link takes it, which the compiler takes once.
 
     One that such a link takes for infinite is infinite.
     """
-    unit, rest = length(updates)
+    unit, rest = length(updates, axis_name)
     norm = unit * rest
     return jnp.where(norm < numerics.largest_square(norm.dtype), norm, _beyond(norm))
 

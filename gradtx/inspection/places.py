@@ -8,6 +8,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gradtx.common import checks
 from gradtx.common.types import OptState
+from gradtx.sharding.layouts import longest_even
 
 
 def in_host_memory(state: OptState) -> OptState:
@@ -67,9 +68,9 @@ def spread_over(devices: int, state: OptState) -> OptState:
         if not isinstance(x, jax.Array):
             return x
         axes: list[Any] = [None] * x.ndim
-        even = [i for i, n in enumerate(x.shape) if n and n % devices == 0]
-        if even:
-            axes[max(even, key=lambda i: x.shape[i])] = "state"
+        where = longest_even(x.shape, devices, axes)
+        if where is not None:
+            axes[where] = "state"
         return jax.device_put(x, NamedSharding(mesh, PartitionSpec(*axes)))
 
     return jax.tree.map(one, state)

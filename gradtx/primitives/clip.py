@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import differentiable
-from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.common.types import AxisName, OptState, Params, Scalar, Updates
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
@@ -68,7 +68,9 @@ def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
 
 @order.keeps("direction")
 @transformation
-def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
+def clip_by_global_norm(
+    max_norm: Scalar, axis_name: AxisName = None
+) -> GradientTransformation:
     """Scale all updates down together until their norm is at most ``max_norm``.
 
         u = g · min(1, max_norm / ‖g‖₂)        ‖·‖₂ over all leaves as one vector
@@ -79,9 +81,14 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
 
     Args:
       max_norm: the largest norm allowed, at least 0.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, whose devices
+        hold parts of the updates: leaves that vary along it, by their types, are summed
+        over it, and all others count once. None: the norm of what this device holds;
+        under ``jit`` that is the whole tree, however it is sharded.
 
     Raises:
-      ValueError: if ``max_norm`` is negative.
+      ValueError: if ``max_norm`` is negative; from ``update`` for an axis that is not
+        there, or along which types do not tell what varies, as without ``check_vma``.
 
     Reference: Pascanu et al., 2013, https://arxiv.org/abs/1211.5063
     """
@@ -96,7 +103,7 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        unit, rest = length(updates)
+        unit, rest = length(updates, axis_name)
         # ‖g‖ = unit · rest, and unit is 1 unless the squares overflow.
         factor = jnp.minimum(unit, max_norm / jnp.where(rest == 0, 1, rest))
         return shrink.update(updates, state, params, unit=unit, factor=factor)
@@ -104,12 +111,12 @@ def clip_by_global_norm(max_norm: Scalar) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
-def length(updates: Updates) -> tuple[jax.Array, jax.Array]:
+def length(updates: Updates, axis_name: AxisName = None) -> tuple[jax.Array, jax.Array]:
     """Return two factors of the norm that :func:`clip_by_global_norm` bounds.
 
     Whoever wants that norm too asks here, so that the compiler takes it once.
     """
-    return norms.scaled_norm(differentiable(updates), _length)
+    return norms.scaled_norm(differentiable(updates), _length, axis_name)
 
 
 def _length(g: jax.Array) -> jax.Array:

@@ -10,14 +10,20 @@ from jax.core import Tracer
 
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import numeric
-from gradtx.common.types import PyTree
+from gradtx.common.types import AxisName, PyTree
+from gradtx.lowering import collective
 from gradtx.lowering.conditional import run_when
 from gradtx.lowering.control_flow import platform_dependent
 from gradtx.lowering.packing import end_to_end
 from gradtx.tree.sums import sums
 
 
-def norm(tree: PyTree, ord: Any = None, squared: bool = False) -> jax.Array:  # noqa: A002
+def norm(
+    tree: PyTree,
+    ord: Any = None,  # noqa: A002
+    squared: bool = False,
+    axis_name: AxisName = None,
+) -> jax.Array:
     """Return the norm of all entries of a tree, taken as one vector.
 
         ‖x‖₂ = √Σ|xᵢ|²      ‖x‖₁ = Σ|xᵢ|      ‖x‖∞ = max|xᵢ|
@@ -33,17 +39,22 @@ def norm(tree: PyTree, ord: Any = None, squared: bool = False) -> jax.Array:  # 
       tree: a tree of real or complex arrays.
       ord: 2 (or None), 1, or ``inf``.
       squared: return the norm's square.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, whose devices
+        hold parts of the tree: leaves that vary along it, by their types, are summed
+        over it, and all others count once. None: what this device holds. The largest
+        entry of several devices has no derivative.
 
     Raises:
-      ValueError: for another ``ord``.
+      ValueError: for another ``ord``; for an axis that is not there, or along which
+        types do not tell what varies, as without ``check_vma``.
     """
     if ord in (None, 2):
-        unit, total = scaled_squares(tree)
+        unit, total = scaled_squares(tree, axis_name=axis_name)
         return unit * unit * total if squared else unit * numerics.sqrt(total)
     if ord == 1:
-        result = sum((jnp.sum(x) for x in _moduli(tree)), start=jnp.float32(0))
+        result = _over_devices(tree, axis_name, _sum, collective.summed, _total)
     elif ord in ("inf", "infinity", jnp.inf):
-        result = _largest(_moduli(tree))
+        result = _over_devices(tree, axis_name, _largest, collective.largest, _largest)
     else:
         raise checks.Misuse(f"norm: ord must be 1, 2 or inf, got {ord!r}")
     return result * result if squared else result
@@ -59,7 +70,9 @@ def global_norm(updates: PyTree) -> jax.Array:
 
 
 def scaled_norm(
-    tree: PyTree, measure: Callable[[jax.Array], jax.Array] | None = None
+    tree: PyTree,
+    measure: Callable[[jax.Array], jax.Array] | None = None,
+    axis_name: AxisName = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Return two factors of ‖x‖₂, so that neither overflows where the entries do not.
 
@@ -69,13 +82,16 @@ def scaled_norm(
       tree: a tree of arrays.
       measure: what to take for |x| of one array, instead of :func:`modulus`; it may
         differ only where the square overflows.
+      axis_name: as :func:`norm` takes it.
     """
-    unit, total = scaled_squares(tree, measure)
+    unit, total = scaled_squares(tree, measure, axis_name)
     return unit, numerics.sqrt(total)
 
 
 def scaled_squares(
-    tree: PyTree, measure: Callable[[jax.Array], jax.Array] | None = None
+    tree: PyTree,
+    measure: Callable[[jax.Array], jax.Array] | None = None,
+    axis_name: AxisName = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Return a unit u and Σ|xᵢ / u|², which does not overflow.
 
@@ -85,9 +101,18 @@ def scaled_squares(
       tree: a tree of arrays.
       measure: what to take for |x| of one array, instead of :func:`modulus`; it may
         differ only where the square overflows.
+      axis_name: as :func:`norm` takes it.
     """
-    measure = measure or modulus
-    arrays = end_to_end([jnp.asarray(x) for x in numeric(tree)])
+    groups = collective.by_axes(map(jnp.asarray, numeric(tree)), axis_name)
+    return collective.squares_together(
+        (axes, _squares_here(arrays, measure or modulus)) for axes, arrays in groups
+    )
+
+
+def _squares_here(
+    arrays: list[jax.Array], measure: Callable[[jax.Array], jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    arrays = end_to_end(arrays)
     if not any(isinstance(x, Tracer) for x in arrays):
         return _squares_twice(measure, arrays)
     return platform_dependent(
@@ -200,8 +225,17 @@ def norm_along(x: jax.Array, axis: int | tuple[int, ...] | None) -> jax.Array:
     )
 
 
-def _moduli(tree: PyTree) -> list[jax.Array]:
-    return [modulus(jnp.asarray(x)) for x in numeric(tree)]
+def _over_devices(
+    tree: PyTree, axis_name: AxisName, here: Any, over: Any, together: Any
+) -> jax.Array:
+    """Return what is found here, over devices, and of leaves that vary differently."""
+    groups = collective.by_axes(map(jnp.asarray, numeric(tree)), axis_name)
+    found = [(axes, here([modulus(x) for x in arrays])) for axes, arrays in groups]
+    return together([over(x, axes) for axes, x in found])
+
+
+def _sum(moduli: list[jax.Array]) -> jax.Array:
+    return _total(map(jnp.sum, moduli))
 
 
 def modulus(x: jax.Array) -> jax.Array:
