@@ -77,8 +77,6 @@ def check(links: Sequence[Any]) -> None:
       ValueError: if a transformation that must see the final update is followed by one
         that changes it; both are named.
     """
-    if checks.is_copying():
-        return
     for i, link in enumerate(links):
         for name, need in _needs(link):
             for later in links[i + 1 :]:
@@ -104,8 +102,11 @@ def _refused(name: str, later: str) -> checks.Misuse:
 
 
 def _needs(tx: Any) -> Iterator[tuple[str, Needs]]:
-    """Yield what a transformation and its parts need, with the name of each."""
-    if not spec.is_value(tx):
+    """Yield what a transformation and its parts need, with the name of each.
+
+    Nothing within a copy, which was checked when it was made first.
+    """
+    if checks.is_copying() or not spec.is_value(tx):
         return
     need = _declared(_NEEDS, tx.recipe)
     if need is not None:

@@ -3,7 +3,7 @@
 import jax
 
 from gradtx.common.types import PyTree
-from gradtx.optimizers import naming
+from gradtx.groups.paths import path_of
 from gradtx.tree.keys import Path
 
 
@@ -12,7 +12,7 @@ def text(path: Path) -> str:
 
     What wraps the array itself, such as the ``value`` of Flax's ``nnx``, is left out.
     """
-    return "/".join(naming.names(path)) or "(the whole tree)"
+    return path_of(path) or "(the whole tree)"
 
 
 def leaves(tree: PyTree) -> dict[str, jax.Array]:
