@@ -20,7 +20,7 @@ from gradtx.common.types import (
     SecondMoment,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, matching_params, settled
+from gradtx.core.leafwise import matching_params, settled
 from gradtx.core.matrixwise import stored
 from gradtx.core.slots import make_slot, squares, totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -32,7 +32,7 @@ from gradtx.optimizers.apollo_parts import (
     low,
     projections_of,
 )
-from gradtx.optimizers.low_rank import numbers_of, planned
+from gradtx.optimizers.low_rank import all_planned
 from gradtx.primitives.noise import random_key
 from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.descend import descend
@@ -111,13 +111,7 @@ def scale_by_apollo(
 
     def plans(tree: PyTree) -> tuple[list[Any], Any]:
         """Return (path, leaf, its numbers, how it is projected) for every leaf."""
-        leaves, treedef = flatten_updates(tree)
-        found = numbers_of(weight_dimension_numbers, tree)
-        plan = [
-            (path, x, n, planned(path, x, n, rank, fewer_rows))
-            for (path, x), n in zip(leaves, found, strict=True)
-        ]
-        return plan, treedef
+        return all_planned(tree, weight_dimension_numbers, rank, fewer_rows)
 
     def init(params: Params) -> OptState:
         unpacked_only(params)

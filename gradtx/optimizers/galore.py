@@ -19,7 +19,7 @@ from gradtx.common.types import (
     ScalarOrSchedule,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, matching_params, settled, widened
+from gradtx.core.leafwise import matching_params, settled, widened
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -30,7 +30,11 @@ from gradtx.linalg import axes
 from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.adam import scale_by_adam
-from gradtx.optimizers.low_rank import LowRank, numbers_of, planned, zeros_along
+from gradtx.optimizers.low_rank import (
+    LowRank,
+    all_planned,
+    zeros_along,
+)
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.tree.packed import unpacked_only
@@ -99,13 +103,7 @@ def scale_by_galore(
 
     def plans(tree: PyTree) -> tuple[list[Any], Any]:
         """Return (path, leaf, its numbers, how it is projected) for every leaf."""
-        leaves, treedef = flatten_updates(tree)
-        found = numbers_of(weight_dimension_numbers, tree)
-        plan = [
-            (path, x, n, planned(path, x, n, rank, left))
-            for (path, x), n in zip(leaves, found, strict=True)
-        ]
-        return plan, treedef
+        return all_planned(tree, weight_dimension_numbers, rank, left)
 
     def init(params: Params) -> OptState:
         unpacked_only(params)

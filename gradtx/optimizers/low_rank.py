@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable, ndim
 from gradtx.common.types import PyTree
+from gradtx.core.leafwise import flatten_updates
 from gradtx.linalg import axes
 from gradtx.lowering.packing import is_sharded
 from gradtx.lowering.sharding import beside, sharded_like
@@ -123,3 +124,26 @@ def zeros_along(
     matrices, _ = axes.as_matrices(jnp.asarray(p), numbers, ())
     sums = jnp.expand_dims(jnp.sum(matrices[0], axis=int(rows)), 1 - axis)
     return sharded_like(jnp.broadcast_to(sums, shape), made)
+
+
+def all_planned(
+    tree: PyTree, numbers: Any, rank: int, left: Callable[[int, int], bool]
+) -> tuple[list[Any], Any]:
+    """Return (path, leaf, its numbers, how it is projected) for every leaf.
+
+    Args:
+      tree: the parameters, or their updates.
+      numbers: the dimension numbers, as :func:`numbers_of` takes them.
+      rank: r, the directions kept.
+      left: from the rows and columns of a matrix to whether its rows become few.
+
+    Returns:
+      The leaves, and the structure of the tree.
+    """
+    leaves, treedef = flatten_updates(tree)
+    found = numbers_of(numbers, tree)
+    plan = [
+        (path, x, n, planned(path, x, n, rank, left))
+        for (path, x), n in zip(leaves, found, strict=True)
+    ]
+    return plan, treedef
