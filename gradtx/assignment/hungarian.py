@@ -99,7 +99,7 @@ def _assign(costs: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _comparable(costs: jax.Array) -> jax.Array:
     """Return costs that can be added up: in 32 bits or more, without NaN."""
     if jnp.issubdtype(costs.dtype, jnp.floating):
-        costs = costs.astype(numerics.wide(costs.dtype))
+        costs = costs.astype(numerics.compute_dtype(costs.dtype))
         return jnp.where(jnp.isnan(costs), jnp.inf, costs)
     return _small_integers(costs)
 

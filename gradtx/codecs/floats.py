@@ -74,7 +74,9 @@ def float8(
     Reference: Micikevicius et al., 2022, https://arxiv.org/abs/2209.05433
     """
     if kind not in _KINDS:
-        raise checks.Misuse(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
+        raise checks.InvalidArgument(
+            f"kind must be one of {', '.join(_KINDS)}, got {kind!r}"
+        )
     checked(block, rounding)
     dtype = _KINDS[kind]
     info = jnp.finfo(dtype)

@@ -37,7 +37,9 @@ class Grid(NamedTuple):
 def grid(name: str, bits: int, *, signed: bool) -> Grid:
     """Return the grid of a map with codes of so many bits; a sign takes one of them."""
     if name not in MAPS:
-        raise checks.Misuse(f"map must be one of {', '.join(MAPS)}, got {name!r}")
+        raise checks.InvalidArgument(
+            f"map must be one of {', '.join(MAPS)}, got {name!r}"
+        )
     most = 2 ** (bits - signed) - 1
     keeps = not signed
     if name == "linear":

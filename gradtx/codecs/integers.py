@@ -130,9 +130,9 @@ def int4(
 def checked(block: int | None, rounding: str) -> None:
     """Refuse empty blocks and unknown kinds of rounding."""
     if block is not None:
-        checks.whole(block=block)
+        checks.positive_int(block=block)
     if rounding not in _ROUNDINGS:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"rounding must be one of {', '.join(_ROUNDINGS)}, got {rounding!r}"
         )
 

@@ -108,7 +108,7 @@ class Codec(spec.Value):
         """
         x = jnp.asarray(x)
         if not jnp.issubdtype(x.dtype, jnp.floating):
-            raise checks.Misuse(f"only real floats are encoded, not {x.dtype}")
+            raise checks.InvalidArgument(f"only real floats are encoded, not {x.dtype}")
         scales = self.scales_of(x) if scales is None else scales
         codes = _packed(self, x, scales, seed, salt)
         return Encoded(codes, scales, self, x.shape, x.dtype)

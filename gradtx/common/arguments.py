@@ -34,7 +34,7 @@ def _members(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def is_fixed(parameter: inspect.Parameter) -> bool:
+def is_static(parameter: inspect.Parameter) -> bool:
     """Whether the structure depends on it: counts, flags and names by annotation."""
     members = _members(parameter.annotation)
     return all(member in _NAMES or _says("fixed", member) for member in members)
@@ -66,8 +66,8 @@ def may_be_schedule(parameter: inspect.Parameter) -> bool:
     return float in members or Schedule in members
 
 
-def is_number(leaf: Any) -> bool:
-    """Whether a leaf moves: numbers and arrays do, flags, names and functions not."""
+def is_numeric(leaf: Any) -> bool:
+    """Whether a leaf holds numbers: flags, names and functions do not."""
     if isinstance(leaf, bool | np.bool_ | type | np.dtype):  # types have a shape too
         return False
     return isinstance(leaf, int | float | complex) or hasattr(leaf, "shape")
@@ -80,8 +80,8 @@ def is_ours(function: Any) -> bool:
 
 
 def is_dynamic(leaf: Any) -> bool:
-    """Whether a leaf moves: a number that is no array of its own, or traced."""
-    return is_number(leaf) and not is_constant(leaf)
+    """Whether a leaf is dynamic: a number that is no array of its own, or traced."""
+    return is_numeric(leaf) and not is_constant(leaf)
 
 
 def is_constant(leaf: Any) -> bool:
@@ -154,7 +154,7 @@ def _as_number(value: Any) -> Any:
 
 def key(leaf: Any) -> Any:
     """Return what a number is known by when compared."""
-    if isinstance(leaf, Tracer) or not is_number(leaf):
+    if isinstance(leaf, Tracer) or not is_numeric(leaf):
         return id(leaf)
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
@@ -174,7 +174,7 @@ def same(value: Any, default: Any) -> bool:
 def _one_same(value: Any, default: Any) -> bool:
     if value is default or (isinstance(value, str) and value == default):
         return True
-    return is_number(value) and is_number(default) and key(value) == key(default)
+    return is_numeric(value) and is_numeric(default) and key(value) == key(default)
 
 
 def shown(signature: inspect.Signature, given: dict[str, Any]) -> list[str]:
@@ -183,7 +183,7 @@ def shown(signature: inspect.Signature, given: dict[str, Any]) -> list[str]:
     for name, parameter in signature.parameters.items():
         value = given[name]
         if parameter.kind is parameter.VAR_POSITIONAL:
-            texts += [written(x) for x in value]
+            texts += [format_argument(x) for x in value]
         elif parameter.kind is parameter.VAR_KEYWORD:
             texts += [headed(f"{key}=", x) for key, x in value.items()]
         elif not same(value, parameter.default):
@@ -191,13 +191,13 @@ def shown(signature: inspect.Signature, given: dict[str, Any]) -> list[str]:
     return texts
 
 
-def written(value: Any) -> str:
+def format_argument(value: Any) -> str:
     """Write an argument as one would type it."""
     if type(value) is tuple:
         end = ",)" if len(value) == 1 else ")"
-        return lines.enclosed("(", lambda: list(map(written, value)), end)
+        return lines.enclosed("(", lambda: list(map(format_argument, value)), end)
     if type(value) is list:
-        return lines.enclosed("[", lambda: list(map(written, value)), "]")
+        return lines.enclosed("[", lambda: list(map(format_argument, value)), "]")
     if type(value) is dict:
         return lines.enclosed(
             "{", lambda: [headed(f"{k!r}: ", x) for k, x in value.items()], "}"
@@ -208,7 +208,7 @@ def written(value: Any) -> str:
 def headed(head: str, value: Any) -> str:
     """Write an argument after something that stands on the same line."""
     with lines.narrower(len(head)):
-        return head + written(value)
+        return head + format_argument(value)
 
 
 def _one_written(value: Any) -> str:

@@ -19,7 +19,7 @@ from gradtx.common import leaves
 from gradtx.common.types import PyTree
 
 
-class Misuse(ValueError):
+class InvalidArgument(ValueError):
     """A wrong setting or argument, with the transformations it passed through."""
 
     def __init__(self, message: str) -> None:
@@ -27,7 +27,7 @@ class Misuse(ValueError):
         self.message = message
         self.owners: list[str] = []
 
-    def within(self, owner: str) -> "Misuse":
+    def within(self, owner: str) -> "InvalidArgument":
         """Note that ``owner`` was at work, from the innermost outwards.
 
         A private factory is of no use to who reads the message.
@@ -44,11 +44,11 @@ class Misuse(ValueError):
         return f"{name}: {self.message}"
 
 
-class Missing(Misuse, TypeError):
+class MissingExtraArg(InvalidArgument, TypeError):
     """An extra argument that was not given: a TypeError too, as Python's own."""
 
 
-class Unavailable(Misuse, ImportError):
+class Unavailable(InvalidArgument, ImportError):
     """A feature that this version of JAX does not have: an ImportError too."""
 
 
@@ -57,9 +57,9 @@ def named(*owners: str) -> Iterator[None]:
     """Put names on what is refused inside: those at work, the innermost first."""
     try:
         yield
-    except Misuse as misuse:
+    except InvalidArgument as error:
         for owner in owners:
-            misuse.within(owner)
+            error.within(owner)
         raise
 
 
@@ -88,10 +88,10 @@ def deprecated(message: str) -> None:
         warnings.warn(message, DeprecationWarning, stacklevel=3)
 
 
-def extra_given(name: str, value: Any) -> None:
+def require_extra_arg(name: str, value: Any) -> None:
     """Refuse a missing extra argument of ``update``."""
     if value is None:
-        raise Missing(
+        raise MissingExtraArg(
             f"update needs the extra argument {name!r}: "
             f"call update(updates, state, params, {name}=...)"
         )
@@ -109,12 +109,12 @@ def _concrete(value: Any) -> float | None:
     except (TypeError, ValueError):  # a placeholder of some tree function
         return None
     if array.shape:
-        raise Misuse(
+        raise InvalidArgument(
             f"a setting must be one number, got an array of shape {array.shape}: "
             "map over stacked settings with jax.vmap"
         )
     if array.dtype.kind not in "fiu" and not jnp.issubdtype(array.dtype, jnp.floating):
-        raise Misuse(f"a setting must be a real number, got {value!r}")
+        raise InvalidArgument(f"a setting must be a real number, got {value!r}")
     return float(array)
 
 
@@ -126,7 +126,7 @@ def _require(name: str, value: Any, low: float, high: float, interval: str) -> N
     above = number > low if open_low else number >= low
     below = number < high if open_high else number <= high
     if not (above and below):
-        raise Misuse(f"{name} must lie in {interval}, got {number:g}")
+        raise InvalidArgument(f"{name} must lie in {interval}, got {number:g}")
 
 
 def decay_rates(**rates: Any) -> None:
@@ -135,7 +135,7 @@ def decay_rates(**rates: Any) -> None:
         _require(name, rate, 0, 1, "[0, 1)")
 
 
-def fractions(**values: Any) -> None:
+def unit_interval(**values: Any) -> None:
     """Refuse a value outside [0, 1]."""
     for name, value in values.items():
         _require(name, value, 0, 1, "[0, 1]")
@@ -165,12 +165,14 @@ def finite(**values: Any) -> None:
         _require(name, value, -np.inf, np.inf, "(-inf, inf)")
 
 
-def whole(**values: Any) -> None:
+def positive_int(**values: Any) -> None:
     """Refuse anything but a whole number of at least 1."""
     for name, value in values.items():
         number = _concrete(value)
         if number is not None and (number < 1 or number != int(number)):
-            raise Misuse(f"{name} must be a whole number of at least 1, got {value!r}")
+            raise InvalidArgument(
+                f"{name} must be a whole number of at least 1, got {value!r}"
+            )
 
 
 def ascending(**values: Any) -> None:
@@ -179,14 +181,16 @@ def ascending(**values: Any) -> None:
         non_negative(**{f"{name}[{i}]": x for i, x in enumerate(sequence)})
         known = [x for x in map(_concrete, sequence) if x is not None]
         if known != sorted(known):
-            raise Misuse(f"{name} must be in ascending order, got {list(sequence)}")
+            raise InvalidArgument(
+                f"{name} must be in ascending order, got {list(sequence)}"
+            )
 
 
 def not_both_zero(**values: Any) -> None:
     """Refuse values that are all zero."""
     numbers = [_concrete(value) for value in values.values()]
     if all(number == 0 for number in numbers):
-        raise Misuse(f"one of {', '.join(values)} must not be 0")
+        raise InvalidArgument(f"one of {', '.join(values)} must not be 0")
 
 
 # --- trees -------------------------------------------------------------------
@@ -202,10 +206,10 @@ def path_name(path: Any) -> str:
     return jax.tree_util.keystr(path) or "(the whole tree)"
 
 
-def params_given(params: PyTree) -> None:
+def require_params(params: PyTree) -> None:
     """Refuse a missing ``params``."""
     if params is None:
-        raise Misuse(
+        raise InvalidArgument(
             "this transformation needs the current parameters: "
             "call update(updates, state, params)"
         )
@@ -215,7 +219,7 @@ def float_leaves(tree: PyTree, what: str) -> None:
     """Refuse leaves that cannot have a gradient, such as integers and booleans."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if not leaves.is_differentiable(leaf):
-            raise Misuse(
+            raise InvalidArgument(
                 f"{what} at {path_name(path)} is {leaves.described(leaf)}, which has "
                 "no gradient: leave it out, or convert it to floats"
             )
@@ -227,12 +231,12 @@ def gradient_fits(path: Any, g: Any, p: Any) -> None:
         return
     where, kind = path_name(path), leaves.described(p)
     if leaves.is_differentiable(g) and not leaves.is_differentiable(p):
-        raise Misuse(
+        raise InvalidArgument(
             f"the parameter at {where} is {kind} and cannot have a gradient, but one "
             f"{leaves.described(g)} came for it: give None, or make it a float"
         )
     if not leaves.is_differentiable(g) and not _both_whole(g, p):
-        raise Misuse(
+        raise InvalidArgument(
             f"the gradient at {where} is {leaves.described(g)}, and the parameter "
             f"{kind}: give a gradient of floats, or None where there is none"
         )
@@ -249,7 +253,7 @@ def gradient_known(path: Any, g: Any) -> None:
     """Refuse what is no gradient, where there is no parameter to compare it with."""
     known = g is None or leaves.is_missing(g) or leaves.is_differentiable(g)
     if not known:
-        raise Misuse(
+        raise InvalidArgument(
             f"the gradient at {path_name(path)} is {leaves.described(g)}: give one of "
             "floats, None where there is none, or the parameters too: "
             "update(updates, state, params)"
@@ -260,13 +264,14 @@ def leaves_like(tree: PyTree, treedef: Any, what: str, like: str) -> list[Any]:
     """Return the subtrees of ``tree`` at the leaves of ``treedef``.
 
     Raises:
-      Misuse: if ``tree`` has another structure; the first differing path is named.
+      InvalidArgument: if ``tree`` has another structure; the first path that differs
+        is named.
     """
     try:
         return treedef.flatten_up_to(tree)
     except (ValueError, TypeError, KeyError) as error:
         where = _first_difference(tree, treedef)
-        raise Misuse(
+        raise InvalidArgument(
             f"the tree of {what} does not match the tree of {like}{where}. "
             f"{what}: {jax.tree.structure(tree)}, {like}: {treedef}. {error}"
         ) from error
@@ -288,7 +293,7 @@ def _first_difference(tree: PyTree, treedef: Any) -> str:
 def same_shape(shape: Any, expected: Any, path: Any, what: str, like: str) -> None:
     """Refuse a leaf that would be broadcast."""
     if tuple(shape) != tuple(expected):
-        raise Misuse(
+        raise InvalidArgument(
             f"{what} at {path_name(path)} has shape {tuple(shape)}, but {like} has "
             f"shape {tuple(expected)}"
         )

@@ -15,7 +15,7 @@ from gradtx.common import checks
 from gradtx.common.types import Count, DTypeLike, Scalar, ScalarOrSchedule
 
 
-def wide(dtype: DTypeLike) -> Any:
+def compute_dtype(dtype: DTypeLike) -> Any:
     """Return the type to compute in: at least float32, of the same kind."""
     dtype = jnp.dtype(dtype)
     if jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4:  # noqa: PLR2004
@@ -23,7 +23,7 @@ def wide(dtype: DTypeLike) -> Any:
     return dtype
 
 
-def real(dtype: DTypeLike) -> Any:
+def real_dtype(dtype: DTypeLike) -> Any:
     """Return the real type of the same width: complex64 gives float32."""
     return jnp.finfo(dtype).dtype
 
@@ -70,7 +70,7 @@ def hypot(x: jax.Array, y: jax.Array) -> jax.Array:
 def _hypot_jvp(primals: Any, tangents: Any) -> Any:
     (x, y), (dx, dy) = primals, tangents
     root = hypot(x, y)
-    return root, ratio(x, root) * dx + ratio(y, root) * dy
+    return root, safe_divide(x, root) * dx + safe_divide(y, root) * dy
 
 
 def abs_sq(x: jax.Array) -> jax.Array:
@@ -147,21 +147,21 @@ def one_minus_power(base: Scalar, exponent: Count, dtype: DTypeLike) -> jax.Arra
 
 def debias(x: jax.Array, decay: Scalar, count: Count) -> jax.Array:
     """Return x / (1 - decayᵗ): a running mean that started at 0, made unbiased."""
-    return x / one_minus_power(decay, count, real(x.dtype))
+    return x / one_minus_power(decay, count, real_dtype(x.dtype))
 
 
-def mix(old: jax.Array, new: jax.Array, decay: Scalar) -> jax.Array:
+def ema(old: jax.Array, new: jax.Array, decay: Scalar) -> jax.Array:
     """Return (1 - decay)·new + decay·old, one step of a running mean."""
     # Compilers join the first product with the sum, which then rounds once: in this
     # order it rounds as in optax, whose states are continued bit for bit.
     return one_minus(decay) * new + decay * old
 
 
-def mix_squares(old: jax.Array, x: jax.Array, decay: Scalar) -> jax.Array:
+def ema_of_squares(old: jax.Array, x: jax.Array, decay: Scalar) -> jax.Array:
     """Return one step of a running mean of |x|², each bounded as in :func:`abs_sq`."""
     # `old` is below the bound. That it is put on both keeps the products alike, so that
     # compilers choose the one to join with the sum as they do without any bound.
-    return mix(jnp.minimum(old, largest_square(old.dtype)), abs_sq(x), decay)
+    return ema(jnp.minimum(old, largest_square(old.dtype)), abs_sq(x), decay)
 
 
 def mean(
@@ -183,7 +183,7 @@ def mean(
     return jnp.sum(x * part, axis=axis, keepdims=keepdims) / (count * part)
 
 
-def put_over(old: jax.Array, new: jax.Array, flag: jax.Array) -> jax.Array:
+def overwrite(old: jax.Array, new: jax.Array, flag: jax.Array) -> jax.Array:
     """Return ``new``, for a slot of state that keeps the gradient as it came.
 
     Written plainly, that is a copy apart, which reads the gradient a second time. XLA
@@ -220,7 +220,9 @@ def safe_increment(count: Count) -> jax.Array:
     elif jnp.issubdtype(count.dtype, jnp.floating):
         largest = np.asarray(jnp.finfo(count.dtype).max, count.dtype)
     else:
-        raise checks.Misuse(f"safe_increment: a count cannot be of type {count.dtype}")
+        raise checks.InvalidArgument(
+            f"safe_increment: a count cannot be of type {count.dtype}"
+        )
     one = jnp.ones((), count.dtype)
     return jnp.where(count < largest, count + one, count)
 
@@ -243,11 +245,11 @@ def agreement(x: jax.Array, y: jax.Array) -> jax.Array:
     """
     if not (jnp.iscomplexobj(x) and jnp.iscomplexobj(y)):
         return jnp.sign(x.real) * jnp.sign(y.real)
-    a, b = (ratio(z, jnp.abs(jnp.where(z == 0, 1, z))) for z in (x, y))
+    a, b = (safe_divide(z, jnp.abs(jnp.where(z == 0, 1, z))) for z in (x, y))
     return a.real * b.real + a.imag * b.imag
 
 
-def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+def safe_divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Return numerator / denominator, and 0 where the denominator is 0.
 
     The numerator must be finite there.
@@ -258,13 +260,13 @@ def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     return jnp.where(zero, 0, numerator / jnp.where(zero, 1, denominator))
 
 
-def shortened(x: jax.Array, bound: Scalar) -> jax.Array:
+def clip_magnitude(x: jax.Array, bound: Scalar) -> jax.Array:
     """Return every entry of x, brought to |x| ≤ bound along its direction."""
     if not jnp.iscomplexobj(x):
         return jnp.clip(x, -bound, bound)
     zero = x == 0
     length = jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, x)))
-    return jnp.where(length > bound, ratio(x, length) * bound, x)
+    return jnp.where(length > bound, safe_divide(x, length) * bound, x)
 
 
 def lengthened(x: jax.Array, length: jax.Array, least: jax.Array) -> jax.Array:
@@ -272,4 +274,4 @@ def lengthened(x: jax.Array, length: jax.Array, least: jax.Array) -> jax.Array:
 
     What has no length stays 0.
     """
-    return jnp.where(length < least, least * ratio(x, length), x)
+    return jnp.where(length < least, least * safe_divide(x, length), x)

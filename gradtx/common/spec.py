@@ -32,12 +32,12 @@ class Factory:
         self.ours = arguments.is_ours(make)
         self.signature = inspect.signature(make)
         parameters = self.signature.parameters.values()
-        self.fixed = frozenset(p.name for p in parameters if arguments.is_fixed(p))
+        self.fixed = frozenset(p.name for p in parameters if arguments.is_static(p))
         self.counts = frozenset(p.name for p in parameters if arguments.may_be_count(p))
         self.ordered = frozenset(p.name for p in parameters if arguments.is_in_order(p))
         self.public: Callable[..., Any] = make  # what pickle finds by its name
 
-    def is_fixed(self, name: str, value: Any) -> bool:
+    def is_static(self, name: str, value: Any) -> bool:
         """Whether the structure depends on an argument."""
         return name in self.fixed or (name in self.counts and type(value) is int)
 
@@ -95,7 +95,7 @@ class Recipe:
         split = {}
         for name, value in self.arguments.items():
             leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
-            free = not self.factory.is_fixed(name, value)
+            free = not self.factory.is_static(name, value)
             moves = tuple(
                 free and (arguments.is_dynamic(x) or is_value(x)) for x in leaves
             )
@@ -165,7 +165,7 @@ class Recipe:
         """Return the recipe with other arguments, its own or those of one part.
 
         Raises:
-          Misuse: if no part, or more than one, has an argument of that name.
+          InvalidArgument: if no part, or more than one, has an argument of that name.
         """
         recipe = self
         for name, value in changes.items():
@@ -185,7 +185,7 @@ class Recipe:
         ]
         if len(owners) != 1:
             found = "no part has" if not owners else f"{len(owners)} parts have"
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"replace: {found} an argument {name!r}; {self.factory.name} and its "
                 f"parts have {sorted(set(_names(self)))}"
             )
@@ -255,7 +255,7 @@ class Value:
         must be in one of them only.
         """
         if self.recipe is None:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 "replace: this was not made by a factory, so nothing is known"
             )
         return self.from_recipe(self.recipe.replace(**changes)).checked()

@@ -32,7 +32,7 @@ Count: TypeAlias = Any
 MaskOrFn: TypeAlias = PyTree | Callable[[Params], PyTree]
 
 # An argument that is part of the structure whatever it is: no leaf of it is a number.
-Fixed: TypeAlias = Annotated[Any, "fixed"]
+Static: TypeAlias = Annotated[Any, "fixed"]
 
 # A mapping of which the order counts: it is kept as the tuple of its items, as JAX
 # sorts dictionaries. The second is part of the structure besides.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.common import leaves
-from gradtx.common.checks import Misuse, float_leaves
+from gradtx.common.checks import InvalidArgument, float_leaves
 from gradtx.compare.method import Method
 from gradtx.compare.protocol import Build
 from gradtx.compare.stepping import loss_of, train_step
@@ -22,7 +22,7 @@ def check_init(task: Task) -> None:
     """Refuse initial parameters that cannot be trained, from their shapes alone."""
     params = jax.eval_shape(task.init, jax.random.key(0))
     if not jax.tree.leaves(params):
-        raise Misuse("init: gives no parameters")
+        raise InvalidArgument("init: gives no parameters")
     float_leaves(params, "the parameter that init gives")
 
 
@@ -37,10 +37,10 @@ def opening_loss(task: Task, start: Start) -> np.ndarray:
     one = jax.tree.map(lambda x: x[0], (start.params, *first))
     shape = jax.eval_shape(loss, *one)
     if not leaves.is_array(shape) or shape.shape or not _real(shape.dtype):
-        raise Misuse(f"loss: must return one real number, got {_shown(shape)}")
+        raise InvalidArgument(f"loss: must return one real number, got {_shown(shape)}")
     losses = np.asarray(jax.jit(jax.vmap(loss))(start.params, *first))
     if not np.isfinite(losses).all():
-        raise Misuse(
+        raise InvalidArgument(
             f"loss: is {losses.tolist()} for the initial parameters and first batches "
             "of the seeds, before any step: look for a logarithm or a root of 0, a "
             "division by 0, or data that is not finite"
@@ -54,10 +54,12 @@ def check_evaluate(task: Task, start: Start) -> None:
         return
     found = jax.eval_shape(task.evaluate, jax.tree.map(lambda x: x[0], start.params))
     if not isinstance(found, Mapping):
-        raise Misuse(f"evaluate: must return a dict of numbers, got {_shown(found)}")
+        raise InvalidArgument(
+            f"evaluate: must return a dict of numbers, got {_shown(found)}"
+        )
     for name, value in found.items():
         if not leaves.is_array(value) or value.shape or not _real(value.dtype):
-            raise Misuse(
+            raise InvalidArgument(
                 f"evaluate: {name!r} must be one real number, got {_shown(value)}"
             )
 
@@ -83,7 +85,7 @@ def check_method(
         traced = {name: jnp.float32(value) for name, value in point.items()}
         jax.eval_shape(first_step, traced, one, batch, key)
     except Exception as error:
-        raise Misuse(
+        raise InvalidArgument(
             f"optimizers: {method.name} cannot train {task.name}: "
             f"{type(error).__name__}: {error}"
         ) from error
@@ -101,7 +103,7 @@ def learning_rates(rates: Rates, chosen: list[Method]) -> list[np.ndarray]:
         given = DEFAULT_RATES if rates is None else rates
         return [_rates(given, "rates")] * len(chosen)
     if unknown := sorted(set(rates) - {method.name for method in chosen}):
-        raise Misuse(f"rates: there is no optimizer {', '.join(unknown)}")
+        raise InvalidArgument(f"rates: there is no optimizer {', '.join(unknown)}")
     return [
         _rates(rates.get(method.name, DEFAULT_RATES), f"rates of {method.name}")
         for method in chosen
@@ -111,11 +113,15 @@ def learning_rates(rates: Rates, chosen: list[Method]) -> list[np.ndarray]:
 def _rates(given: Sequence[float], name: str) -> np.ndarray:
     found = np.sort(np.asarray(given, np.float64))
     if found.ndim != 1 or not len(found):
-        raise Misuse(f"{name}: there is none to try: give a sequence of numbers")
+        raise InvalidArgument(
+            f"{name}: there is none to try: give a sequence of numbers"
+        )
     if not (np.isfinite(found).all() and found[0] > 0):
-        raise Misuse(f"{name}: must be positive and finite, got {found.tolist()}")
+        raise InvalidArgument(
+            f"{name}: must be positive and finite, got {found.tolist()}"
+        )
     if len(np.unique(found)) < len(found):
-        raise Misuse(f"{name}: one stands twice in {found.tolist()}")
+        raise InvalidArgument(f"{name}: one stands twice in {found.tolist()}")
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-from gradtx.common.checks import Misuse
+from gradtx.common.checks import InvalidArgument
 
 COLOURS = (
     "#D55E00",
@@ -43,10 +43,10 @@ def methods(optimizers: Mapping[str, Callable]) -> list[Method]:
       ValueError: if there is none, or one cannot be called.
     """
     if not optimizers:
-        raise Misuse("optimizers: there is none to compare")
+        raise InvalidArgument("optimizers: there is none to compare")
     for name, build in optimizers.items():
         if not callable(build) or isinstance(build, tuple):
-            raise Misuse(
+            raise InvalidArgument(
                 f"optimizers: {name} must be a function of the learning rate, such as "
                 f"gradtx.adamw or lambda rate: gradtx.sgd(rate, 0.9), got {build!r}"
             )
@@ -72,13 +72,13 @@ def combinations(
     own = {k: v for k, v in settings.items() if isinstance(v, Mapping)}
     shared = {k: v for k, v in settings.items() if k not in own}
     if unknown := sorted(set(own) - names):
-        raise Misuse(f"settings: there is no optimizer {', '.join(unknown)}")
+        raise InvalidArgument(f"settings: there is no optimizer {', '.join(unknown)}")
     taken = [{**_taken(m, shared), **own.get(m.name, {})} for m in chosen]
     for name, values in [item for each in taken for item in each.items()]:
         if not len(values):
-            raise Misuse(f"settings: {name} has no values to sweep")
+            raise InvalidArgument(f"settings: {name} has no values to sweep")
     if unused := sorted(set(shared).difference(*taken)):
-        raise Misuse(f"settings: no optimizer takes {', '.join(unused)}")
+        raise InvalidArgument(f"settings: no optimizer takes {', '.join(unused)}")
     return [
         [dict(zip(each, values, strict=True)) for values in product(*each.values())]
         for each in taken

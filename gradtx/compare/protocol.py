@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gradtx.common.checks import Misuse
+from gradtx.common.checks import InvalidArgument
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.schedules import warmup_cosine_decay_schedule
 
@@ -62,12 +62,14 @@ def protocol(steps: int, seeds: int, schedule: str | Course, search: str) -> Pro
     """
     for name, count in (("steps", steps), ("seeds", seeds)):
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise Misuse(f"{name}: must be a whole number of at least 1, got {count!r}")
+            raise InvalidArgument(
+                f"{name}: must be a whole number of at least 1, got {count!r}"
+            )
     if not callable(schedule) and schedule not in COURSES:
-        raise Misuse(
+        raise InvalidArgument(
             f"schedule: there are {', '.join(COURSES)}, or give a function of the rate "
             f"and the number of steps; got {schedule!r}"
         )
     if search not in ("grid", "bisect"):
-        raise Misuse(f'search: must be "grid" or "bisect", got {search!r}')
+        raise InvalidArgument(f'search: must be "grid" or "bisect", got {search!r}')
     return Protocol(steps, seeds, schedule, search)

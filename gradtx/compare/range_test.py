@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.common.checks import Misuse
+from gradtx.common.checks import InvalidArgument
 from gradtx.compare.checking import check_init, opening_loss
 from gradtx.compare.protocol import protocol
 from gradtx.compare.stepping import train_step
@@ -80,10 +80,12 @@ def find_learning_rate(
       https://arxiv.org/abs/1506.01186
     """
     if not 0 < low < high < np.inf:
-        raise Misuse(f"low, high: must be 0 < low < high, got {low} and {high}")
+        raise InvalidArgument(
+            f"low, high: must be 0 < low < high, got {low} and {high}"
+        )
     protocol(steps, 1, "constant", "grid")
     if steps < 10:  # noqa: PLR2004
-        raise Misuse(f"steps: must be at least 10, got {steps}")
+        raise InvalidArgument(f"steps: must be at least 10, got {steps}")
     check_init(task)
     rates = np.geomspace(low, high, steps)
     losses = _smoothed(_rise(_builder(tx), task, rates))
@@ -95,7 +97,7 @@ def _builder(tx: Any) -> Callable[[Any], Any]:
         return lambda rate: tx.replace(learning_rate=rate)
     if callable(tx):
         return tx
-    raise Misuse(
+    raise InvalidArgument(
         "tx: must be made by gradtx, so that its learning rate can be replaced, or be "
         f"a function of the learning rate, got a {type(tx).__name__}"
     )
@@ -136,7 +138,7 @@ def _smoothed(losses: np.ndarray) -> np.ndarray:
 def _suggestion(rates: np.ndarray, losses: np.ndarray) -> tuple[float, str]:
     lowest = int(losses.argmin())
     if lowest == 0 or losses[lowest] > losses[0] - LEAST_FALL * abs(losses[0]):
-        raise Misuse(
+        raise InvalidArgument(
             f"the loss fell at no rate from {rates[0]:.2g} to {rates[-1]:.2g}: it "
             f"began at {losses[0]:.4g} and was lowest at {losses[lowest]:.4g}; look "
             "elsewhere, or take more steps"

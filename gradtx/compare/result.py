@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradtx.common.checks import Misuse
+from gradtx.common.checks import InvalidArgument
 from gradtx.compare.measures import Comparison, Row
 from gradtx.compare.report import Section, write_report
 from gradtx.compare.searching import diverged
@@ -45,10 +45,12 @@ class Result:
         """
         names = [row.name for row in self.comparison.rows]
         if name not in names:
-            raise Misuse(f"best: there is no {name!r}, only {', '.join(names)}")
+            raise InvalidArgument(
+                f"best: there is no {name!r}, only {', '.join(names)}"
+            )
         row = self.comparison.find(name)
         if row is None:
-            raise Misuse(f"best: {name} diverged at every rate that was tried")
+            raise InvalidArgument(f"best: {name} diverged at every rate that was tried")
         return row.optimizer
 
     def plot(self, folder: str | Path) -> list[Path]:

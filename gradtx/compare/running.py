@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradtx.common.checks import Misuse
+from gradtx.common.checks import InvalidArgument
 from gradtx.compare import checking
 from gradtx.compare.ahead import Ahead, Request, ahead
 from gradtx.compare.checking import Rates
@@ -181,7 +181,9 @@ def ask(
     swept = combinations(chosen, settings)
     names = [method.name for method in chosen]
     if baseline is not None and baseline not in names:
-        raise Misuse(f"baseline: there is no {baseline!r}, only {', '.join(names)}")
+        raise InvalidArgument(
+            f"baseline: there is no {baseline!r}, only {', '.join(names)}"
+        )
     folder = None if out is None else Path(out)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

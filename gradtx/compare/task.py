@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.common.checks import Misuse
+from gradtx.common.checks import InvalidArgument
 from gradtx.common.types import Params, PyTree
 
 
@@ -112,13 +112,13 @@ def epochs(seed: int, examples: int, steps: int, batch_size: int) -> np.ndarray:
 def _examples(task: Task) -> int:
     counts = {len(leaf) for leaf in jax.tree.leaves(task.batches)}
     if len(counts) > 1:
-        raise Misuse(
+        raise InvalidArgument(
             f"batches: the arrays have first axes of lengths {sorted(counts)}, but "
             "each must count the same examples"
         )
     (count,) = counts
     if not 1 <= task.batch_size <= count:
-        raise Misuse(
+        raise InvalidArgument(
             f"batch_size: must be from 1 to the {count} examples of the task's arrays, "
             f"got {task.batch_size}"
         )
@@ -139,16 +139,18 @@ def _take(batches: Any, steps: int) -> PyTree:
     try:
         taken = list(islice(iter(batches), steps))
     except TypeError:
-        raise Misuse(
+        raise InvalidArgument(
             "batches: must be a pytree of arrays, an iterable of batches, or a "
             f"function of a seed that returns one, got {type(batches).__name__}"
         ) from None
     if len(taken) < steps:
-        raise Misuse(
+        raise InvalidArgument(
             f"batches: they end after {len(taken)}, and {steps} steps were asked for: "
             "give an iterator that goes on, or ask for fewer steps"
         )
     try:
         return jax.tree.map(lambda *leaves: np.stack(leaves), *taken)
     except ValueError as error:
-        raise Misuse(f"batches: must all have the same shapes: {error}") from error
+        raise InvalidArgument(
+            f"batches: must all have the same shapes: {error}"
+        ) from error

@@ -69,7 +69,7 @@ def _moved(path: Any, p: Any, u: Any) -> Any:
         return moved
     numeric = leaves.is_numeric(p) and leaves.is_numeric(u)
     if not numeric or leaves.is_differentiable(u) > leaves.is_differentiable(p):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"apply_updates: the parameter at {checks.path_name(path)} is "
             f"{leaves.described(p)} and cannot take an update "
             f"{leaves.described(u)}: give None where there is none"
@@ -77,7 +77,7 @@ def _moved(path: Any, p: Any, u: Any) -> Any:
     p, u = jnp.asarray(p), jnp.asarray(u)
     checks.same_shape(u.shape, p.shape, path, "the update", "the parameter")
     if jnp.iscomplexobj(u) and not jnp.iscomplexobj(p):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"apply_updates: a complex update for the real parameter at "
             f"{checks.path_name(path)}"
         )

@@ -83,7 +83,7 @@ def leafwise(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
         if wants.params:
-            checks.params_given(params)
+            checks.require_params(params)
         if kept:
             state_fit.of_class(state, state_type, kept)
         leaves, treedef = flatten_updates(updates)
@@ -97,7 +97,7 @@ def leafwise(
         given = wants.chosen(extra)
         if counter:
             given["t"] = numerics.safe_increment(getattr(state, counter))
-        settle = partial(_settled, rule, tuple(slots))
+        settle = partial(_apply_rule, rule, tuple(slots))
         settle = _traced_once(settle, (updates, state, params, given))
         results = [
             _one_leaf(settle, wants, given, leaf, p, *old)
@@ -186,7 +186,7 @@ def matching_slots(
     found = checks.leaves_like(slot, treedef, f"the state {name!r}", "updates")
     for (path, g), s in zip(leaves, found, strict=True):
         if is_encoded(s):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the state {name!r} at {checks.path_name(path)} is quantized: give it "
                 "to `quantize_state` of this transformation, or decode it first by "
                 "gradtx.codecs.decoded(state)"
@@ -195,7 +195,7 @@ def matching_slots(
         plain = getattr(s, "shape", None) == g.shape if is_differentiable(g) else True
         plain = plain or is_masked(s)
         if not plain and _shapes(s) != _shapes(made(g.shape, g.dtype)):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the gradient at {checks.path_name(path)} has shape {g.shape}, but "
                 f"its state {name!r} is {_written(s)}: it was made for another "
                 "parameter, or for one without a gradient, or has been replaced"
@@ -235,13 +235,13 @@ def _one_leaf(
     p = None if p is None else jnp.asarray(p)
     target = g.dtype if p is None else p.dtype
     if jnp.iscomplexobj(g) and not jnp.issubdtype(target, jnp.complexfloating):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the gradient at {checks.path_name(path)} is complex, its parameter real"
         )
     return settle(g, old, wants.named(given, p), target=target)
 
 
-def _settled(
+def _apply_rule(
     rule: Rule,
     slots: tuple[str, ...],
     g: jax.Array,
@@ -254,8 +254,8 @@ def _settled(
     # A gradient of fewer bits than its parameter is computed with in the parameter's.
     g = g.astype(jnp.promote_types(g.dtype, target))
     if named.get("p") is not None:
-        named = {**named, "p": widened(named["p"])}
-    results = rule(widened(g), *jax.tree.map(widened, old), **named)
+        named = {**named, "p": to_compute_dtype(named["p"])}
+    results = rule(to_compute_dtype(g), *jax.tree.map(to_compute_dtype, old), **named)
     u, new = parted(results, g, slots, old)
     kept = jax.tree.map(_stored, list(old), new)
     return (u.astype(target), *kept)
@@ -263,12 +263,12 @@ def _settled(
 
 def _stored(old: jax.Array, new: jax.Array) -> jax.Array:
     if jnp.iscomplexobj(new) and not jnp.iscomplexobj(old):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"state of complex parameters cannot be kept as {old.dtype}: name none"
         )
     return new.astype(old.dtype)
 
 
-def widened(x: jax.Array) -> jax.Array:
+def to_compute_dtype(x: jax.Array) -> jax.Array:
     """Return a half-precision array in float32, and any other as it is."""
-    return x.astype(numerics.wide(x.dtype))
+    return x.astype(numerics.compute_dtype(x.dtype))

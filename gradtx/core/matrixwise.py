@@ -22,12 +22,12 @@ from gradtx.core.leafwise import (
     leafwise,
     matching_params,
     settled,
-    widened,
+    to_compute_dtype,
 )
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg.leaf_stacks import in_stacks
-from gradtx.lowering.fusion import side_by_side
+from gradtx.lowering.fusion import hint_horizontal_fusion
 from gradtx.lowering.sharding import sharded_like
 from gradtx.tree.packed import unpacked_only
 
@@ -81,12 +81,12 @@ def matrixwise(
         # The mean goes on in float32, and only the result is rounded.
         wide = None if params is None else wide_leaves(params)
         live = [g if is_differentiable(g) else None for _, g in leaves]
-        grads = treedef.unflatten(side_by_side(live, state.count))
+        grads = treedef.unflatten(hint_horizontal_fusion(live, state.count))
         mean, state = average.update(wide_leaves(grads), state, wide, **extra)
         found = numbers(updates)
         means, _ = flatten_updates(mean)
         stacked = partial(orthogonal, state=state)
-        new = side_by_side(in_stacks(means, found, stacked), state.count)
+        new = hint_horizontal_fusion(in_stacks(means, found, stacked), state.count)
         if afterwards is not None:
             old = checks.leaves_like(state.nu, treedef, "the state 'nu'", "updates")
             new, nu = _after(afterwards, leaves, new, old, found)
@@ -109,7 +109,7 @@ def _after(
         if u is None or u.size == 0:
             pairs.append((u, v))
             continue
-        changed, slot = afterwards(u, widened(v), which, path)
+        changed, slot = afterwards(u, to_compute_dtype(v), which, path)
         pairs.append((changed, slot))
     return [u for u, _ in pairs], [v for _, v in pairs]
 
@@ -160,4 +160,4 @@ def stored(old: PyTree, new: PyTree) -> PyTree:
 
 def wide_leaves(tree: PyTree) -> PyTree:
     """Return a tree whose leaves that can have a gradient are in at least float32."""
-    return map_differentiable(lambda x: widened(jnp.asarray(x)), tree)
+    return map_differentiable(lambda x: to_compute_dtype(jnp.asarray(x)), tree)

@@ -94,8 +94,8 @@ def check_inner(inner: Any, outer: str) -> None:
         raise _refused(name, outer)
 
 
-def _refused(name: str, later: str) -> checks.Misuse:
-    return checks.Misuse(
+def _refused(name: str, later: str) -> checks.InvalidArgument:
+    return checks.InvalidArgument(
         f"{name} must see the final update, but {later} would change it afterwards: "
         f"put {name} last, around all that changes updates"
     )

@@ -13,14 +13,14 @@ from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
     matching_slots,
-    widened,
+    to_compute_dtype,
 )
-from gradtx.lowering.sharding import beside
+from gradtx.lowering.sharding import replicated_like
 from gradtx.lowering.varying import varied_with
 from gradtx.tree.sums import sums
 
 
-def gather(
+def compute_leaves(
     updates: Updates, params: Params | None = None, **slots: PyTree
 ) -> list[tuple[Any, ...]]:
     """Return for every leaf that has a gradient the gradient, parameter and slots.
@@ -50,34 +50,34 @@ def gather(
 
 
 def _wide(x: Any) -> jax.Array:
-    return widened(jnp.asarray(x))
+    return to_compute_dtype(jnp.asarray(x))
 
 
 def inner(x: jax.Array, y: jax.Array) -> jax.Array:
     """Return Re⟨x, y⟩ of two arrays."""
-    return jnp.sum(multiplied(x, y))
+    return jnp.sum(real_products(x, y))
 
 
-def multiplied(x: jax.Array, y: jax.Array) -> jax.Array:
+def real_products(x: jax.Array, y: jax.Array) -> jax.Array:
     """Return the parts of Re⟨x, y⟩, one for every entry."""
     if jnp.iscomplexobj(x) and jnp.iscomplexobj(y):
         return x.real * y.real + x.imag * y.imag
     return x.real * y.real
 
 
-def add_up(parts: Iterable[jax.Array]) -> jax.Array:
+def sum_over_leaves(parts: Iterable[jax.Array]) -> jax.Array:
     """Return the sum of one number from every leaf, and 0 where there is no leaf."""
     return sum(parts, start=jnp.zeros((), jnp.float32))
 
 
-def add_up_together(rows: Iterable[tuple[jax.Array, ...]], many: int) -> Any:
+def sum_columns(rows: Iterable[tuple[jax.Array, ...]], many: int) -> Any:
     """Return so many sums over all leaves, of the arrays in the row of each leaf."""
     columns = list(zip(*map(sums, rows), strict=True)) or [()] * many
-    return [add_up(column) for column in columns]
+    return [sum_over_leaves(column) for column in columns]
 
 
-def shared(params: Params, value: Any) -> jax.Array:
+def shared_scalar(params: Params, value: Any) -> jax.Array:
     """Make a number that all leaves share: as wide as the widest, float32 at least."""
-    kinds = [numerics.real(jnp.result_type(p)) for p in differentiable(params)]
-    dtype = jnp.result_type(jnp.float32, *map(numerics.wide, kinds))
-    return varied_with(params, beside(params, value, dtype))
+    kinds = [numerics.real_dtype(jnp.result_type(p)) for p in differentiable(params)]
+    dtype = jnp.result_type(jnp.float32, *map(numerics.compute_dtype, kinds))
+    return varied_with(params, replicated_like(params, value, dtype))

@@ -34,7 +34,7 @@ class Wants:
         """Return the extra arguments that the rule wants; refuse if one is missing."""
         for name, parameter in self._extra.items():
             if name not in extra and parameter.default is parameter.empty:
-                checks.extra_given(name, None)
+                checks.require_extra_arg(name, None)
         return {name: extra[name] for name in self._extra if name in extra}
 
     def named(self, given: dict[str, Any], p: Any) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _check_positions(rule: Rule, slots: Sequence[str]) -> None:
     try:
         signature.bind("g", *slots, **dict.fromkeys(names))
     except TypeError as error:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"leafwise: the rule must take rule({', '.join(['g', *slots])}), what else "
             f"it wants by keyword, after a `*`; it takes {signature}"
         ) from error
@@ -60,12 +60,12 @@ def counter_of(state_type: Any, slots: dict[str, Slot]) -> str | None:
     """Return the field in which steps are counted; refuse slots that are no fields."""
     fields = getattr(state_type, "_fields", None)
     if fields is None:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"leafwise: the state must be a class of named tuples, got {state_type!r}"
         )
     for name in slots:
         if name not in fields:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"leafwise: {state_type.__name__} has no field for the slot {name!r}: "
                 f"add one; it has {', '.join(fields) or 'none'}"
             )
@@ -87,12 +87,13 @@ def parted(
       old: the slots it was given.
 
     Raises:
-      Misuse: if something is missing, or too much, or has another shape than before.
+      InvalidArgument: if something is missing, or too much, or has another shape
+        than before.
     """
     things = results if isinstance(results, tuple) else (results,)
     wanted = ", ".join(["u", *(f"new_{name}" for name in slots)])
     if len(things) != 1 + len(slots):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the rule of leafwise must return {wanted}: the update"
             + (" and every slot of state" if slots else " alone")
             + f". It returned {len(things)} of {1 + len(slots)}"
@@ -108,7 +109,7 @@ def parted(
 def _like(before: PyTree, after: PyTree, what: str) -> None:
     structures = [jax.tree.structure(x) for x in (before, after)]
     if structures[0] != structures[1]:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the rule of leafwise returned {what} as a tree of structure "
             f"{structures[1]}, but was given it as {structures[0]}"
         )
@@ -121,14 +122,14 @@ def _array(x: Any, what: str) -> jax.Array:
     try:
         return jnp.asarray(x)
     except (TypeError, ValueError):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the rule of leafwise returned {what} as {type(x).__name__}, not an array"
         ) from None
 
 
 def _same_shape(x: Any, like: Any, what: str, which: str) -> None:
     if jnp.shape(x) != jnp.shape(like):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the rule of leafwise returned {what} of shape {jnp.shape(x)}, but was "
             f"given {which} of shape {jnp.shape(like)}"
         )

@@ -36,7 +36,7 @@ def wide_zeros(p: jax.Array) -> jax.Array:
     Args:
       p: the parameter, or its ``jax.ShapeDtypeStruct``.
     """
-    return zeros(p, dtype=numerics.wide(p.dtype))
+    return zeros(p, dtype=numerics.compute_dtype(p.dtype))
 
 
 def squares(
@@ -56,9 +56,9 @@ def squares(
       ValueError: for a type of fewer bits, in which a slow mean stalls: in bfloat16 the
         factor 0.999 rounds to 1.
     """
-    dtype = jnp.dtype(dtype or numerics.wide(numerics.real(p.dtype)))
-    if numerics.wide(dtype) != dtype:
-        raise checks.Misuse(
+    dtype = jnp.dtype(dtype or numerics.compute_dtype(numerics.real_dtype(p.dtype)))
+    if numerics.compute_dtype(dtype) != dtype:
+        raise checks.InvalidArgument(
             f"a mean of squares stalls in {dtype}, where 0.999 rounds to 1: leave it "
             "in float32, or keep it in few bits by quantize_state"
         )
@@ -74,7 +74,7 @@ def weights(p: jax.Array) -> jax.Array:
     Args:
       p: the parameter.
     """
-    return jnp.array(p, numerics.wide(p.dtype))
+    return jnp.array(p, numerics.compute_dtype(p.dtype))
 
 
 def totals(p: jax.Array, *, axis: Any = None, keepdims: bool = False) -> jax.Array:
@@ -92,7 +92,7 @@ def totals(p: jax.Array, *, axis: Any = None, keepdims: bool = False) -> jax.Arr
         return jnp.zeros_like(
             jax.eval_shape(partial(totals, axis=axis, keepdims=keepdims), p)
         )
-    dtype = numerics.wide(numerics.real(p.dtype))
+    dtype = numerics.compute_dtype(numerics.real_dtype(p.dtype))
     sums = jnp.sum(p.real.astype(dtype), axis=axis, keepdims=keepdims)
     slot = jnp.zeros_like(sums)
     return sharded_like(sums, slot) if isinstance(p, Tracer) else slot

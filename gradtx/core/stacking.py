@@ -20,7 +20,7 @@ from gradtx.core.leafwise import (
     Wants,
     flatten_updates,
     matching_params,
-    widened,
+    to_compute_dtype,
 )
 from gradtx.core.slots import make_slot
 from gradtx.core.transformation import GradientTransformation
@@ -57,7 +57,7 @@ class Leaves:
 
         For an extra argument of ``update``.
         """
-        return [widened(jnp.asarray(x)) for x in self.pick(tree)]
+        return [to_compute_dtype(jnp.asarray(x)) for x in self.pick(tree)]
 
     def cut(self, column: Column) -> Column:
         """Return the blocks of arrays of the leaves' shapes."""
@@ -202,16 +202,19 @@ def blockwise(
         g = [_wide(leaves[i][1], targets[i]) for i in here]
         u, *new = rule(
             Leaves(g, [plans[i] for i in here], pick),
-            *([jax.tree.map(widened, column[i]) for i in here] for column in old),
+            *(
+                [jax.tree.map(to_compute_dtype, column[i]) for i in here]
+                for column in old
+            ),
             **given,
         )
-        settled = _settled(u, [leaves[i][1] for i in here], [targets[i] for i in here])
+        moved = _in_range(u, [leaves[i][1] for i in here], [targets[i] for i in here])
         fields = {
             name: treedef.unflatten(_put(before, here, after))
             for name, before, after in zip(slots, old, new, strict=True)
         }
         none = [frozen_update(g, p) for (_, g), p in zip(leaves, targets, strict=True)]
-        whole = treedef.unflatten(_put(none, here, settled, typed=False))
+        whole = treedef.unflatten(_put(none, here, moved, typed=False))
         return whole, state._replace(count=t, **fields)
 
     return GradientTransformation(init, update)
@@ -227,7 +230,7 @@ def _plans(tree: PyTree, leaves: Sequence[Leaf], plan: Plan, numbers: Any) -> li
             plans.append(None)
             continue
         if jnp.issubdtype(jnp.result_type(x), jnp.complexfloating):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the leaf at {checks.path_name(path)} is complex, and the method is "
                 "for real matrices: wrap the optimizer in split_real_and_imaginary"
             )
@@ -240,10 +243,10 @@ def _wide(g: jax.Array, target: Any) -> jax.Array:
     """Return a gradient in enough precision."""
     if target is not None:
         g = g.astype(jnp.promote_types(g.dtype, jnp.result_type(target)))
-    return widened(g)
+    return to_compute_dtype(g)
 
 
-def _settled(u: Column, g: Column, targets: Column) -> Column:
+def _in_range(u: Column, g: Column, targets: Column) -> Column:
     """Return the updates in the types of the parameters, and within their range."""
     return [
         _within(x, jnp.result_type(like if target is None else target))

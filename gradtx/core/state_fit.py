@@ -33,7 +33,7 @@ def described(state: Any) -> str:
 
 def refuse(state: OptState, expected: str) -> None:
     """Refuse a state, with what to do."""
-    raise checks.Misuse(
+    raise checks.InvalidArgument(
         f"the state is {described(state)}, but this transformation's is {expected}: "
         "pass on the state that its own `init` or last `update` returned"
     )

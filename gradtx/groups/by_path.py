@@ -73,7 +73,7 @@ def by_path(
     patterns = [pattern for pattern, _ in pairs]
     paths.check(patterns)
     if DEFAULT in map(paths.text_of, patterns):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"{DEFAULT!r} is the name of the rest of the leaves: write '**/{DEFAULT}' "
             "for a path of that name"
         )
@@ -84,7 +84,7 @@ def by_path(
 def _pairs(groups: Any) -> list[tuple[Any, Any]]:
     pairs = list(groups)
     if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):  # noqa: PLR2004
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "groups must be a mapping from patterns to transformations, or pairs of "
             f"them, got {groups!r}"
         )

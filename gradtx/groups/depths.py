@@ -36,7 +36,9 @@ def depths(depth: Any, tree: PyTree) -> tuple[list[int], Any]:
 def _whole(depth: Callable[[str], Any], name: str) -> int:
     found = depth(name)
     if not isinstance(found, int):
-        raise checks.Misuse(f"depth({name!r}) must be a whole number, got {found!r}")
+        raise checks.InvalidArgument(
+            f"depth({name!r}) must be a whole number, got {found!r}"
+        )
     return found
 
 
@@ -48,7 +50,7 @@ def _by_patterns(
     numbers, _ = paths.first_found([pattern for pattern, _ in pairs], tree)
     for name, i in zip(names, numbers, strict=True):
         if i is None:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"no pattern of depth matches {name!r}: add one, such as '**' at the "
                 "end for all the rest"
             )
@@ -91,7 +93,7 @@ def _longest_stack(places: list[list[_Place]], names: list[str]) -> str:
         return stacks[0]
     several = f"{', '.join(map(repr, stacks))} have as many layers each"
     why = several if most > 1 else f"no numbered layers are in {', '.join(names[:3])}"
-    raise checks.Misuse(
+    raise checks.InvalidArgument(
         f"the depths cannot be told by the paths: {why}. Give depth, a function from "
         "a path such as 'block_3/kernel' to a whole number, or a mapping from patterns"
     )

@@ -46,7 +46,7 @@ def layer_decay(
 
     Reference: Clark et al., 2020, https://arxiv.org/abs/2003.10555 (section 3.1)
     """
-    checks.fractions(rate=rate)
+    checks.unit_interval(rate=rate)
     within = around_base(tx, lambda base: layer_decay(base, rate, depth=depth))
     if within is not None:
         return within
@@ -67,6 +67,6 @@ def _scaled(updates: Updates, rate: Scalar, depth: Any) -> PyTree:
     powers = [rate ** (max(found) - d) for d in found]
 
     def one(u: jax.Array, power: Scalar) -> jax.Array:
-        return (power * u.astype(numerics.wide(u.dtype))).astype(u.dtype)
+        return (power * u.astype(numerics.compute_dtype(u.dtype))).astype(u.dtype)
 
     return map_differentiable(one, updates, treedef.unflatten(powers))

@@ -46,13 +46,13 @@ def check(patterns: list[Any]) -> None:
     """Refuse what is no pattern, and two patterns of one text."""
     for pattern in patterns:
         if not isinstance(pattern, str | re.Pattern) or not text_of(pattern):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f'a pattern must be a text such as "**/bias", or re.compile(...), got '
                 f"{pattern!r}"
             )
     texts = list(map(text_of, patterns))
     if len(set(texts)) != len(texts):
-        raise checks.Misuse(f"the patterns must differ, got {texts}")
+        raise checks.InvalidArgument(f"the patterns must differ, got {texts}")
 
 
 def first_found(patterns: list[Pattern], tree: PyTree) -> tuple[list[int | None], Any]:
@@ -76,7 +76,7 @@ def first_found(patterns: list[Pattern], tree: PyTree) -> tuple[list[int | None]
     ]
     for i, pattern in enumerate(patterns):
         if i not in numbers:
-            raise checks.Misuse(_nothing(pattern, paths))
+            raise checks.InvalidArgument(_nothing(pattern, paths))
     return numbers, treedef
 
 

@@ -94,13 +94,13 @@ def learning_rate(tx: Any, state: OptState) -> Any:
     _known(tx, "learning_rate")
     found = rates(tx, state)
     if not found:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"learning_rate: no part of {name_of(tx)} has a setting of that name; "
             "hyperparams(tx, state) shows those that there are"
         )
     first, *others = found
     if any(not _same(x.given, first.given) for x in others):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "learning_rate: several parts have one of their own, at "
             f"{', '.join(repr(x.address) for x in found)}: choose one of "
             "hyperparams(tx, state)"
@@ -126,7 +126,7 @@ def rates(tx: Any, state: OptState, place: Place = ()) -> list[Setting]:
 
 def _known(tx: Any, who: str) -> None:
     if not spec.is_value(tx):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"{who}: nothing is known of {tx!r}, which no factory made that remembers "
             "its arguments: put gradtx.transformation around the function that makes it"
         )
@@ -157,7 +157,7 @@ def _own(tx: Any, state: OptState, place: Place) -> list[Setting]:
 
 
 def _is_setting(parameter: Any, given: Any) -> bool:
-    if arguments.is_number(given):
+    if arguments.is_numeric(given):
         return not arguments.is_constant(given) and not _is_key(given)
     return is_schedule(parameter, given)
 
@@ -187,7 +187,7 @@ def _now(tx: Any, state: OptState, name: str, given: Any) -> Any:
         return given
     count = next(_counts(tx, state, given), None)
     if count is None:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"hyperparams: {name_of(tx)} was given a schedule for {name!r}, but its "
             f"state, a {type(state).__name__}, holds no count of the steps"
         )

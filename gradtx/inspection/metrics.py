@@ -80,7 +80,7 @@ def with_metrics(
             count=zero,
             clipped=varied_with(params, zero),
             skipped=jax.tree.map(lambda _: varied_with(params, zero), skipped),
-            values=jax.tree.map(partial(reductions.shared, params), values),
+            values=jax.tree.map(partial(reductions.shared_scalar, params), values),
             inner_state=inner_state,
         )
 
@@ -90,7 +90,7 @@ def with_metrics(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, MetricsState]:
-        checks.params_given(params)
+        checks.require_params(params)
         old = state.inner_state
         new, inner_state, clipped = update_and_clipped(
             inner, updates, old, params, **extra
@@ -141,7 +141,7 @@ def metrics(state: OptState) -> dict[str, jax.Array]:
     found = [x for x in nodes if isinstance(x, MetricsState)]
     if len(found) != 1:
         many = "no state" if not found else f"{len(found)} states"
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"metrics: there is {many} of with_metrics in this state, a "
             f"{type(state).__name__}: put gradtx.with_metrics around the "
             "transformation, or give the part of the state that is meant"
@@ -206,7 +206,7 @@ def _measured(
     values = {}
     for group in ("", *members):
         g, u, p = (by_tree[k][group] for k in trees)
-        ratios = numerics.ratio(u, p), numerics.ratio(u, g)
+        ratios = numerics.safe_divide(u, p), numerics.safe_divide(u, g)
         pairs = zip(_OF_GROUPS, (g, u, p, *ratios), strict=True)
         values |= {_at(name, group): x for name, x in pairs}
     return values

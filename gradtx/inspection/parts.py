@@ -113,7 +113,7 @@ def _found(
 
     try:
         state = jax.eval_shape(_with_inits(recipe, mark), params)
-    except checks.Misuse:  # the factory looks into the states of its parts
+    except checks.InvalidArgument:  # the factory looks into the states of its parts
         return _found_by_identity(recipe, params)
     leaves = jax.tree_util.tree_leaves_with_path(state, is_leaf=_is_mark)
     return {x.number: path for path, x in leaves if _is_mark(x)}, seen
@@ -205,7 +205,7 @@ def _entered(node: Any, key: Any) -> Any:
     try:
         return getattr(node, key.name) if hasattr(key, "name") else node[entry]
     except (AttributeError, LookupError, TypeError):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the state is not one of this transformation: a {type(node).__name__} has "
             f"no {entry!r}; give the state that its init or update returned"
         ) from None

@@ -58,7 +58,7 @@ def spread_over(devices: int, state: OptState) -> OptState:
       ValueError: if there are not so many devices.
     """
     if len(jax.devices()) < devices:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the state was to be spread over {devices} devices, but there are "
             f"{len(jax.devices())}: give plan(devices=...) how many there are"
         )

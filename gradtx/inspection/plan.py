@@ -83,7 +83,9 @@ class Plan(tables.Shown):
             if option.name == name:
                 return option
         names = ", ".join(repr(x.name) for x in self.options)
-        raise checks.Misuse(f"plan: there is no option {name!r}; there are {names}")
+        raise checks.InvalidArgument(
+            f"plan: there is no option {name!r}; there are {names}"
+        )
 
     def page(self) -> Iterator[Any]:
         """Return the table."""
@@ -130,7 +132,7 @@ def plan(params: Params, budget: float, *, devices: int = 1) -> Plan:
       ValueError: if the budget is not above 0, or there is no device.
     """
     checks.positive(budget=budget)
-    checks.whole(devices=devices)
+    checks.positive_int(devices=devices)
     shapes = jax.tree.map(lambda x: x, params)
     found = [_option(way, shapes, budget, devices) for way in _ways(devices)]
     found.sort(key=lambda option: -option.total_bytes)

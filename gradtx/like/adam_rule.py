@@ -6,7 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, debias, mix, one_minus_power, ratio, sqrt
+from gradtx.common.numerics import (
+    abs_sq,
+    debias,
+    ema,
+    one_minus_power,
+    safe_divide,
+    sqrt,
+)
 from gradtx.common.types import Count, Scalar, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
@@ -54,12 +61,12 @@ def scale_by_raw_adam(
     def rule(
         g: jax.Array, m: jax.Array, v: jax.Array, *largest: jax.Array, t: Count
     ) -> tuple[Any, ...]:
-        m = mix(m, g, b1)
-        v = mix(v, abs_sq(g), b2)
+        m = ema(m, g, b1)
+        v = ema(v, abs_sq(g), b2)
         w = jnp.maximum(largest[0], v) if amsgrad else v
         correction = jnp.sqrt(one_minus_power(b2, t, v.dtype))
         root, epsilon = sqrt(w) / correction, eps / correction if eps_hat else eps
-        u = ratio(debias(m, b1, t), root + epsilon)
+        u = safe_divide(debias(m, b1, t), root + epsilon)
         return u, m, v, *((w,) if amsgrad else ())
 
     if amsgrad:

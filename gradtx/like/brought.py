@@ -24,7 +24,7 @@ _INSTEAD = {
 }
 
 
-def brought(
+def foreign_signature(
     *off_at_zero: str,
 ) -> Callable[[Callable[P, GradientTransformation]], Callable[P, Any]]:
     """Make a factory that speaks another library's words; use it as a decorator.
@@ -74,7 +74,9 @@ def refuse(**arguments: Any) -> None:
     """
     for name, value in arguments.items():
         if value is not None and value is not False:
-            raise checks.Misuse(f"{name} means nothing in gradtx: {_INSTEAD[name]}")
+            raise checks.InvalidArgument(
+                f"{name} means nothing in gradtx: {_INSTEAD[name]}"
+            )
 
 
 def _no_parameters(owner: str, first: Any) -> None:
@@ -82,7 +84,7 @@ def _no_parameters(owner: str, first: Any) -> None:
     number = isinstance(first, int | float | np.generic | jax.Array | np.ndarray)
     if (number or callable(first)) and not _holds_arrays(first):
         return
-    raise checks.Misuse(
+    raise checks.InvalidArgument(
         f"the first argument is the learning rate, got {type(first).__name__}: "
         f"if these are the parameters, {_INSTEAD['params']}"
     ).within(owner)

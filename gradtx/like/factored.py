@@ -7,7 +7,16 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, mean, mix, ratio, real, sqrt, value_at, wide
+from gradtx.common.numerics import (
+    abs_sq,
+    compute_dtype,
+    ema,
+    mean,
+    real_dtype,
+    safe_divide,
+    sqrt,
+    value_at,
+)
 from gradtx.common.types import Count, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, totals
@@ -56,18 +65,18 @@ def factored_step(
         t: Count,
         p: jax.Array,
     ) -> tuple[jax.Array, ...]:
-        time = jnp.asarray(t).astype(real(g.dtype))
+        time = jnp.asarray(t).astype(real_dtype(g.dtype))
         decay = 1 - time**beta_2_decay
         square = abs_sq(g) + added
         floor = jnp.finfo(p.dtype).eps if least is None else least
         if g.ndim > 1:
-            row = mix(row, mean(square, -1), decay)
-            col = mix(col, mean(square, -2), decay)
+            row = ema(row, mean(square, -1), decay)
+            col = ema(col, mean(square, -2), decay)
             estimate = _outer(row, col, floor)
         else:
-            v = mix(v, square, decay)
+            v = ema(v, square, decay)
             estimate = v
-        u = ratio(g, sqrt(jnp.maximum(estimate, jnp.square(floor))))
+        u = safe_divide(g, sqrt(jnp.maximum(estimate, jnp.square(floor))))
         u = u / jnp.maximum(1, norms.rms(u) / threshold)
         pace = jnp.minimum(value_at(rate, t - 1), jax.lax.rsqrt(time))
         return -jnp.maximum(least_scale, norms.rms(p)) * pace * u, row, col, v
@@ -85,7 +94,7 @@ def factored_step(
 def _outer(row: jax.Array, col: jax.Array, floor: Any) -> jax.Array:
     """Return R C / mean(R), divided first, as a product of small means vanishes."""
     whole = jnp.maximum(mean(row, -1, keepdims=True), floor)
-    return jnp.expand_dims(ratio(row, whole), -1) * jnp.expand_dims(col, -2)
+    return jnp.expand_dims(safe_divide(row, whole), -1) * jnp.expand_dims(col, -2)
 
 
 def _side(axis: int, p: jax.Array) -> jax.Array:
@@ -97,4 +106,4 @@ def _vector(p: jax.Array) -> jax.Array:
 
 
 def _unused(p: jax.Array) -> jax.Array:
-    return jnp.zeros((1,), wide(real(p.dtype)))
+    return jnp.zeros((1,), compute_dtype(real_dtype(p.dtype)))

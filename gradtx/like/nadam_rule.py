@@ -8,8 +8,8 @@ from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
     debias,
-    mix,
-    ratio,
+    ema,
+    safe_divide,
     safe_increment,
     sqrt,
 )
@@ -23,7 +23,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import shared
+from gradtx.core.reductions import shared_scalar
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 
@@ -67,10 +67,10 @@ def scale_by_rising_nadam(
     def rule(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count, ahead: Any, now: Any
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, b1)
-        v = mix(v, abs_sq(g), b2)
+        m = ema(m, g, b1)
+        v = ema(v, abs_sq(g), b2)
         mean = ahead.astype(v.dtype) * m + now.astype(v.dtype) * g
-        return ratio(mean, sqrt(debias(v, b2, t)) + eps), m, v
+        return safe_divide(mean, sqrt(debias(v, b2, t)) + eps), m, v
 
     moments = leafwise(rule, ScaleByRisingNadamState, mu=zeros, nu=squares)
 
@@ -78,7 +78,7 @@ def scale_by_rising_nadam(
         return b1 * (1 - 0.5 * _DECAY ** (t * momentum_decay))
 
     def init(params: Params) -> OptState:
-        return moments.init(params)._replace(mu_product=shared(params, 1.0))
+        return moments.init(params)._replace(mu_product=shared_scalar(params, 1.0))
 
     def update(
         updates: Updates, state: Any, params: Params | None = None, **_: Any

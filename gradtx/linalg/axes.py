@@ -153,7 +153,7 @@ def _axes(
     rows, columns = _positive(rows, shape, path), _positive(columns, shape, path)
     used = [*rows, *columns]
     if not rows or not columns or len(set(used)) < len(used):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the axes {rows} and {columns} of the leaf at {checks.path_name(path)} "
             "must be different ones, and one at least of each"
         )
@@ -165,7 +165,7 @@ def _positive(axes: Axes, shape: tuple[int, ...], path: Any) -> tuple[int, ...]:
     ndim = len(shape)
     axes = (axes,) if isinstance(axes, int) else tuple(axes)
     if ndim < 2 or any(not -ndim <= i < ndim for i in axes):  # noqa: PLR2004
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the leaf at {checks.path_name(path)} of shape {shape} is no matrix along "
             f"the axes {axes}: give its dimension numbers, or another method"
         )
@@ -218,5 +218,5 @@ def reduction_axes(shape: tuple[int, ...], numbers: Any, path: Any) -> tuple[int
     """
     if numbers is None:
         where = checks.path_name(path)
-        raise checks.Misuse(f"no dimension numbers for the leaf at {where}")
+        raise checks.InvalidArgument(f"no dimension numbers for the leaf at {where}")
     return _axes(shape, numbers, path)[1]

@@ -76,23 +76,23 @@ def _product_and_start(
     """Return v ↦ A v, and the first v."""
     if callable(matrix):
         if v0 is None:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 "power_iteration: where the matrix is a function, give v0, as its "
                 "structure is not known otherwise"
             )
         return matrix, v0
     array = jnp.asarray(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:  # noqa: PLR2004
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"power_iteration: expected a square matrix, got shape {array.shape}"
         )
     if v0 is None:
         key = jax.random.PRNGKey(0) if key is None else key
-        kind = numerics.real(array.dtype)
+        kind = numerics.real_dtype(array.dtype)
         v0 = jax.random.uniform(key, array.shape[-1:], kind, -1, 1).astype(array.dtype)
     return lambda v: jnp.matmul(array, v, precision=precision), v0
 
 
 def _unit(x: PyTree) -> PyTree:
     length = norm(x)
-    return jax.tree.map(lambda y: numerics.ratio(y, length).astype(y.dtype), x)
+    return jax.tree.map(lambda y: numerics.safe_divide(y, length).astype(y.dtype), x)

@@ -42,7 +42,7 @@ def cut(matrices: jax.Array, numbers: Any, path: Any) -> list[jax.Array]:
     batch, rows, columns = matrices.shape
     heads, splits = _parts(numbers)
     if (splits and sum(splits) != columns) or columns % heads:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the {columns} columns of the matrix at {checks.path_name(path)} cannot "
             f"be cut as {numbers} says"
         )

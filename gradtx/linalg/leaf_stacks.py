@@ -65,7 +65,7 @@ def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, A
         return [], lambda _: None
     if which is None:
         where = checks.path_name(path)
-        raise checks.Misuse(f"no dimension numbers for the leaf at {where}")
+        raise checks.InvalidArgument(f"no dimension numbers for the leaf at {where}")
     # Matrices that are cut, or computed with others, are whole on every device.
     columns = axes.matrix_shape(x.shape, which, path)[2]
     whole = bool(others) or len(block_columns(columns, which)) > 1

@@ -41,12 +41,15 @@ def nnls(
     """
     A, b = jnp.asarray(A), jnp.asarray(b)
     if A.ndim != 2 or b.ndim not in (1, 2) or len(A) != len(b):  # noqa: PLR2004
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "nnls: A must be of shape (m, n) and b of shape (m,) or (m, k), got "
             f"{A.shape} and {b.shape}"
         )
     kind = jnp.result_type(A, b, 0.0)
-    A, b = A.astype(numerics.wide(kind)), b.astype(numerics.wide(kind))
+    A, b = (
+        A.astype(numerics.compute_dtype(kind)),
+        b.astype(numerics.compute_dtype(kind)),
+    )
     gram, target = A.T @ A, A.T @ b
     bound = jnp.asarray(_eigenvalue_bound(gram) if L is None else L, gram.dtype)
     bound = jnp.where(bound == 0, 1, bound)

@@ -65,7 +65,7 @@ def newton_schulz(
     """
     matrix = jnp.asarray(matrix)
     if matrix.ndim < 2:  # noqa: PLR2004
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"newton_schulz: expected a matrix, got an array of shape {matrix.shape}"
         )
     known_preconditioning(preconditioning)
@@ -76,7 +76,7 @@ def newton_schulz(
 def known_preconditioning(name: str) -> None:
     """Refuse a preconditioning that there is not."""
     if name not in PRECONDITIONINGS:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"preconditioning must be one of {', '.join(PRECONDITIONINGS)}, got "
             f"{name!r}"
         )
@@ -90,7 +90,7 @@ def coefficients(coeffs: Any, steps: int) -> jax.Array:
     """
     table = jnp.asarray(coeffs)
     if table.ndim not in (1, 2) or table.shape[-1] != 3:  # noqa: PLR2004
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "the coefficients must be three numbers, or a sequence of such triples, "
             f"got an array of shape {table.shape}"
         )
@@ -106,11 +106,11 @@ def _iterated(
     preconditioning: str,
     dtype: Any,
 ) -> jax.Array:
-    x = matrix.astype(numerics.wide(matrix.dtype))
+    x = matrix.astype(numerics.compute_dtype(matrix.dtype))
     x = _divided(x, preconditioning, eps, min_norm)
     if dtype is not None:
         x = x.astype(jnp.complex64 if jnp.iscomplexobj(x) else dtype)
-    table = table.astype(numerics.real(x.dtype))
+    table = table.astype(numerics.real_dtype(x.dtype))
     # Two at a time, the result of one is not copied to where the other starts from;
     # elsewhere that takes longer to compile than it saves.
     two = partial(_rounds, together=2)
@@ -158,7 +158,7 @@ def _divided(
         return x / jnp.where(norm == 0, 1, bounded)
     norm = schatten_norm(x) if preconditioning == "schatten" else _row_norms(x)
     bounded = jnp.maximum(norm, min_norm / top)
-    return numerics.ratio(x, jnp.where(norm == 0, 0, bounded).astype(x.dtype))
+    return numerics.safe_divide(x, jnp.where(norm == 0, 0, bounded).astype(x.dtype))
 
 
 def schatten_norm(x: jax.Array) -> jax.Array:
@@ -193,6 +193,6 @@ def _frobenius(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def _spectral(x: jax.Array) -> jax.Array:
     if x.size == 0:
-        return jnp.zeros((*x.shape[:-2], 1, 1), numerics.real(x.dtype))
+        return jnp.zeros((*x.shape[:-2], 1, 1), numerics.real_dtype(x.dtype))
     largest = jnp.linalg.svd(x, compute_uv=False)[..., 0]
     return largest[..., None, None]

@@ -74,7 +74,7 @@ def named(coeffs: Any, steps: int | None = None) -> Any:
     if not isinstance(coeffs, str):
         return coeffs
     if coeffs not in PRESETS:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"ns_coeffs must be numbers or one of {', '.join(PRESETS)}, got {coeffs!r}"
         )
     table = PRESETS[coeffs]
@@ -93,7 +93,7 @@ def are_triples(coeffs: Any) -> None:
     nested = [isinstance(x, tuple | list) for x in coeffs]
     rows = coeffs if any(nested) else [coeffs]
     if not all(isinstance(x, tuple | list) and len(x) == 3 for x in rows):  # noqa: PLR2004
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "ns_coeffs must be three numbers or a sequence of such triples, got "
             f"{coeffs!r}"
         )

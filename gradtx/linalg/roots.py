@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.lax import Precision
 
 from gradtx.common import checks
-from gradtx.common.numerics import wide
+from gradtx.common.numerics import compute_dtype
 from gradtx.common.types import Scalar
 from gradtx.linalg.eigen import power_iteration
 from gradtx.lowering.control_flow import while_loop
@@ -52,12 +52,12 @@ def matrix_inverse_pth_root(
     """
     array = jnp.asarray(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:  # noqa: PLR2004
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"matrix_inverse_pth_root: expected a square matrix, got {array.shape}"
         )
-    checks.whole(p=p)
+    checks.positive_int(p=p)
     p = int(p)
-    a = array.astype(wide(array.dtype))
+    a = array.astype(compute_dtype(array.dtype))
     largest, _ = power_iteration(a, precision=precision)
     ridge = ridge_epsilon * jnp.maximum(largest.real, _SMALLEST)
     identity = jnp.eye(len(a), dtype=a.dtype)

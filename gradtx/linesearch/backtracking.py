@@ -96,7 +96,7 @@ def scale_by_backtracking_linesearch(
     Reference: Armijo, 1966; Vaswani et al., 2019, https://arxiv.org/abs/1905.09997
     """
     checks.non_negative(slope_rtol=slope_rtol, atol=atol, rtol=rtol)
-    checks.fractions(decrease_factor=decrease_factor)
+    checks.unit_interval(decrease_factor=decrease_factor)
 
     def init(params: Params) -> OptState:
         unpacked_only(params, CALLS)

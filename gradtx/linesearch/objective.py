@@ -16,8 +16,8 @@ from gradtx.common.leaves import (
     parted,
 )
 from gradtx.common.types import OptState, Params, PyTree, Updates
-from gradtx.core.leafwise import widened
-from gradtx.core.reductions import add_up, shared
+from gradtx.core.leafwise import to_compute_dtype
+from gradtx.core.reductions import shared_scalar, sum_over_leaves
 from gradtx.lowering.control_flow import either
 from gradtx.tree import state as states
 
@@ -57,7 +57,9 @@ class Line:
             if not is_differentiable(u):
                 return p
             p = jnp.asarray(p)
-            return (widened(p) + step * widened(jnp.asarray(u))).astype(p.dtype)
+            return (
+                to_compute_dtype(p) + step * to_compute_dtype(jnp.asarray(u))
+            ).astype(p.dtype)
 
         return jax.tree.map(one, self.updates, self.params, is_leaf=checks.is_none)
 
@@ -78,10 +80,14 @@ class Line:
         """Return Re Σ ∇f u, for the gradient as ``jax.grad`` gives it."""
         pairs = zip(parted(self.updates)[0], parted(grad, self.updates)[0], strict=True)
         products = (
-            jnp.sum((widened(jnp.asarray(u)) * widened(jnp.asarray(g))).real)
+            jnp.sum(
+                (
+                    to_compute_dtype(jnp.asarray(u)) * to_compute_dtype(jnp.asarray(g))
+                ).real
+            )
             for u, g in pairs
         )
-        return add_up(products).astype(self.kind)
+        return sum_over_leaves(products).astype(self.kind)
 
     def start(self, value: Any, grad: Updates) -> tuple[Point, PyTree]:
         """Return the point at η = 0, where value and gradient are known.
@@ -116,9 +122,9 @@ def objective_of(
     Raises:
       ValueError: if an argument of a search is missing.
     """
-    checks.params_given(params)
+    checks.require_params(params)
     for name, x in (("value", value), ("grad", grad), ("value_fn", value_fn)):
-        checks.extra_given(name, x)
+        checks.require_extra_arg(name, x)
     known = {name: x for name, x in extra.items() if name in _names(value_fn)}
     of_params: Any = partial(value_fn, **known)  # type: ignore[arg-type]
 
@@ -145,7 +151,7 @@ def _names(function: Any) -> list[str]:
 
 def number(params: Params, value: Any) -> jax.Array:
     """Make a number of state in the type that a search computes in."""
-    return shared(params, value)
+    return shared_scalar(params, value)
 
 
 def stretched(updates: Updates, step: jax.Array) -> Updates:
@@ -153,7 +159,7 @@ def stretched(updates: Updates, step: jax.Array) -> Updates:
 
     def one(u: Any) -> jax.Array:
         u = jnp.asarray(u)
-        return (step * widened(u)).astype(u.dtype)
+        return (step * to_compute_dtype(u)).astype(u.dtype)
 
     return map_differentiable(one, updates)
 
@@ -191,7 +197,7 @@ def value_and_grad_from_state(
     ) -> tuple[jax.Array, Updates]:
         value, grad = states.get(state, "value"), states.get(state, "grad")
         if value is None or grad is None:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 "value_and_grad_from_state: the state holds no value or no gradient: "
                 "let the line search store its gradient (store_grad=True)"
             )

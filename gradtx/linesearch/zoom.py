@@ -101,7 +101,7 @@ def scale_by_zoom_linesearch(
         tol=tol, slope_rtol=slope_rtol, stepsize_precision=stepsize_precision
     )
     if initial_guess_strategy not in GUESSES:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"initial_guess_strategy must be one of {', '.join(GUESSES)}, got "
             f"{initial_guess_strategy!r}"
         )

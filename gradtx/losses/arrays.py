@@ -49,7 +49,7 @@ def widen(*arrays: jax.Array) -> tuple[Any, list[jax.Array]]:
         dtype = jnp.result_type(*arrays)
         if not jnp.issubdtype(dtype, jnp.floating):
             dtype = jnp.result_type(float)
-    return dtype, [array.astype(numerics.wide(dtype)) for array in arrays]
+    return dtype, [array.astype(numerics.compute_dtype(dtype)) for array in arrays]
 
 
 # --- shapes ------------------------------------------------------------------

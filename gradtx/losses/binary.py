@@ -56,7 +56,7 @@ def sigmoid_focal_loss(
     Reference: Lin et al., Focal Loss for Dense Object Detection, 2017.
       https://arxiv.org/abs/1708.02002
     """
-    arrays.settings(checks.fractions, alpha=alpha)
+    arrays.settings(checks.unit_interval, alpha=alpha)
     arrays.settings(checks.non_negative, gamma=gamma)
     z, y, dtype = _answers("sigmoid_focal_loss", logits, labels)
     # Beyond this all answers are sure, but infinities would meet zeros in the slopes.

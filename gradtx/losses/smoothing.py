@@ -31,7 +31,7 @@ def smooth_labels(
     Reference: Müller et al., When Does Label Smoothing Help?, 2019.
       https://arxiv.org/abs/1906.02629
     """
-    arrays.settings(checks.fractions, alpha=alpha)
+    arrays.settings(checks.unit_interval, alpha=alpha)
     name = "smooth_labels"
     dtype, (y,) = arrays.widen(arrays.floating(name, "labels", labels))
     over = arrays.axes(axis, y.ndim)

@@ -38,13 +38,13 @@ def _check_told(names: tuple[str, ...]) -> None:
         try:
             index = jax.lax.axis_index(name)
         except NameError as error:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"axis_name: there is no axis {name!r} here; it is for use within "
                 "jax.shard_map over that axis. Under jit alone leave axis_name out: "
                 "sums there are over all devices"
             ) from error
         if name not in varying_axes(index):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"axis_name: along {name!r} the types do not tell which leaves are in "
                 "parts: use it within jax.shard_map with check_vma=True"
             )

@@ -16,7 +16,7 @@ from gradtx.lowering.varying import varying_axes
 T = TypeVar("T")
 
 
-def run_when(condition: Any, run: Callable[[T], T], kept: T) -> T:
+def cond_inplace(condition: Any, run: Callable[[T], T], kept: T) -> T:
     """Return ``run(kept)`` if the condition holds, and ``kept`` as it is if not.
 
     For large arrays. XLA works in place on what a loop carries, and here that is a loop

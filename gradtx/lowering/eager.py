@@ -89,9 +89,9 @@ class Update:
                     if not _are_scattered((updates, state, params, arrays)):
                         raise
             return parts.update(updates, state, params, **extra)
-        except checks.Misuse as misuse:
+        except checks.InvalidArgument as error:
             for owner in owners:
-                misuse.within(owner)
+                error.within(owner)
             raise
         except Exception:
             with checks.named(*owners):

@@ -11,10 +11,10 @@ from jax.core import Tracer
 from gradtx.lowering.control_flow import platform_dependent
 
 # With what is read and written beside each, XLA takes 96 arrays into a kernel at most.
-DOZEN = 12
+MAX_FUSED_LEAVES = 12
 
 
-def side_by_side(arrays: Sequence[Any], count: jax.Array) -> list[Any]:
+def hint_horizontal_fusion(arrays: Sequence[Any], count: jax.Array) -> list[Any]:
     """Return arrays as they are, for a GPU to compute those of one shape together.
 
     What is computed of each, entry by entry, then takes one kernel for a dozen of them
@@ -32,16 +32,16 @@ def side_by_side(arrays: Sequence[Any], count: jax.Array) -> list[Any]:
         if x is not None:
             groups[x.shape, x.dtype].append(i)
     for members in groups.values():
-        for begin in range(0, len(members), DOZEN):
-            some = members[begin : begin + DOZEN]
+        for begin in range(0, len(members), MAX_FUSED_LEAVES):
+            some = members[begin : begin + MAX_FUSED_LEAVES]
             if len(some) > 1:
-                flag = seen_by_all(jnp.broadcast_to(count, (2,)))[0]
+                flag = shared_predicate(jnp.broadcast_to(count, (2,)))[0]
                 for i in some:
                     done[i] = jnp.where(flag, arrays[i], 0)
     return done
 
 
-def seen_by_all(x: jax.Array) -> jax.Array:
+def shared_predicate(x: jax.Array) -> jax.Array:
     """Return flags that are True, for XLA to put those who read them into one kernel.
 
     Pieces of one array that do not overlap share nothing that is read, by its reckoning

@@ -14,7 +14,7 @@ SMALL = 2**16
 longer than starting a kernel does."""
 
 
-def end_to_end(arrays: list[jax.Array]) -> list[jax.Array]:
+def concatenate_small(arrays: list[jax.Array]) -> list[jax.Array]:
     """Return a vector for each type of small arrays, and the others as they are.
 
     For what does not depend on where an entry lies, such as a sum over all. An array

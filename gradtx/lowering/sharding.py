@@ -72,10 +72,12 @@ def is_automatic(mesh: Any) -> bool:
 
 def zero_count(params: Params) -> Count:
     """Make a step count that lies on the devices of the parameters."""
-    return beside(params, 0, jnp.int32)
+    return replicated_like(params, 0, jnp.int32)
 
 
-def beside(params: Params, value: Any, dtype: DTypeLike | None = None) -> jax.Array:
+def replicated_like(
+    params: Params, value: Any, dtype: DTypeLike | None = None
+) -> jax.Array:
     """Make a number of state, or a few, that lie on the devices of the parameters.
 
     Left on one device they would come back from the first jitted step on all of them,

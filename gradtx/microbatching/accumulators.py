@@ -74,12 +74,12 @@ def for_results(accumulator: PyTree, kinds: PyTree, count: int) -> list[Accumula
       count: the number of microbatches.
 
     Raises:
-      Misuse: if the trees do not match, or a leaf is no accumulator.
+      InvalidArgument: if the trees do not match, or a leaf is no accumulator.
     """
     try:
         given = jax.tree.broadcast(accumulator, kinds)
     except ValueError as error:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the tree of accumulators is no prefix of the tree of results: {error}"
         ) from error
     treedef = jax.tree.structure(kinds)
@@ -97,7 +97,7 @@ def _for_one(accumulator: Any, kind: Kind, count: int) -> Accumulator:
         return _NAMED[accumulator](kind.dtype, count)
     # By what it can do, so that other libraries' accumulators serve too.
     if not all(hasattr(accumulator, x.name) for x in dataclasses.fields(Accumulator)):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"an accumulator must be one of {', '.join(map(str, AccumulationType))}, "
             f"or an Accumulator, got {accumulator!r}"
         )
@@ -119,10 +119,10 @@ def _aggregating(each: Accumulator) -> Accumulator:
 def _sum(dtype: Any, count: int) -> Accumulator:
     del count
     return Accumulator(
-        init=lambda kind: _zeros(kind, kind.shape, numerics.wide(dtype)),
+        init=lambda kind: _zeros(kind, kind.shape, numerics.compute_dtype(dtype)),
         update=lambda carry, x, i: carry + x.astype(carry.dtype),  # noqa: ARG005
         finalize=lambda carry: carry.astype(dtype),
-        aggregate=partial(jnp.sum, axis=0, dtype=numerics.wide(dtype)),
+        aggregate=partial(jnp.sum, axis=0, dtype=numerics.compute_dtype(dtype)),
     )
 
 
@@ -188,4 +188,4 @@ def _inexact(dtype: Any) -> Any:
 
 def _wide(dtype: Any) -> Any:
     """Return the type to compute such a mean in."""
-    return numerics.wide(_inexact(dtype))
+    return numerics.compute_dtype(_inexact(dtype))

@@ -28,7 +28,7 @@ def reshape_batch_axis(tree: PyTree, microbatch_size: int, axis: int = 0) -> PyT
       ValueError: if a leaf does not have the axis, or its batch is not divisible.
     """
     with checks.named("reshape_batch_axis"):
-        checks.whole(microbatch_size=microbatch_size)
+        checks.positive_int(microbatch_size=microbatch_size)
 
         def one(path: Any, x: Any) -> Any:
             batch = batch_of(x, axis, jax.tree_util.keystr(path) or "the array")
@@ -52,7 +52,7 @@ class Batch(NamedTuple):
     def cut(self, microbatch_size: int) -> Any:
         """Return the array with the axes (example, microbatch) for the batch axis."""
         if self.size == 0 or self.size % microbatch_size:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the batch of {self.size} in {self.name} must be divisible by "
                 f"microbatch_size={microbatch_size}"
             )
@@ -65,7 +65,7 @@ def batch_of(x: Any, axis: int, name: str) -> Batch:
     """Return an array with its batch axis; NumPy's stay what they are."""
     x = x if hasattr(x, "reshape") else jnp.asarray(x)
     if not -x.ndim <= axis < x.ndim:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"{name} has no axis {axis} for the batch: its shape is {tuple(x.shape)}"
         )
     return Batch(x, axis % x.ndim, name)
@@ -75,14 +75,16 @@ def same_size(batches: Sequence[Batch]) -> int:
     """Return the number of examples.
 
     Raises:
-      Misuse: if there is no batch, or two differ in size.
+      InvalidArgument: if there is no batch, or two differ in size.
     """
     if not batches:
-        raise checks.Misuse("no argument has a batch axis, so there is nothing to cut")
+        raise checks.InvalidArgument(
+            "no argument has a batch axis, so there is nothing to cut"
+        )
     first = batches[0]
     for other in batches[1:]:
         if other.size != first.size:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"batches must be of one size, got {first.size} in {first.name} and "
                 f"{other.size} in {other.name}"
             )
@@ -99,7 +101,9 @@ def axes_of(axes: PyTree, arguments: PyTree) -> list[int | None]:
     try:
         full = jax.tree.broadcast(axes, arguments, is_leaf=checks.is_none)
     except ValueError as error:
-        raise checks.Misuse(f"in_axes does not match the arguments: {error}") from error
+        raise checks.InvalidArgument(
+            f"in_axes does not match the arguments: {error}"
+        ) from error
     return jax.tree.structure(arguments).flatten_up_to(full)
 
 

@@ -109,7 +109,7 @@ def _axes(over: tuple[int, ...], number: int) -> tuple[int | None, ...]:
     """Return the batch axis of each of the positional arguments."""
     for place in over:
         if not -number <= place < number:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"batch_argnums says that argument {place} has a batch, but "
                 f"{number} arguments were given by position"
             )

@@ -102,7 +102,7 @@ def _checked(num_real: Any, count: int) -> int:
         return count
     number = np.asarray(num_real)
     if number.shape or number.dtype.kind not in "iu" or not 0 <= number <= count:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"num_real_microbatches must be a whole number from 0 to {count}, the "
             f"number of microbatches, got {num_real!r}"
         )
@@ -111,7 +111,7 @@ def _checked(num_real: Any, count: int) -> int:
 
 def _same_shapes(new: PyTree, carry: PyTree) -> None:
     if jax.tree.map(_shape, new) != jax.tree.map(_shape, carry):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "the update of an accumulator must keep the shapes and types of its carry, "
             f"got {jax.tree.map(_shape, new)} for {jax.tree.map(_shape, carry)}"
         )

@@ -76,9 +76,9 @@ def microbatch(
 def check_size(microbatch_size: int | None, num_real_microbatches: Any) -> None:
     """Refuse what is no size, and a part of the microbatches where there are none."""
     if microbatch_size is not None:
-        checks.whole(microbatch_size=microbatch_size)
+        checks.positive_int(microbatch_size=microbatch_size)
     elif num_real_microbatches is not None:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "num_real_microbatches says how many microbatches to run, but there are "
             "none: give microbatch_size"
         )
@@ -93,7 +93,7 @@ def _axes(in_axes: Any, places: tuple[Any, ...]) -> tuple[Any, ...]:
     if isinstance(in_axes, int):
         return (in_axes,) * len(places)
     if len(in_axes) != len(places):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"in_axes must be one axis, or one for each of the arguments {places}, "
             f"got {in_axes!r}"
         )
@@ -113,7 +113,7 @@ def _placed(
         known = by_name if isinstance(place, str) else range(-len(args), len(args))
         if place not in known:
             how = "name" if isinstance(place, str) else "position"
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the function was not given the argument {place!r} by {how}, which "
                 "is said to have a batch axis"
             )

@@ -50,7 +50,7 @@ def micro_vmap(
     with checks.named("micro_vmap"):
         check_size(microbatch_size, num_real_microbatches)
         if any(axis != 0 for axis in jax.tree.leaves(out_axes)):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"out_axes must be 0, got {out_axes!r}: move the axis of the result "
                 "with jnp.moveaxis"
             )
@@ -79,7 +79,7 @@ def _axes(in_axes: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     if in_axes is None or isinstance(in_axes, int):
         return (in_axes,) * len(args)
     if len(in_axes) != len(args):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"in_axes must be one axis, or one for each of the {len(args)} positional "
             f"arguments, got {in_axes!r}"
         )

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, debias, mix, ratio, sqrt
+from gradtx.common.numerics import abs_sq, debias, ema, safe_divide, sqrt
 from gradtx.common.types import Count, MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
@@ -52,10 +52,10 @@ def scale_by_acprop(
         g: jax.Array, m: jax.Array, s: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
         past = sqrt(debias(s, b2, jnp.maximum(t - 1, 1)))
-        u = ratio(g, jnp.where(t == 1, 1, past) + eps)
-        mean = mix(m, g, b1)
+        u = safe_divide(g, jnp.where(t == 1, 1, past) + eps)
+        mean = ema(m, g, b1)
         centre = mean if centre_on_new_mean else m
-        return u, mean, mix(s, abs_sq(g - centre), b2) + eps_root
+        return u, mean, ema(s, abs_sq(g - centre), b2) + eps_root
 
     return leafwise(rule, ScaleByBeliefState, mu=zeros, nu=squares)
 

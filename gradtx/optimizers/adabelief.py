@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix, mix_squares, ratio, real, sqrt
+from gradtx.common.numerics import (
+    debias,
+    ema,
+    ema_of_squares,
+    real_dtype,
+    safe_divide,
+    sqrt,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -88,12 +95,12 @@ def scale_by_belief(
     def rule(
         g: jax.Array, m: jax.Array, s: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, b1)
-        s = mix_squares(s, g - m, b2) + eps_root
+        m = ema(m, g, b1)
+        s = ema_of_squares(s, g - m, b2) + eps_root
         mean = nesterov_mean(g, m, b1, t) if nesterov else debias(m, b1, t)
-        u = ratio(mean, sqrt(debias(s, b2, t)) + eps)
+        u = safe_divide(mean, sqrt(debias(s, b2, t)) + eps)
         if rectify:
-            rho = averaged_steps(b2, t, real(g.dtype))
+            rho = averaged_steps(b2, t, real_dtype(g.dtype))
             trusted = rho >= threshold
             u = jnp.where(trusted, rectification(rho, b2, trusted) * u, mean)
         return u, m, s

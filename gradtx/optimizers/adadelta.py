@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, mix, ratio, sqrt
+from gradtx.common.numerics import abs_sq, ema, safe_divide, sqrt
 from gradtx.common.types import MaskOrFn, Scalar, ScalarOrSchedule, SecondMoment
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
@@ -43,9 +43,9 @@ def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransfor
     checks.non_negative(eps=eps)
 
     def rule(g: jax.Array, grads: jax.Array, moves: jax.Array) -> tuple[jax.Array, ...]:
-        grads = mix(grads, abs_sq(g), rho)
-        u = ratio(g, sqrt(grads + eps)) * sqrt(moves + eps)
-        return u, grads, mix(moves, abs_sq(u), rho)
+        grads = ema(grads, abs_sq(g), rho)
+        u = safe_divide(g, sqrt(grads + eps)) * sqrt(moves + eps)
+        return u, grads, ema(moves, abs_sq(u), rho)
 
     return leafwise(rule, ScaleByAdaDeltaState, e_g=squares, e_x=squares)
 

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
+    compute_dtype,
+    ema,
     inverse_sqrt,
     mean,
-    mix,
-    ratio,
-    real,
+    real_dtype,
+    safe_divide,
     sqrt,
-    wide,
 )
 from gradtx.common.types import (
     Count,
@@ -103,10 +103,10 @@ def scale_by_factored_rms(
         square = abs_sq(g) + epsilon
         axes = axes_of(g)
         if axes is None:
-            v = mix(v, square, decay)
-            return ratio(g, sqrt(v)), row, col, v
-        row = mix(row, mean(square, axes[1]), decay)
-        col = mix(col, mean(square, axes[0]), decay)
+            v = ema(v, square, decay)
+            return safe_divide(g, sqrt(v)), row, col, v
+        row = ema(row, mean(square, axes[1]), decay)
+        col = ema(col, mean(square, axes[0]), decay)
         return over_outer(g, row, col, axes), row, col, v
 
     def side(keep: int, p: jax.Array) -> jax.Array:
@@ -133,7 +133,7 @@ def factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:
 
 def unused(p: jax.Array) -> jax.Array:
     """Make a slot for what a parameter does not need: a single 0."""
-    return jnp.zeros((1,), wide(real(p.dtype)))
+    return jnp.zeros((1,), compute_dtype(real_dtype(p.dtype)))
 
 
 def over_outer(
@@ -235,7 +235,7 @@ def _mean_of_steps(decay: Scalar, dtype: DTypeLike) -> GradientTransformation:
         return zeros(p, dtype=jnp.promote_types(dtype, p.dtype))
 
     def rule(u: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
-        m = mix(m, u, decay)
+        m = ema(m, u, decay)
         return m, m
 
     return leafwise(rule, EmaState, ema=slot)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix, mix_squares, ratio, sqrt
+from gradtx.common.numerics import debias, ema, ema_of_squares, safe_divide, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -73,10 +73,10 @@ def scale_by_adam(
     def rule(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, b1)
-        v = mix_squares(v, g, b2)
+        m = ema(m, g, b1)
+        v = ema_of_squares(v, g, b2)
         mean = nesterov_mean(g, m, b1, t) if nesterov else debias(m, b1, t)
-        return ratio(mean, sqrt(debias(v, b2, t) + eps_root) + eps), m, v
+        return safe_divide(mean, sqrt(debias(v, b2, t) + eps_root) + eps), m, v
 
     return leafwise(
         rule,
@@ -88,7 +88,7 @@ def scale_by_adam(
 
 def nesterov_mean(g: jax.Array, m: jax.Array, b1: Scalar, t: Count) -> jax.Array:
     """Return Dozat's mean: the next unbiased mean if the gradient stayed as it is."""
-    return mix(debias(m, b1, t + 1), debias(g, b1, t), b1)
+    return ema(debias(m, b1, t + 1), debias(g, b1, t), b1)
 
 
 @transformation

@@ -7,20 +7,25 @@ import jax
 
 from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import abs_sq, debias, mix, ratio, sqrt
+from gradtx.common.numerics import abs_sq, debias, ema, safe_divide, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
-    Fixed,
     MaskOrFn,
     OptState,
     Params,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, leafwise, matching_params, widened
+from gradtx.core.leafwise import (
+    flatten_updates,
+    leafwise,
+    matching_params,
+    to_compute_dtype,
+)
 from gradtx.core.matrixwise import settled_leaves, stored, wide_leaves
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -49,7 +54,7 @@ def scale_by_adam_mini(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-8,
-    blocks: Fixed = None,
+    blocks: Static = None,
     mu_dtype: DTypeLike | None = None,
     *,
     num_heads: int | None = None,
@@ -83,12 +88,12 @@ def scale_by_adam_mini(
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps)
-    checks.whole(num_heads=num_heads, num_kv_heads=num_kv_heads)
+    checks.positive_int(num_heads=num_heads, num_kv_heads=num_kv_heads)
     if blocks is None:
         blocks = partial(mini_blocks, num_heads=num_heads, num_kv_heads=num_kv_heads)
 
     def rule(g: jax.Array, m: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
-        m = mix(m, g, b1)
+        m = ema(m, g, b1)
         return debias(m, b1, t), m
 
     average = leafwise(
@@ -104,8 +109,10 @@ def scale_by_adam_mini(
         if not is_differentiable(g):
             return u, v
         check_fits(v, g, path)
-        v = mix(widened(v), over_blocks(abs_sq(widened(g)), v.shape), b2)
-        return ratio(u, spread(sqrt(debias(v, b2, t)) + eps, g.shape)), v
+        v = ema(
+            to_compute_dtype(v), over_blocks(abs_sq(to_compute_dtype(g)), v.shape), b2
+        )
+        return safe_divide(u, spread(sqrt(debias(v, b2, t)) + eps, g.shape)), v
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
@@ -149,7 +156,7 @@ def adam_mini(
     eps: Scalar = 1e-8,
     weight_decay: ScalarOrSchedule | None = None,
     mask: MaskOrFn | None = None,
-    blocks: Fixed = None,
+    blocks: Static = None,
     mu_dtype: DTypeLike | None = None,
     *,
     num_heads: int | None = None,

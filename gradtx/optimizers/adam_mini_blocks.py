@@ -72,7 +72,7 @@ def mini_blocks(
     names = ["/".join(path) for path in model.names]
     for pattern in overrides or {}:
         if not any(re.search(pattern, name) for name in names):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"mini_blocks: no path of the parameters has {pattern!r}"
             )
     heads = {"query": num_heads, "key": num_kv_heads or num_heads}
@@ -97,7 +97,7 @@ def _of_leaf(model: Model, i: int, heads: dict[str, int | None]) -> MiniBlocks:
         return MiniBlocks(apart)
     if isinstance(route.axes.output_axis, int):  # (in, heads · width)
         if heads[kind] is None:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the {kind} at {route.path} of shape {route.shape} does not show its "
                 "heads: give num_heads, or its blocks by overrides of mini_blocks"
             )
@@ -143,7 +143,9 @@ def resolved(blocks: Any, params: Params) -> list[MiniBlocks]:
     found, treedef = jax.tree.flatten(plain(blocks), is_leaf=_is_blocks)
     for one in found:
         if not _is_blocks(one):
-            raise checks.Misuse(f"blocks must be a tree of MiniBlocks, got {one!r}")
+            raise checks.InvalidArgument(
+                f"blocks must be a tree of MiniBlocks, got {one!r}"
+            )
     parts = checks.leaves_like(params, treedef, "the parameters", "the blocks")
     return [
         one
@@ -188,7 +190,7 @@ def _positive(blocks: MiniBlocks, shape: tuple[int, ...], path: Any) -> tuple[in
         len(apart) == 1 and known and shape[apart[0]] % blocks.heads == 0
     )
     if not known or not cut:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the leaf at {checks.path_name(path)} of shape {shape} cannot be cut into "
             f"the blocks {blocks}: heads must divide the size of one axis"
         )
@@ -234,7 +236,7 @@ def check_fits(v: jax.Array, g: jax.Array, path: Any) -> None:
         k == n or (k > 0 and n % k == 0) for k, n in zip(v.shape, g.shape, strict=True)
     )
     if not fits:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the gradient at {checks.path_name(path)} has shape {g.shape}, but its "
             f"state 'nu' has {math.prod(v.shape)} blocks of shape {v.shape}: it was "
             "made for another parameter"

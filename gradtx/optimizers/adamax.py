@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix, ratio
+from gradtx.common.numerics import debias, ema, safe_divide
 from gradtx.common.types import Count, MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
@@ -40,9 +40,9 @@ def scale_by_adamax(
     def rule(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, b1)
+        m = ema(m, g, b1)
         v = jnp.maximum(b2 * v, modulus(g) + eps)
-        return ratio(debias(m, b1, t), v), m, v
+        return safe_divide(debias(m, b1, t), v), m, v
 
     return leafwise(rule, ScaleByAdamState, mu=zeros, nu=squares)
 

@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix_squares, ratio, sign, sqrt, square
+from gradtx.common.numerics import ema_of_squares, safe_divide, sign, sqrt, square
 from gradtx.common.types import (
     Count,
     DTypeLike,
-    Fixed,
     MaskOrFn,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.matrixwise import matrixwise
@@ -49,7 +49,7 @@ def scale_by_adamuon(
     consistent_rms: Scalar = 0.2,
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Orthogonalize the signs of the mean gradient, and divide by its mean square.
 
@@ -96,13 +96,13 @@ def scale_by_adamuon(
     def divided(
         o: jax.Array, v: jax.Array, numbers: Any, path: Any
     ) -> tuple[jax.Array, jax.Array]:
-        v = mix_squares(v, o, decay)
-        o = ratio(o, sqrt(v) + eps)
+        v = ema_of_squares(v, o, decay)
+        o = safe_divide(o, sqrt(v) + eps)
         inputs = axes.reduction_axes(o.shape, numbers, path)
         columns = jnp.sum(square(o), axis=inputs, keepdims=True)
         length = sqrt(axes.matrix_sums(columns, o.shape, numbers, path))
         area = factors_of(o.shape, numbers, path, lambda m, n: math.sqrt(m * n))
-        return o * ratio(consistent_rms * area, length + eps), v
+        return o * safe_divide(consistent_rms * area, length + eps), v
 
     return matrixwise(
         rule,
@@ -131,7 +131,7 @@ def adamuon(
     consistent_rms: Scalar = 0.2,
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
 ) -> GradientTransformation:
     """AdaMuon for matrices, and AdamW for all other parameters.

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, debias, mix, put_over, ratio, sqrt
+from gradtx.common.numerics import abs_sq, debias, ema, overwrite, safe_divide, sqrt
 from gradtx.common.types import (
     Count,
     MaskOrFn,
@@ -84,12 +84,12 @@ def scale_by_adan(
         t: Count,
     ) -> tuple[jax.Array, ...]:
         d = jnp.where(t == 1, 0, g - last)
-        m = mix(m, g, b1)
-        v = mix(v, d, b2)
-        n = mix(n, abs_sq(g + ahead * d), b3)
+        m = ema(m, g, b1)
+        v = ema(v, d, b2)
+        n = ema(n, abs_sq(g + ahead * d), b3)
         seen = debias(m, b1, t) + ahead * debias(v, b2, t)
-        last = put_over(last, g, t == 1)
-        return ratio(seen, sqrt(debias(n, b3, t) + eps_root) + eps), m, v, n, last
+        last = overwrite(last, g, t == 1)
+        return safe_divide(seen, sqrt(debias(n, b3, t) + eps_root) + eps), m, v, n, last
 
     return leafwise(rule, ScaleByAdanState, m=zeros, v=zeros, n=squares, g=zeros)
 

@@ -9,8 +9,8 @@ from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
     debias,
-    mix,
-    ratio,
+    ema,
+    safe_divide,
     safe_increment,
     sqrt,
     value_at,
@@ -95,11 +95,11 @@ def scale_by_ademamix(
         t: Count,
         taken: Count,
     ) -> tuple[jax.Array, ...]:
-        m1 = mix(m1, g, b1)
-        m2 = mix(m2, g, value_at(b3, taken))
-        v = mix(v, abs_sq(g), b2)
+        m1 = ema(m1, g, b1)
+        m2 = ema(m2, g, value_at(b3, taken))
+        v = ema(v, abs_sq(g), b2)
         mean = debias(m1, b1, t) + value_at(alpha, taken) * m2
-        return ratio(mean, sqrt(debias(v, b2, t) + eps_root) + eps), m1, m2, v
+        return safe_divide(mean, sqrt(debias(v, b2, t) + eps_root) + eps), m1, m2, v
 
     slow = wide_zeros if mu_dtype is None else partial(zeros, dtype=mu_dtype)
     step = leafwise(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, mix, shortened, sqrt
+from gradtx.common.numerics import abs_sq, clip_magnitude, ema, sqrt
 from gradtx.common.types import Count, DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
@@ -68,10 +68,10 @@ def scale_by_adopt(
         first = t == 1
         below = jnp.maximum(sqrt(v), eps)
         c = jnp.where(below == 0, 0, g / jnp.where(below == 0, 1, below))
-        c = shortened(c, clip_value_fn(t - 1)) if use_clipping else c
-        m = jnp.where(first, m, mix(m, c, b1))
-        u = mix(m, c, b1) if nesterov else m
-        v = jnp.where(first, abs_sq(g), mix(v, abs_sq(g), b2))
+        c = clip_magnitude(c, clip_value_fn(t - 1)) if use_clipping else c
+        m = jnp.where(first, m, ema(m, c, b1))
+        u = ema(m, c, b1) if nesterov else m
+        v = jnp.where(first, abs_sq(g), ema(v, abs_sq(g), b2))
         return jnp.where(first, 0, u), m, v
 
     return leafwise(

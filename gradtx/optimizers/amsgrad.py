@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, debias, mix, ratio, sqrt
+from gradtx.common.numerics import abs_sq, debias, ema, safe_divide, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -79,13 +79,13 @@ def scale_by_amsgrad(
     def rule(
         g: jax.Array, m: jax.Array, v: jax.Array, w: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, b1)
-        v = mix(v, abs_sq(g), b2)
+        m = ema(m, g, b1)
+        v = ema(v, abs_sq(g), b2)
         mean = debias(m, b1, t) if bias_correction_mu else m
         early = bias_correction_nu and max_of_corrected
         w = jnp.maximum(w, debias(v, b2, t) if early else v)
         square = debias(w, b2, t) if bias_correction_nu and not early else w
-        return ratio(mean, sqrt(square + eps_root) + eps), m, v, w
+        return safe_divide(mean, sqrt(square + eps_root) + eps), m, v, w
 
     slot = partial(squares, dtype=nu_dtype)
     return leafwise(

@@ -10,7 +10,6 @@ from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
     Count,
     DTypeLike,
-    Fixed,
     MaskOrFn,
     OptState,
     Params,
@@ -18,13 +17,14 @@ from gradtx.common.types import (
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.leafwise import matching_params, settled
 from gradtx.core.matrixwise import stored
 from gradtx.core.slots import make_slot, squares, totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.optimizers.apollo_parts import (
     Rule,
     check_shapes,
@@ -57,7 +57,7 @@ def scale_by_apollo(
     b2: Scalar = 0.999,
     eps: Scalar = 1e-6,
     key: jax.Array | int | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     *,
     scale_type: str = "channel",
     norm_growth_limit: Scalar | None = 1.01,
@@ -105,7 +105,7 @@ def scale_by_apollo(
 
     Reference: Zhu et al., 2024, https://arxiv.org/abs/2412.05270 (Algorithm 1)
     """
-    checks.whole(rank=rank, update_proj_gap=update_proj_gap)
+    checks.positive_int(rank=rank, update_proj_gap=update_proj_gap)
     rule = Rule(b1, b2, eps, scale, scale_type, norm_growth_limit)
     rule.check()
 
@@ -122,7 +122,7 @@ def scale_by_apollo(
             make_slot(partial(zeros, dtype=mu_dtype), seen),
             make_slot(squares, seen),
             make_slot(totals, params),
-            beside(params, random_key(0 if key is None else key)),
+            replicated_like(params, random_key(0 if key is None else key)),
         )
 
     def update(
@@ -180,7 +180,7 @@ def apollo(
     weight_decay: ScalarOrSchedule | None = None,
     mask: MaskOrFn | None = None,
     key: jax.Array | int | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     *,
     scale_type: str = "channel",
     norm_growth_limit: Scalar | None = 1.01,
@@ -243,7 +243,7 @@ def apollo_mini(
     weight_decay: ScalarOrSchedule | None = None,
     mask: MaskOrFn | None = None,
     key: jax.Array | int | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     *,
     norm_growth_limit: Scalar | None = 1.01,
     mu_dtype: DTypeLike | None = None,

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import (
-    mix,
-    mix_squares,
+    compute_dtype,
+    ema,
+    ema_of_squares,
     one_minus_power,
-    ratio,
-    real,
+    real_dtype,
+    safe_divide,
     sqrt,
-    wide,
 )
 from gradtx.common.types import Count, Scalar
-from gradtx.core.leafwise import widened
+from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.slots import make_slot, zeros
 from gradtx.linalg import axes
 from gradtx.optimizers.low_rank import LowRank, zeros_along
@@ -45,7 +45,7 @@ class Rule(NamedTuple):
         checks.non_negative(eps=self.eps, scale=self.scale)
         checks.positive(norm_growth_limit=self.limit)
         if self.scale_type not in SCALES:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"scale_type must be one of {', '.join(SCALES)}, "
                 f"got {self.scale_type!r}"
             )
@@ -62,8 +62,8 @@ class Rule(NamedTuple):
         path, g, numbers, how = leaf
         if not is_differentiable(g):
             return None, *old
-        g, m, v, norm = map(widened, (g, *old))
-        factor = self._correction(t, real(g.dtype))
+        g, m, v, norm = map(to_compute_dtype, (g, *old))
+        factor = self._correction(t, real_dtype(g.dtype))
         if how is None:
             u, m, v = self._adam(g, m, v)
             return factor * u, m, v, norm
@@ -82,8 +82,8 @@ class Rule(NamedTuple):
         return root / one_minus_power(self.b1, t, dtype)
 
     def _adam(self, g: jax.Array, m: jax.Array, v: jax.Array) -> Any:
-        m, v = mix(m, g, self.b1), mix_squares(v, g, self.b2)
-        return ratio(m, sqrt(v) + self.eps), m, v
+        m, v = ema(m, g, self.b1), ema_of_squares(v, g, self.b2)
+        return safe_divide(m, sqrt(v) + self.eps), m, v
 
 
 def _limited(u: jax.Array, last: jax.Array, limit: Scalar) -> Any:
@@ -131,6 +131,6 @@ def _projection(key: jax.Array, i: int, g: Any, how: LowRank | None) -> Any:
     """Draw P for a matrix; None for any other leaf."""
     if how is None:
         return None
-    shape, dtype = how.projector[::-1], wide(real(g.dtype))
+    shape, dtype = how.projector[::-1], compute_dtype(real_dtype(g.dtype))
     drawn = jax.random.normal(jax.random.fold_in(key, i), shape, dtype)
     return drawn / math.sqrt(how.rank)

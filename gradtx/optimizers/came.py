@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, mean, mix, ratio, sqrt
+from gradtx.common.numerics import abs_sq, ema, mean, safe_divide, sqrt
 from gradtx.common.types import (
     DTypeLike,
     MaskOrFn,
@@ -96,12 +96,12 @@ def scale_by_came(
     ) -> tuple[jax.Array, ...]:
         square = abs_sq(g) + eps
         if not _is_factored(g):
-            v = mix(v, square, b2)
-            m = mix(m, clipped(ratio(g, sqrt(v))), b1)
+            v = ema(v, square, b2)
+            m = ema(m, clipped(safe_divide(g, sqrt(v))), b1)
             return m, m, row, col, v, res_row, res_col
         row, col = _followed(row, col, square, b2)
         x = clipped(over_outer(g, row, col, _last_two(g)))
-        m = mix(m, x, b1)
+        m = ema(m, x, b1)
         distance = abs_sq(x - m) + eps_distance
         res_row, res_col = _followed(res_row, res_col, distance, b3)
         u = over_outer(m, res_row, res_col, _last_two(g))
@@ -141,7 +141,7 @@ def _followed(
 ) -> tuple[jax.Array, jax.Array]:
     """Return both running means after one more array of squares."""
     second, first = _last_two(square)
-    return mix(row, mean(square, first), decay), mix(col, mean(square, second), decay)
+    return ema(row, mean(square, first), decay), ema(col, mean(square, second), decay)
 
 
 @transformation

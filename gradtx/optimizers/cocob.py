@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ratio
+from gradtx.common.numerics import safe_divide
 from gradtx.common.types import (
     MaskOrFn,
     Scalar,
@@ -70,7 +70,7 @@ def scale_by_cocob(alpha: Scalar = 100.0, eps: Scalar = 1e-8) -> GradientTransfo
         p: jax.Array,
     ) -> tuple[jax.Array, ...]:
         if jnp.iscomplexobj(g):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 "bets are placed on real numbers: for complex parameters use "
                 "split_real_and_imaginary(cocob(...))"
             )
@@ -78,8 +78,8 @@ def scale_by_cocob(alpha: Scalar = 100.0, eps: Scalar = 1e-8) -> GradientTransfo
         G = G + jnp.abs(g)
         R = jnp.maximum(R - g * (p - p0), 0)
         theta = theta - g
-        stake = ratio(theta, jnp.maximum(G + L, alpha * L))
-        return p0 + stake * (1 + ratio(R, L)) - p, p0, theta, L, G, R
+        stake = safe_divide(theta, jnp.maximum(G + L, alpha * L))
+        return p0 + stake * (1 + safe_divide(R, L)) - p, p0, theta, L, G, R
 
     return leafwise(
         rule,

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
-    mix,
+    ema,
     one_minus,
     one_minus_power,
-    ratio,
+    safe_divide,
     safe_increment,
     sqrt,
     value_at,
@@ -27,7 +27,12 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import add_up_together, gather, multiplied, shared
+from gradtx.core.reductions import (
+    compute_leaves,
+    real_products,
+    shared_scalar,
+    sum_columns,
+)
 from gradtx.core.slots import squares, wide_zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.tree.norms import modulus
@@ -94,7 +99,8 @@ def dadapt_adamw(
 
     def init(params: Params) -> OptState:
         return step.init(params)._replace(
-            estim_lr=shared(params, estim_lr0), numerator_weighted=shared(params, 0)
+            estim_lr=shared_scalar(params, estim_lr0),
+            numerator_weighted=shared_scalar(params, 0),
         )
 
     def update(
@@ -110,8 +116,8 @@ def dadapt_adamw(
         decay = rate * value_at(weight_decay, state.count)
         u, new = step.update(updates, state, params, rate=rate, decay=decay)
         along, length = _sums(updates, state, new.grad_sum, eps)
-        r = mix(state.numerator_weighted, rate * along, b3)
-        far = ratio(r, one_minus(b3) * length)
+        r = ema(state.numerator_weighted, rate * along, b3)
+        far = safe_divide(r, one_minus(b3) * length)
         return u, new._replace(
             estim_lr=jnp.maximum(d, far).astype(d.dtype),
             numerator_weighted=r.astype(d.dtype),
@@ -133,10 +139,10 @@ def _step(b1: Scalar, b2: Scalar, eps: Scalar) -> GradientTransformation:
         rate: jax.Array,
         decay: jax.Array,
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, rate * g, b1)
-        v = mix(v, abs_sq(g), b2)
-        s = mix(s, rate * g, b2**0.5)
-        return -ratio(m, sqrt(v) + eps) - decay * p, m, v, s
+        m = ema(m, rate * g, b1)
+        v = ema(v, abs_sq(g), b2)
+        s = ema(s, rate * g, b2**0.5)
+        return -safe_divide(m, sqrt(v) + eps) - decay * p, m, v, s
 
     return leafwise(
         rule,
@@ -153,10 +159,10 @@ def _sums(
     """Return ⟨g, s / (√v + ε)⟩ of the old s, and ‖s‖₁ of the new, over all leaves."""
     slots = {"grad_sum": state.grad_sum, "exp_avg_sq": state.exp_avg_sq, "new": new}
     rows = [
-        (multiplied(g, ratio(s, sqrt(v) + eps)), modulus(after))
-        for g, _, s, v, after in gather(updates, **slots)
+        (real_products(g, safe_divide(s, sqrt(v) + eps)), modulus(after))
+        for g, _, s, v, after in compute_leaves(updates, **slots)
     ]
-    return add_up_together(rows, 2)
+    return sum_columns(rows, 2)
 
 
 def adam_bias(b1: Scalar, b2: Scalar, t: Count, dtype: DTypeLike) -> jax.Array:

@@ -8,24 +8,30 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks
-from gradtx.common.numerics import ratio, safe_increment, sqrt, square, wide
+from gradtx.common.numerics import (
+    compute_dtype,
+    safe_divide,
+    safe_increment,
+    sqrt,
+    square,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     MaskOrFn,
     OptState,
     Params,
     Scalar,
     ScalarOrSchedule,
+    Static,
     Updates,
 )
 from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
     matching_slots,
-    widened,
+    to_compute_dtype,
 )
 from gradtx.core.matrixwise import (
     has_entries,
@@ -38,7 +44,7 @@ from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
 from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.linalg.orthogonal import largest_entry
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.optimizers.routing import descend_with_rest, of_two_axes
 from gradtx.primitives.noise import random_key
 from gradtx.primitives.shape import numbers_of_leaves, scale_by_shape
@@ -61,7 +67,7 @@ def scale_by_dion(
     mu_dtype: DTypeLike | None = None,
     *,
     key: jax.Array | int | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Take an orthogonal update of rank k from the sum of the gradients.
 
@@ -91,7 +97,7 @@ def scale_by_dion(
 
     Reference: Ahn et al., 2025, https://arxiv.org/abs/2504.05295
     """
-    checks.whole(rank=rank)
+    checks.positive_int(rank=rank)
     checks.decay_rates(beta=beta)
     checks.non_negative(eps=eps)
     numbers = partial(numbers_of_leaves, weight_dimension_numbers)
@@ -113,7 +119,10 @@ def scale_by_dion(
         mu = matching_slots(state.mu, leaves, treedef, "mu")
         bases = checks.leaves_like(state.basis, treedef, "the state 'basis'", "updates")
         sums = [
-            (path, widened(g) + widened(m) if has_entries(g) else None)
+            (
+                path,
+                to_compute_dtype(g) + to_compute_dtype(m) if has_entries(g) else None,
+            )
             for (path, g), m in zip(leaves, mu, strict=True)
         ]
         step = partial(_step, beta=beta, eps=eps)
@@ -138,17 +147,19 @@ def _basis(
 ) -> jax.Array:
     """Draw the first Q of a leaf."""
     if len(getattr(numbers, "splits", ())) > 1:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the matrices of the leaf at {checks.path_name(path)} are of several "
             "sizes, and Dion has one rank for all: leave out splits"
         )
     shape = axes.with_columns(p.shape, numbers, path, rank)
-    drawn = jax.random.normal(jax.random.fold_in(key, next(keys)), shape, wide(p.dtype))
+    drawn = jax.random.normal(
+        jax.random.fold_in(key, next(keys)), shape, compute_dtype(p.dtype)
+    )
     if isinstance(p, jax.ShapeDtypeStruct):
         return drawn
     if shape == p.shape:
         return axes.on_every_device(p)[1](drawn)
-    return beside(p, drawn) if isinstance(p, Tracer) else drawn
+    return replicated_like(p, drawn) if isinstance(p, Tracer) else drawn
 
 
 def _step(
@@ -158,12 +169,12 @@ def _step(
     top = largest_entry(b)  # so that no square overflows
     x = b / top
     still = jax.lax.stop_gradient(x)
-    p, _ = jnp.linalg.qr(still.mT.conj() @ jax.lax.stop_gradient(widened(q)))
+    p, _ = jnp.linalg.qr(still.mT.conj() @ jax.lax.stop_gradient(to_compute_dtype(q)))
     zero = jnp.all(still == 0, axis=(-2, -1), keepdims=True)
     p = jnp.where(zero, 0, p)
     r = x @ p
     lengths = sqrt(jnp.sum(square(r), axis=-2, keepdims=True))
-    turned = ratio(r, lengths + eps / top)
+    turned = safe_divide(r, lengths + eps / top)
     m = b - (1 - beta) * top * (r @ p.mT.conj())
     return turned @ p.mT.conj(), jnp.where(zero, q, turned), m
 
@@ -180,7 +191,7 @@ def dion(
     *,
     shape_factor: str = "spectral",
     key: jax.Array | int | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
 ) -> GradientTransformation:
     """Dion for matrices, and AdamW for all other parameters.

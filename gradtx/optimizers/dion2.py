@@ -12,20 +12,20 @@ from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
     Count,
     DTypeLike,
-    Fixed,
     MaskOrFn,
     OptState,
     Params,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
     matching_slots,
-    widened,
+    to_compute_dtype,
 )
 from gradtx.core.matrixwise import (
     has_entries,
@@ -60,7 +60,7 @@ class ScaleByDion2State(NamedTuple):
 
 @transformation
 def scale_by_dion2(
-    fraction: Fixed = 0.25,
+    fraction: Static = 0.25,
     beta: Scalar = 0.95,
     b2: Scalar | None = None,
     eps: Scalar = 1e-8,
@@ -70,7 +70,7 @@ def scale_by_dion2(
     ns_steps: int = 5,
     ns_eps: Scalar = 1e-8,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Orthogonalize a part of the sum of the gradients, and let that part decay.
 
@@ -103,7 +103,7 @@ def scale_by_dion2(
     Reference: Ahn et al., 2025, https://arxiv.org/abs/2512.16928
     """
     checks.positive(fraction=fraction)
-    checks.fractions(fraction=fraction)
+    checks.unit_interval(fraction=fraction)
     checks.decay_rates(beta=beta, b2=b2)
     checks.non_negative(eps=eps)
     iteration = Iteration(ns_coeffs, ns_steps, ns_eps, dtype=ns_dtype)
@@ -120,8 +120,10 @@ def scale_by_dion2(
         x = iteration(chosen.take(m))
         if b2 is None:
             return chosen.put(jnp.zeros_like(m), x), chosen.scaled(m, beta)
-        x, some = by_neuron(x, chosen.take(widened(v[0])), STACKED, (), b2=b2, eps=eps)
-        new = chosen.put(widened(v[0]), some)
+        x, some = by_neuron(
+            x, chosen.take(to_compute_dtype(v[0])), STACKED, (), b2=b2, eps=eps
+        )
+        new = chosen.put(to_compute_dtype(v[0]), some)
         return chosen.put(jnp.zeros_like(m), x), new, chosen.scaled(m, beta)
 
     def update(
@@ -133,7 +135,10 @@ def scale_by_dion2(
         if b2 is not None:
             columns.append(checks.leaves_like(state.nu, treedef, "'nu'", "updates"))
         sums = [
-            (path, widened(g) + widened(m) if has_entries(g) else None)
+            (
+                path,
+                to_compute_dtype(g) + to_compute_dtype(m) if has_entries(g) else None,
+            )
             for (path, g), m in zip(leaves, columns[0], strict=True)
         ]
         found = in_stacks(sums, numbers(updates), step, *columns[1:])
@@ -183,7 +188,7 @@ def _largest(m: jax.Array, fraction: float, *, by_output: bool) -> _Chosen:
 @transformation
 def dion2(
     learning_rate: ScalarOrSchedule,
-    fraction: Fixed = 0.25,
+    fraction: Static = 0.25,
     beta: Scalar = 0.95,
     b2: Scalar | None = None,
     eps: Scalar = 1e-8,
@@ -196,7 +201,7 @@ def dion2(
     ns_steps: int = 5,
     ns_eps: Scalar = 1e-8,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
 ) -> GradientTransformation:
     """Dion2, or Dion3, for matrices, and AdamW for all other parameters.

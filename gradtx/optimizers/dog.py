@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import differentiable
-from gradtx.common.numerics import abs_sq, largest_square, ratio, sqrt
+from gradtx.common.numerics import abs_sq, largest_square, safe_divide, sqrt
 from gradtx.common.types import (
     MaskOrFn,
     OptState,
@@ -18,10 +18,10 @@ from gradtx.common.types import (
     Weights,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import gather, shared
+from gradtx.core.reductions import compute_leaves, shared_scalar
 from gradtx.core.slots import made_of, weights
 from gradtx.core.transformation import GradientTransformation, identity, transformation
-from gradtx.lowering.sharding import beside
+from gradtx.lowering.sharding import replicated_like
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.tree import norms
@@ -62,7 +62,7 @@ def scale_by_dog(
     kind, start = init_step
     checks.non_negative(**{"init_step[1]": start, "eps": eps})
     if kind not in {"distance", "learning_rate", "heuristic"}:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             'init_step must begin with "distance", "learning_rate" or "heuristic", '
             f"got {kind!r}"
         )
@@ -77,15 +77,15 @@ def scale_by_dog(
             "learning_rate": lambda _: 0,
         }[kind]
         return keep.init(params)._replace(
-            is_init_step=beside(params, True),  # noqa: FBT003
-            max_dist=made_of(lambda params: shared(params, far(params)), params),
-            sum_sq_norm_grads=shared(params, 0),
+            is_init_step=replicated_like(params, True),  # noqa: FBT003
+            max_dist=made_of(lambda params: shared_scalar(params, far(params)), params),
+            sum_sq_norm_grads=shared_scalar(params, 0),
         )
 
     def update(
         updates: Updates, state: DoGState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         far = jnp.maximum(state.max_dist, _distance(updates, params, state.init_params))
         length, total = _added(updates, state.sum_sq_norm_grads, 1)
         # √(G + ε) is at least ‖g‖, unless the squares overflow.
@@ -136,14 +136,14 @@ def scale_by_dowg(
     def init(params: Params) -> OptState:
         start = eps if init_estim_sq_dist is None else init_estim_sq_dist
         return keep.init(params)._replace(
-            weighted_sq_norm_grads=shared(params, 0),
-            estim_sq_dist=shared(params, start),
+            weighted_sq_norm_grads=shared_scalar(params, 0),
+            estim_sq_dist=shared_scalar(params, start),
         )
 
     def update(
         updates: Updates, state: DoWGState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         far = abs_sq(_distance(updates, params, state.init_params))
         far = jnp.maximum(state.estim_sq_dist, far)
         length, total = _added(updates, state.weighted_sq_norm_grads, far)
@@ -161,12 +161,12 @@ def scale_by_dowg(
 def _scaled(
     g: jax.Array, p0: jax.Array, *, size: jax.Array, below: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    return ratio(g, below) * size, p0
+    return safe_divide(g, below) * size, p0
 
 
 def _distance(updates: Updates, params: Params | None, start: Params) -> jax.Array:
     """Return ‖p - p₀‖ over all leaves."""
-    leaves = gather(updates, params, init_params=start)
+    leaves = compute_leaves(updates, params, init_params=start)
     return norms.norm([p - p0 for _, p, p0 in leaves])
 
 
@@ -174,7 +174,7 @@ def _added(
     updates: Updates, total: jax.Array, weight: Any
 ) -> tuple[jax.Array, jax.Array]:
     """Return ‖g‖, and the sum of squares with the weighted new one, which is finite."""
-    length = norms.norm([g for g, _ in gather(updates)])
+    length = norms.norm([g for g, _ in compute_leaves(updates)])
     most = largest_square(total.dtype)
     added = jnp.minimum(total + weight * abs_sq(length), most)
     return length, added.astype(total.dtype)

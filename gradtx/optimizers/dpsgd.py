@@ -13,10 +13,10 @@ from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
     settled,
-    widened,
+    to_compute_dtype,
 )
 from gradtx.core.transformation import GradientTransformation, identity, transformation
-from gradtx.lowering.sharding import beside
+from gradtx.lowering.sharding import replicated_like
 from gradtx.primitives.momentum import trace
 from gradtx.primitives.noise import random_key
 from gradtx.primitives.per_example import per_example_global_norm_clip
@@ -61,12 +61,12 @@ def differentially_private_aggregate(
     """
     checks.non_negative(l2_norm_clip=l2_norm_clip, noise_multiplier=noise_multiplier)
     if key is not None and seed is not None:
-        raise checks.Misuse("give either key or its older name seed, not both")
+        raise checks.InvalidArgument("give either key or its older name seed, not both")
     given = seed if key is None else key
 
     def init(params: Params) -> OptState:
         rng_key = random_key(0 if given is None else given)
-        return DifferentiallyPrivateAggregateState(beside(params, rng_key))
+        return DifferentiallyPrivateAggregateState(replicated_like(params, rng_key))
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
@@ -74,7 +74,7 @@ def differentially_private_aggregate(
         leaves, treedef = flatten_updates(updates)
         found = _parameters(params, leaves, treedef)
         grads, put = parted(updates)
-        wide = put([widened(jnp.asarray(g)) for g in grads], alone=True)
+        wide = put([to_compute_dtype(jnp.asarray(g)) for g in grads], alone=True)
         clipped, _counts = per_example_global_norm_clip(wide, l2_norm_clip)
         sums = jax.tree.leaves(clipped)
         rng_key, *keys = jax.random.split(state.rng_key, len(sums) + 1)
@@ -137,7 +137,7 @@ def dpsgd(
 
     Reference: Abadi et al., 2016, https://arxiv.org/abs/1607.00133 (Algorithm 1)
     """
-    checks.fractions(momentum=momentum)
+    checks.unit_interval(momentum=momentum)
     return chain(
         differentially_private_aggregate(
             l2_norm_clip, noise_multiplier, key, seed=seed

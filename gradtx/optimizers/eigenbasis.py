@@ -13,13 +13,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.common.numerics import mix, real, wide
+from gradtx.common.numerics import compute_dtype, ema, real_dtype
 from gradtx.common.types import Count, Scalar
 from gradtx.core.stacking import Column, Leaves, columns_of, sharded_along
 from gradtx.linalg.bases import eigenvectors, turned
 from gradtx.linalg.blocks import Blocks, Dims
 from gradtx.linalg.kronecker import HIGHEST, gram, multiply_axes, norms
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 
 # ``has(dims, i)``: whether axis i of a tensor has a factor.
 Has = Callable[[Dims, int], bool]
@@ -53,7 +53,7 @@ def per_axis(
       has: which axes have one.
       make: ``make(n, d, dtype)``, for n blocks and an axis of length d.
     """
-    dtype = wide(real(p.dtype))
+    dtype = compute_dtype(real_dtype(p.dtype))
 
     def one(region: Any) -> Any:
         n, dims = blocks.sizes(region)
@@ -108,7 +108,7 @@ def averaged_grams(
     blocks: Column,
     factors: Column,
     decay: Scalar,
-    average: Callable[..., jax.Array] = mix,
+    average: Callable[..., jax.Array] = ema,
 ) -> Column:
     """Return L ← β L + (1 - β) G₍ᵢ₎ G₍ᵢ₎ᵀ for every axis that has a factor.
 
@@ -155,10 +155,10 @@ def refreshed(
     """
     first = t == 1
     start = partial(all_eigenvectors, leaves, factors, descending=True)
-    bases = run_when(first, lambda _: start(), bases)
+    bases = cond_inplace(first, lambda _: start(), bases)
     kept = (bases, mean) if squares is None else (bases, mean, squares)
     due = ~first & ((t - 1) % every == 0)
-    return run_when(due, lambda kept: turn_bases(leaves, factors, *kept), kept)
+    return cond_inplace(due, lambda kept: turn_bases(leaves, factors, *kept), kept)
 
 
 def turn_bases(

@@ -10,16 +10,16 @@ from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
     Count,
-    Fixed,
     MaskOrFn,
     OptState,
     Params,
     PyTree,
     Scalar,
     ScalarOrSchedule,
+    Static,
     Updates,
 )
-from gradtx.core.leafwise import matching_params, settled, widened
+from gradtx.core.leafwise import matching_params, settled, to_compute_dtype
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -57,7 +57,7 @@ def scale_by_galore(
     update_proj_gap: int = 200,
     scale: Scalar = 1.0,
     base_optimizer: GradientTransformation | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     *,
     side: str = "longer",
 ) -> GradientTransformation:
@@ -91,10 +91,12 @@ def scale_by_galore(
 
     Reference: Zhao et al., 2024, https://arxiv.org/abs/2403.03507 (Algorithm 2)
     """
-    checks.whole(rank=rank, update_proj_gap=update_proj_gap)
+    checks.positive_int(rank=rank, update_proj_gap=update_proj_gap)
     checks.finite(scale=scale)
     if side not in SIDES:
-        raise checks.Misuse(f"side must be one of {', '.join(SIDES)}, got {side!r}")
+        raise checks.InvalidArgument(
+            f"side must be one of {', '.join(SIDES)}, got {side!r}"
+        )
     base = scale_by_adam() if base_optimizer is None else base_optimizer
     base = with_extra_args_support(base)
 
@@ -154,14 +156,14 @@ def _lowered(leaf: Any, old: Any, due: jax.Array) -> tuple[Any, Any, Any]:
     checks.same_shape(
         old.shape, how.projector, path, "the state 'projector'", "that of the gradient"
     )
-    (matrix,), undo = axes.as_matrices(widened(g), numbers, path)
+    (matrix,), undo = axes.as_matrices(to_compute_dtype(g), numbers, path)
     still = jax.lax.stop_gradient(matrix)
     kept = either(due, lambda: _directions(still, how).astype(old.dtype), lambda: old)
-    p = widened(kept)
+    p = to_compute_dtype(kept)
     low = p.conj().T @ matrix if how.left else matrix @ p
 
     def back(u: jax.Array, scale: Scalar) -> jax.Array:
-        u = widened(u)
+        u = to_compute_dtype(u)
         full = p @ u if how.left else u @ p.conj().T
         return undo(scale * full[None])
 
@@ -183,7 +185,7 @@ def galore(
     base_optimizer: GradientTransformation | None = None,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     *,
     side: str = "longer",
 ) -> GradientTransformation:

@@ -15,7 +15,7 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.lowering.closures import as_data
-from gradtx.lowering.sharding import beside
+from gradtx.lowering.sharding import replicated_like
 from gradtx.tree.packed import CALLS, unpacked_only
 from gradtx.tree.random import random_like
 
@@ -52,7 +52,7 @@ def hutchinson_estimator_diag_hessian(
     def init(params: Params) -> OptState:
         unpacked_only(params, CALLS)
         seed = 0 if random_seed is None else random_seed
-        return HutchinsonState(beside(params, _key(seed)))
+        return HutchinsonState(replicated_like(params, _key(seed)))
 
     def update(
         updates: Updates,
@@ -63,8 +63,8 @@ def hutchinson_estimator_diag_hessian(
         **_: Any,
     ) -> tuple[Updates, OptState]:
         del updates
-        checks.params_given(params)
-        checks.extra_given("obj_fn", obj_fn)
+        checks.require_params(params)
+        checks.require_extra_arg("obj_fn", obj_fn)
         arrays, put = parted(params)
         arrays = list(map(jnp.asarray, arrays))
         change = partial(_change, lambda x: obj_fn(put(x)))

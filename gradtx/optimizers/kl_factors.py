@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import largest_square, mix
+from gradtx.common.numerics import ema, largest_square
 from gradtx.common.types import MaskOrFn, PyTree, Scalar, ScalarOrSchedule
 from gradtx.core.stacking import Column, Leaves, columns_of
 from gradtx.core.transformation import GradientTransformation
@@ -38,7 +38,7 @@ def plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
     """Take a leaf for a tensor of two or three axes; refuse any other."""
     dims = _without_ones(shape)
     if left or (numbers is None and 0 not in shape and len(dims) not in ORDERS):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the leaf at {checks.path_name(path)} of shape {shape} is no matrix, and "
             "no tensor of three axes: give its dimension numbers, or another method"
         )
@@ -134,7 +134,7 @@ def _refined(
     def factor(i: int, scales: Any) -> Any:
         if factors[i] is None:
             return None
-        return mix(factors[i], _whitened_gram(g, i, bases, scales), decay)
+        return ema(factors[i], _whitened_gram(g, i, bases, scales), decay)
 
     def root(i: int, scales: Any) -> Any:
         if roots[i] is None:
@@ -188,7 +188,7 @@ def _averaged_root(
 ) -> jax.Array:
     """Return e after the eigenvalues 1 / e² were averaged with new ones."""
     values = jnp.where(e == 0, 0, 1 / jnp.where(e == 0, 1, e * e))
-    values = mix(values, jnp.minimum(target, largest_square(e.dtype)), decay)
+    values = ema(values, jnp.minimum(target, largest_square(e.dtype)), decay)
     root = jnp.where(values == 0, 0, jax.lax.rsqrt(jnp.where(values == 0, 1, values)))
     if clamp is None:
         return root

@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix
+from gradtx.common.numerics import ema
 from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     MaskOrFn,
     Scalar,
     ScalarOrSchedule,
+    Static,
     Updates,
 )
 from gradtx.core.slots import zeros
@@ -54,7 +54,7 @@ def scale_by_kl_shampoo(
     clamp: Scalar | None = 4000.0,
     *,
     max_precond_dim: int = 10_000,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """Whiten the mean gradient by the Kronecker factors of largest likelihood.
@@ -103,7 +103,7 @@ def scale_by_kl_shampoo(
     checks.decay_rates(b1=b1, shampoo_beta=shampoo_beta)
     checks.non_negative(eps=eps, damping=damping, max_precond_dim=max_precond_dim)
     checks.positive(init_factor=init_factor, clamp=clamp)
-    checks.whole(precondition_frequency=precondition_frequency)
+    checks.positive_int(precondition_frequency=precondition_frequency)
     has = up_to(max_precond_dim)
 
     def scaled_back(m: jax.Array, bases: Any, roots: Any) -> jax.Array:
@@ -122,7 +122,7 @@ def scale_by_kl_shampoo(
         first = t == 1
         blocks = leaves.cut(leaves.g)
         rotated = rotate(leaves, blocks, bases)
-        m = leaves.each(partial(unless_first, mix, b1, first), m, leaves.join(rotated))
+        m = leaves.each(partial(unless_first, ema, b1, first), m, leaves.join(rotated))
         back = leaves.stacked(scaled_back, leaves.cut(m), bases, roots)
         u = leaves.each(lambda x: jnp.where(first, 0, x), leaves.join(back))
         factors, roots = kl_factors.refined(
@@ -165,7 +165,7 @@ def kl_shampoo(
     clamp: Scalar | None = 4000.0,
     *,
     max_precond_dim: int = 10_000,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
     adam_b1: Scalar = 0.9,
     adam_b2: Scalar = 0.999,

@@ -6,16 +6,16 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix, mix_squares, ratio, sqrt
+from gradtx.common.numerics import ema, ema_of_squares, safe_divide, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     MaskOrFn,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.slots import squares, zeros
@@ -55,7 +55,7 @@ def scale_by_kl_soap(
     clamp: Scalar | None = 4000.0,
     *,
     max_precond_dim: int = 10_000,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """Scale by Adam in the eigenbases of the Kronecker factors of largest likelihood.
@@ -96,7 +96,7 @@ def scale_by_kl_soap(
     checks.decay_rates(b1=b1, b2=b2, shampoo_beta=shampoo_beta)
     checks.non_negative(eps=eps, damping=damping, max_precond_dim=max_precond_dim)
     checks.positive(init_factor=init_factor, clamp=clamp)
-    checks.whole(precondition_frequency=precondition_frequency)
+    checks.positive_int(precondition_frequency=precondition_frequency)
     has = up_to(max_precond_dim)
     beta = b2 if shampoo_beta is None else shampoo_beta
 
@@ -114,9 +114,9 @@ def scale_by_kl_soap(
         blocks = leaves.cut(leaves.g)
         rotated = rotate(leaves, blocks, bases)
         g = leaves.join(rotated)
-        m = leaves.each(partial(unless_first, mix, b1, first), m, g)
-        v = leaves.each(partial(unless_first, mix_squares, b2, first), v, g)
-        w = leaves.each(lambda m, v: ratio(m, sqrt(v) + eps), m, v)
+        m = leaves.each(partial(unless_first, ema, b1, first), m, g)
+        v = leaves.each(partial(unless_first, ema_of_squares, b2, first), v, g)
+        w = leaves.each(lambda m, v: safe_divide(m, sqrt(v) + eps), m, v)
         back = rotate_back(leaves, leaves.cut(w), bases, normalize=normalize_grads)
         u = leaves.each(lambda x: jnp.where(first, 0, x), leaves.join(back))
         factors, roots = kl_factors.refined(
@@ -161,7 +161,7 @@ def kl_soap(
     clamp: Scalar | None = 4000.0,
     *,
     max_precond_dim: int = 10_000,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
     adam_b1: Scalar = 0.9,
     adam_b2: Scalar = 0.999,

@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, debias, mix, mix_squares, ratio, sqrt
+from gradtx.common.numerics import (
+    abs_sq,
+    debias,
+    ema,
+    ema_of_squares,
+    safe_divide,
+    sqrt,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -91,17 +98,17 @@ def scale_by_laprop(
         g: jax.Array, m: jax.Array, v: jax.Array, *others: jax.Array, t: Count
     ) -> tuple[jax.Array, ...]:
         slots = dict(zip(more, others, strict=True))
-        v = below = mix_squares(v, g, b2)
+        v = below = ema_of_squares(v, g, b2)
         due = True if centered_after is None else t > centered_after
         if centered_after is not None:
-            slots["mean"] = mix(slots["mean"], g, b2)
+            slots["mean"] = ema(slots["mean"], g, b2)
             variance = jnp.maximum(v - abs_sq(slots["mean"]), 0)
             below = jnp.where(due, variance, v)
         if amsgrad:
             largest = jnp.maximum(slots["nu_max"], below)
             slots["nu_max"] = jnp.where(due, largest, slots["nu_max"])
             below = jnp.where(due, largest, below)
-        m = mix(m, ratio(g, sqrt(debias(below, b2, t)) + eps), b1)
+        m = ema(m, safe_divide(g, sqrt(debias(below, b2, t)) + eps), b1)
         return debias(m, b1, t), m, v, *slots.values()
 
     return leafwise(

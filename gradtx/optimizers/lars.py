@@ -75,7 +75,7 @@ def lars(
     checks.non_negative(
         weight_decay=weight_decay, trust_coefficient=trust_coefficient, eps=eps
     )
-    checks.fractions(momentum=momentum)
+    checks.unit_interval(momentum=momentum)
     if norm_of_sum:
         ratio = scale_by_trust_ratio(trust_coefficient=trust_coefficient, eps=eps)
         directions = [

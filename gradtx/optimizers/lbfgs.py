@@ -9,7 +9,7 @@ from jax.lax import dynamic_index_in_dim, dynamic_update_index_in_dim
 
 from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import ratio, safe_increment
+from gradtx.common.numerics import safe_divide, safe_increment
 from gradtx.common.types import (
     Count,
     Exact,
@@ -25,9 +25,9 @@ from gradtx.core.leafwise import (
     matching_params,
     matching_slots,
     settled,
-    widened,
+    to_compute_dtype,
 )
-from gradtx.core.reductions import add_up, inner, shared
+from gradtx.core.reductions import inner, shared_scalar, sum_over_leaves
 from gradtx.core.slots import make_slot, wide_zeros, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.linesearch.zoom import scale_by_zoom_linesearch
@@ -80,7 +80,7 @@ def scale_by_lbfgs(
     Reference: Liu and Nocedal, 1989, https://doi.org/10.1007/BF01589116; Nocedal and
       Wright, Numerical Optimization, 1999, algorithms 7.4 and 7.5
     """
-    checks.whole(memory_size=memory_size)
+    checks.positive_int(memory_size=memory_size)
     pile = partial(history, memory_size)
 
     def init(params: Params) -> OptState:
@@ -90,7 +90,7 @@ def scale_by_lbfgs(
             updates=make_slot(zeros, params),
             diff_params_memory=make_slot(pile, params),
             diff_updates_memory=make_slot(pile, params),
-            weights_memory=shared(params, jnp.zeros(memory_size)),
+            weights_memory=shared_scalar(params, jnp.zeros(memory_size)),
         )
 
     def update(
@@ -99,7 +99,7 @@ def scale_by_lbfgs(
         params: Params | None = None,
         **_: Any,
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
         slots = [
@@ -167,12 +167,12 @@ def _step(
     square = norm(y, squared=True)
     usable = jnp.isfinite(product) & jnp.isfinite(square)
     product = jnp.where(usable, product, 0)  # a pair too large to compute with
-    weight = ratio(jnp.ones_like(product), product).astype(weights.dtype)
+    weight = safe_divide(jnp.ones_like(product), product).astype(weights.dtype)
     weights = dynamic_update_index_in_dim(weights, weight, place, 0)
     factor: Any = 1.0
     if scaled:
         first = 1 / jnp.maximum(norm(g), 1)
-        factor = jnp.where(square > 0, ratio(product, square), 1)
+        factor = jnp.where(square > 0, safe_divide(product, square), 1)
         factor = jnp.where(begun & usable, factor, first)
     order = (state.count + jnp.arange(size)) % size  # the oldest first
     u = _two_loops(list(map(_wide, g)), (steps, changes, weights), order, factor)
@@ -211,11 +211,11 @@ def _weighed(rho: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def _wide(x: Any) -> jax.Array:
-    return widened(jnp.asarray(x))
+    return to_compute_dtype(jnp.asarray(x))
 
 
 def _inner(x: Arrays, y: Arrays) -> jax.Array:
-    return add_up(inner(_wide(a), _wide(b)) for a, b in zip(x, y, strict=True))
+    return sum_over_leaves(inner(_wide(a), _wide(b)) for a, b in zip(x, y, strict=True))
 
 
 def _moved(x: Arrays, by: jax.Array, along: Arrays) -> Arrays:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix, sign
+from gradtx.common.numerics import ema, sign
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -65,7 +65,7 @@ def sign_momentum(
 
     def rule(g: jax.Array, m: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
         del t  # counted for the sake of whoever reads the state
-        return squash(mix(m, g, b1)), mix(m, g, b2)
+        return squash(ema(m, g, b1)), ema(m, g, b2)
 
     return leafwise(rule, ScaleByLionState, mu=partial(zeros, dtype=mu_dtype))
 
@@ -80,7 +80,9 @@ def _squashing(mode: str, beta: Scalar) -> Callable[[jax.Array], jax.Array]:
         return lambda c: jnp.tanh(beta * c)
     if mode == "refined":
         return lambda c: jnp.clip(c, -1, 1)
-    raise checks.Misuse(f'mode must be "hard", "smooth" or "refined", got {mode!r}')
+    raise checks.InvalidArgument(
+        f'mode must be "hard", "smooth" or "refined", got {mode!r}'
+    )
 
 
 @transformation

@@ -12,7 +12,7 @@ from gradtx.common.types import PyTree
 from gradtx.core.leafwise import flatten_updates
 from gradtx.linalg import axes
 from gradtx.lowering.packing import is_sharded
-from gradtx.lowering.sharding import beside, sharded_like
+from gradtx.lowering.sharding import replicated_like, sharded_like
 
 
 class GaLoreDimensionNumbers(NamedTuple):
@@ -88,7 +88,7 @@ def planned(
     shape = jnp.shape(x)
     _, rows, columns = axes.matrix_shape(shape, numbers, path)
     if _left_over(shape, numbers):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"every axis of the leaf at {checks.path_name(path)} of shape {shape} must "
             f"be one of rows or of columns, got {numbers}"
         )
@@ -120,7 +120,7 @@ def zeros_along(
     if isinstance(p, jax.ShapeDtypeStruct):
         return made
     if is_sharded(p):
-        return beside(p, made)
+        return replicated_like(p, made)
     matrices, _ = axes.as_matrices(jnp.asarray(p), numbers, ())
     sums = jnp.expand_dims(jnp.sum(matrices[0], axis=int(rows)), 1 - axis)
     return sharded_like(jnp.broadcast_to(sums, shape), made)

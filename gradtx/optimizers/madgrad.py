@@ -6,7 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, largest_square, one_minus, ratio, value_at
+from gradtx.common.numerics import (
+    abs_sq,
+    largest_square,
+    one_minus,
+    safe_divide,
+    value_at,
+)
 from gradtx.common.types import (
     Count,
     Scalar,
@@ -75,7 +81,7 @@ def scale_by_madgrad(
         weight = (value_at(learning_rate, t - 1) + eps) * jnp.sqrt(t.astype(v.dtype))
         v = jnp.minimum(v + weight * abs_sq(g), largest_square(v.dtype))
         s = s + weight * g
-        z = x0 - ratio(s, _cbrt(v) + eps)
+        z = x0 - safe_divide(s, _cbrt(v) + eps)
         return one_minus(momentum) * (z - p), v, s, x0
 
     return leafwise(rule, MadgradState, grad_sum_sq=squares, s=wide_zeros, x0=weights)

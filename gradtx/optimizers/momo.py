@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix, ratio, value_at
+from gradtx.common.numerics import ema, safe_divide, value_at
 from gradtx.common.types import (
     Count,
     OptState,
@@ -16,7 +16,12 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import add_up_together, gather, multiplied, shared
+from gradtx.core.reductions import (
+    compute_leaves,
+    real_products,
+    shared_scalar,
+    sum_columns,
+)
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.tree import norms
@@ -86,13 +91,13 @@ def momo(
         value: Any = None,
         **_: Any,
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         loss = given_loss(value, state.barf)
         keep = jnp.where(state.count == 0, 0, beta)
         _mean, new = average.update(updates, state, params, keep=keep)
-        leaves = gather(updates, params, exp_avg=new.exp_avg)
-        rows = [(multiplied(g, p), multiplied(m, p)) for g, p, m in leaves]
-        model = averaged_model(new, loss, keep, *add_up_together(rows, 2))
+        leaves = compute_leaves(updates, params, exp_avg=new.exp_avg)
+        rows = [(real_products(g, p), real_products(m, p)) for g, p, m in leaves]
+        model = averaged_model(new, loss, keep, *sum_columns(rows, 2))
         rate = value_at(learning_rate, state.count)
         rho = 1 + rate * value_at(weight_decay, state.count)
         length = norms.norm([m for *_, m in leaves])
@@ -100,7 +105,7 @@ def momo(
         low = reset_bound(state.lb, height, rho, 1, lower_bound, adapt_lower_bound)
         # Divided by ‖m‖ one at a time, as its square may overflow.
         gap = jnp.maximum(height - rho * low, 0)
-        step = jnp.minimum(rate * length, ratio(gap, length))  # τ ‖m‖
+        step = jnp.minimum(rate * length, safe_divide(gap, length))  # τ ‖m‖
         numbers = {"step": step, "length": length, "rho": rho}
         u, _mean = move.update(updates, _Mean(new.exp_avg), params, **numbers)
         end = model.barf - model.gamma + model.product - step * length / 2
@@ -118,7 +123,7 @@ def _averaging() -> GradientTransformation:
     def rule(
         g: jax.Array, m: jax.Array, *, keep: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        return g, mix(m, g, keep)
+        return g, ema(m, g, keep)
 
     return leafwise(rule, MomoState, exp_avg=zeros)
 
@@ -133,7 +138,7 @@ def _moving() -> GradientTransformation:
         length: jax.Array,
         rho: jax.Array,
     ) -> tuple[jax.Array, jax.Array]:
-        return -(step * ratio(m, length) + (rho - 1) * p) / rho, m
+        return -(step * safe_divide(m, length) + (rho - 1) * p) / rho, m
 
     return leafwise(rule, _Mean, exp_avg=zeros)
 
@@ -157,12 +162,12 @@ class Model(NamedTuple):
 def first_model(params: Params, lower_bound: Scalar) -> dict[str, jax.Array]:
     """Make the numbers of the state before any step."""
     numbers = {"barf": 0, "gamma": 0, "lb": lower_bound}
-    return {name: shared(params, x) for name, x in numbers.items()}
+    return {name: shared_scalar(params, x) for name, x in numbers.items()}
 
 
 def given_loss(value: Any, like: jax.Array) -> jax.Array:
     """Return the loss in the type of the state, or refuse its absence."""
-    checks.extra_given("value", value)
+    checks.require_extra_arg("value", value)
     return jnp.asarray(value).astype(like.dtype)
 
 
@@ -170,7 +175,7 @@ def averaged_model(
     new: Any, loss: jax.Array, keep: Scalar, steep: jax.Array, product: jax.Array
 ) -> Model:
     """Return the model with the new loss, with ⟨g, p⟩ and with ⟨m, p⟩ of the new m."""
-    barf, gamma = mix(new.barf, loss, keep), mix(new.gamma, steep, keep)
+    barf, gamma = ema(new.barf, loss, keep), ema(new.gamma, steep, keep)
     return Model(barf, gamma, product)
 
 

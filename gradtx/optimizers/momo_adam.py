@@ -9,9 +9,9 @@ from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
     debias,
-    mix,
+    ema,
     one_minus_power,
-    ratio,
+    safe_divide,
     sqrt,
     value_at,
 )
@@ -25,7 +25,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import add_up_together, gather, multiplied
+from gradtx.core.reductions import compute_leaves, real_products, sum_columns
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.momo import averaged_model, first_model, given_loss, reset_bound
@@ -102,7 +102,7 @@ def momo_adam(
         value: Any = None,
         **_: Any,
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         loss = given_loss(value, state.barf)
         _mean, new = average.update(updates, state, params)
         *products, square = _sums(updates, params, new, b2, eps)
@@ -113,7 +113,7 @@ def momo_adam(
         height = rho * (model.barf - model.gamma) + model.product
         low = reset_bound(state.lb, height, rho, unbias, lower_bound, adapt_lower_bound)
         gap = jnp.maximum(height - rho * unbias * low, 0)
-        tau = jnp.minimum(rate / unbias, ratio(gap, square))
+        tau = jnp.minimum(rate / unbias, safe_divide(gap, square))
         numbers = {"tau": tau, "rho": rho, "step": new.count}
         moments = _Moments(new.exp_avg, new.exp_avg_sq)
         u, _moments = move.update(updates, moments, params, **numbers)
@@ -131,7 +131,7 @@ class _Moments(NamedTuple):
 
 def _averaging(b1: Scalar, b2: Scalar) -> GradientTransformation:
     def rule(g: jax.Array, m: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
-        return g, mix(m, g, b1), mix(v, abs_sq(g), b2)
+        return g, ema(m, g, b1), ema(v, abs_sq(g), b2)
 
     return leafwise(rule, MomoAdamState, exp_avg=zeros, exp_avg_sq=squares)
 
@@ -157,7 +157,7 @@ def _preconditioned(
     m: jax.Array, v: jax.Array, b2: Scalar, t: Count, eps: Scalar
 ) -> jax.Array:
     """Return m / D."""
-    return ratio(m, eps + sqrt(debias(v, b2, t)))
+    return safe_divide(m, eps + sqrt(debias(v, b2, t)))
 
 
 def _sums(
@@ -167,10 +167,10 @@ def _sums(
     slots = {"exp_avg": new.exp_avg, "exp_avg_sq": new.exp_avg_sq}
     rows = [
         (
-            multiplied(g, p),
-            multiplied(m, p),
-            multiplied(m, _preconditioned(m, v, b2, new.count, eps)),
+            real_products(g, p),
+            real_products(m, p),
+            real_products(m, _preconditioned(m, v, b2, new.count, eps)),
         )
-        for g, p, m, v in gather(updates, params, **slots)
+        for g, p, m, v in compute_leaves(updates, params, **slots)
     ]
-    return add_up_together(rows, 3)
+    return sum_columns(rows, 3)

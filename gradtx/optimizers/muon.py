@@ -11,19 +11,19 @@ from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     MaskOrFn,
     OptState,
     Params,
     Scalar,
     ScalarOrSchedule,
+    Static,
     Updates,
 )
 from gradtx.core.matrixwise import matrixwise
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import presets
-from gradtx.lowering.sharding import beside
+from gradtx.lowering.sharding import replicated_like
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.orthogonal import Iteration, momentum_of
 from gradtx.optimizers.routing import of_two_axes, with_rest
@@ -52,7 +52,7 @@ def scale_by_muon(
     nesterov: bool = True,
     adaptive: bool = False,
     preconditioning: str = "frobenius",
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     ns_dtype: DTypeLike | None = None,
     bias_correction: bool = True,
     momentum: str = "mean",
@@ -126,7 +126,7 @@ def scale_by_muon(
 
     def init(params: Params) -> OptState:
         unpacked_only(params)
-        coeffs = beside(params, jnp.asarray(iteration.table))
+        coeffs = replicated_like(params, jnp.asarray(iteration.table))
         return tx.init(params)._replace(ns_coeffs=coeffs)
 
     return GradientTransformation(init, tx.update)
@@ -156,7 +156,7 @@ def muon(
     adam_eps_root: Scalar = 0.0,
     adam_weight_decay: ScalarOrSchedule = 0.0,
     adam_learning_rate: ScalarOrSchedule | None = None,
-    muon_weight_dimension_numbers: Fixed = None,
+    muon_weight_dimension_numbers: Static = None,
     consistent_rms: Scalar | None = None,
     ns_dtype: DTypeLike | None = None,
     bias_correction: bool = True,

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 import jax
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix_squares, ratio, sqrt
+from gradtx.common.numerics import ema_of_squares, safe_divide, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
-    Fixed,
     MaskOrFn,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.matrixwise import matrixwise
@@ -47,7 +47,7 @@ def scale_by_muon_squared(
     nesterov: bool = True,
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Orthogonalize the mean gradient, divided by the root of its mean square.
 
@@ -87,8 +87,8 @@ def scale_by_muon_squared(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
         x, m = mean(g, m, t)
-        v = mix_squares(v, g, b2)
-        return ratio(x, sqrt(v) + eps), m, v
+        v = ema_of_squares(v, g, b2)
+        return safe_divide(x, sqrt(v) + eps), m, v
 
     return matrixwise(
         rule,
@@ -116,7 +116,7 @@ def muon_squared(
     shape_factor: str = "keller",
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
 ) -> GradientTransformation:
     """Muon² for matrices, and AdamW for all other parameters.

@@ -8,34 +8,34 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import (
+    compute_dtype,
     debias,
-    mix,
-    mix_squares,
-    ratio,
+    ema,
+    ema_of_squares,
+    safe_divide,
     safe_increment,
     sqrt,
     square,
     value_at,
-    wide,
 )
 from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     OptState,
     Params,
     PyTree,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
     matching_slots,
-    widened,
+    to_compute_dtype,
 )
 from gradtx.core.matrixwise import (
     has_entries,
@@ -105,7 +105,7 @@ def muown(
     scale: Scalar = 1.0,
     min_norm: Scalar = 1e-15,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
 ) -> GradientTransformation:
     """Muown for matrices, and AdamW for all other parameters.
@@ -186,7 +186,7 @@ def _of_matrices(
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
         matching_slots(state.mu, leaves, treedef, "mu")
@@ -226,7 +226,7 @@ def _of_matrices(
 
 def _lengths(p: jax.Array, numbers: Any, path: Any) -> jax.Array:
     inputs = axes.reduction_axes(p.shape, numbers, path)
-    squares = jnp.sum(square(widened(p)), axis=inputs, keepdims=True)
+    squares = jnp.sum(square(to_compute_dtype(p)), axis=inputs, keepdims=True)
     return jnp.maximum(sqrt(squares), SHORTEST)
 
 
@@ -237,13 +237,13 @@ def _parted(
     path, g = leaf
     if not has_entries(g):
         return None
-    m, gain, length = map(widened, old)
+    m, gain, length = map(to_compute_dtype, old)
     inputs = axes.reduction_axes(g.shape, numbers, path)
-    g = g.astype(jnp.promote_types(wide(g.dtype), p.dtype))
-    unit = ratio(widened(jnp.asarray(p)), gain)
+    g = g.astype(jnp.promote_types(compute_dtype(g.dtype), p.dtype))
+    unit = safe_divide(to_compute_dtype(jnp.asarray(p)), gain)
     by_gain = jnp.sum((unit.conj() * g).real, axis=inputs, keepdims=True)
-    by_direction = ratio(gain, length) * (g - unit * by_gain)
-    return _Neurons(unit, gain, length, by_gain, mix(m, by_direction, beta))
+    by_direction = safe_divide(gain, length) * (g - unit * by_gain)
+    return _Neurons(unit, gain, length, by_gain, ema(m, by_direction, beta))
 
 
 def _moved(
@@ -261,14 +261,14 @@ def _moved(
     b1, b2 = settings.b1, settings.b2
     rate = value_at(settings.rate, count - 1)
     decay = value_at(settings.decay, count - 1)
-    gain_mu = mix(widened(old[0]), part.gain_grad, b1)
-    gain_nu = mix_squares(widened(old[1]), part.gain_grad, b2)
+    gain_mu = ema(to_compute_dtype(old[0]), part.gain_grad, b1)
+    gain_nu = ema_of_squares(to_compute_dtype(old[1]), part.gain_grad, b2)
     below = sqrt(debias(gain_nu, b2, count)) + settings.eps
-    step = ratio(debias(gain_mu, b1, count), below)
+    step = safe_divide(debias(gain_mu, b1, count), below)
     gain = (1 - rate * decay) * (part.gain - rate * step)
     v = part.unit * part.length - rate * factors_of(u.shape, numbers, path, factor) * u
     inputs = axes.reduction_axes(u.shape, numbers, path)
     length = sqrt(jnp.sum(square(v), axis=inputs, keepdims=True))
-    w = gain * ratio(v, length)
-    update = w - widened(jnp.asarray(p))
+    w = gain * safe_divide(v, length)
+    update = w - to_compute_dtype(jnp.asarray(p))
     return update, part.mean, gain, length, gain_mu, gain_nu

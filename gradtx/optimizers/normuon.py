@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix, ratio, sqrt, square
+from gradtx.common.numerics import ema, safe_divide, sqrt, square
 from gradtx.common.types import (
     Count,
     DTypeLike,
-    Fixed,
     MaskOrFn,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.matrixwise import matrixwise
@@ -52,7 +52,7 @@ def scale_by_normuon(
     consistent_rms: Scalar | None = None,
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Orthogonalize the mean gradient, and divide by the mean square of each neuron.
 
@@ -132,16 +132,16 @@ def by_neuron(
     """Return u and v of :func:`scale_by_normuon`."""
     inputs = axes.reduction_axes(o.shape, numbers, path)
     squares = jnp.sum(square(o), axis=inputs, keepdims=True)
-    v = mix(v, squares / math.prod(o.shape[i] for i in inputs), b2)
+    v = ema(v, squares / math.prod(o.shape[i] for i in inputs), b2)
     below = sqrt(v) + eps
     total = partial(axes.matrix_sums, shape=o.shape, numbers=numbers, path=path)
-    after = sqrt(total(ratio(ratio(squares, below), below)))
+    after = sqrt(total(safe_divide(safe_divide(squares, below), below)))
     if rms is None:
         length = sqrt(total(squares))
     else:
         area = factors_of(o.shape, numbers, path, lambda m, n: math.sqrt(m * n))
         length = rms * area
-    return ratio(o, below) * ratio(length, jnp.maximum(after, eps)), v
+    return safe_divide(o, below) * safe_divide(length, jnp.maximum(after, eps)), v
 
 
 @transformation
@@ -163,7 +163,7 @@ def normuon(
     consistent_rms: Scalar | None = None,
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
 ) -> GradientTransformation:
     """NorMuon for matrices, and AdamW for all other parameters.

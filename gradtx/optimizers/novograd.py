@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, mix, ratio, sqrt
+from gradtx.common.numerics import abs_sq, ema, safe_divide, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -67,8 +67,8 @@ def scale_by_novograd(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count, p: jax.Array
     ) -> tuple[jax.Array, ...]:
         square = abs_sq(norms.norm(g))
-        v = jnp.where(t == 1, square, mix(v, square, b2))
-        m = b1 * m + ratio(g, sqrt(v + eps_root) + eps) + weight_decay * p
+        v = jnp.where(t == 1, square, ema(v, square, b2))
+        m = b1 * m + safe_divide(g, sqrt(v + eps_root) + eps) + weight_decay * p
         return m, m, v
 
     return leafwise(

@@ -67,7 +67,7 @@ def scale_by_optimistic_gradient(
     def rule(
         g: jax.Array, last: jax.Array, *, first: Any, now: tuple[Any, Any]
     ) -> tuple[jax.Array, ...]:
-        g = numerics.put_over(last, g, first)
+        g = numerics.overwrite(last, g, first)
         change = jnp.where(first, 0, g - last)
         return now[0] * g + now[1] * change, g
 

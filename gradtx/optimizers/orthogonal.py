@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix
+from gradtx.common.numerics import debias, ema
 from gradtx.common.types import Count, DTypeLike, Scalar
 from gradtx.linalg import newton_schulz, presets
 from gradtx.linalg.orthogonal import coefficients, known_preconditioning
@@ -35,7 +35,7 @@ class Iteration(NamedTuple):
           eps: what ε is called outside.
         """
         checks.non_negative(**{eps: self.eps}, min_norm=self.min_norm)
-        checks.whole(ns_steps=self.steps)
+        checks.positive_int(ns_steps=self.steps)
         known_preconditioning(self.preconditioning)
         presets.are_triples(self.table)
 
@@ -75,15 +75,15 @@ def momentum_of(
     """
     checks.decay_rates(beta=beta)
     if momentum not in MOMENTUM:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"momentum must be one of {', '.join(MOMENTUM)}, got {momentum!r}"
         )
 
     def of_mean(g: jax.Array, m: jax.Array, t: Count) -> tuple[jax.Array, jax.Array]:
-        m = mix(m, g, beta)
+        m = ema(m, g, beta)
         if bias_correction:
             return nesterov_mean(g, m, beta, t) if nesterov else debias(m, beta, t), m
-        return mix(m, g, beta) if nesterov else m, m
+        return ema(m, g, beta) if nesterov else m, m
 
     def of_sum(g: jax.Array, m: jax.Array, t: Count) -> tuple[jax.Array, jax.Array]:
         m = beta * m + g

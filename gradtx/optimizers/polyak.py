@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import differentiable
-from gradtx.common.numerics import ratio
+from gradtx.common.numerics import safe_divide
 from gradtx.common.types import OptState, Params, Scalar, ScalarOrSchedule, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
@@ -50,7 +50,9 @@ def scale_by_polyak(
     checks.finite(f_min=f_min)
     checks.non_negative(max_learning_rate=max_learning_rate, eps=eps)
     if variant not in {"sps", "sps+"}:
-        raise checks.Misuse(f'variant must be "sps" or "sps+", got {variant!r}')
+        raise checks.InvalidArgument(
+            f'variant must be "sps" or "sps+", got {variant!r}'
+        )
     step = leafwise(lambda g, *, unit, rate: g / unit * rate, EmptyState)
 
     def update(
@@ -61,7 +63,7 @@ def scale_by_polyak(
         value: Any = None,
         **_: Any,
     ) -> tuple[Updates, OptState]:
-        checks.extra_given("value", value)
+        checks.require_extra_arg("value", value)
         # ‖g‖² is unit² · total
         unit, total = norms.scaled_squares(differentiable(updates))
         gap = jnp.asarray(value - f_min).astype(total.dtype)
@@ -69,7 +71,7 @@ def scale_by_polyak(
             gap = jnp.maximum(gap, 0)
         # Without ε not even the quotient: compiled, it would be 0 / unit² = 0 / 0.
         least = jnp.where(eps == 0, 0, eps / unit / unit)
-        best = ratio(gap / unit, total + least)
+        best = safe_divide(gap / unit, total + least)
         rate = jnp.minimum(best, max_learning_rate * unit)
         return step.update(updates, state, params, unit=unit, rate=rate)
 

@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, mix, ratio, safe_increment, sqrt, value_at
+from gradtx.common.numerics import (
+    abs_sq,
+    ema,
+    safe_divide,
+    safe_increment,
+    sqrt,
+    value_at,
+)
 from gradtx.common.types import (
     Count,
     MaskOrFn,
@@ -21,7 +28,12 @@ from gradtx.common.types import (
 )
 from gradtx.core.leafwise import leafwise
 from gradtx.core.masking import MaskedState, restrict
-from gradtx.core.reductions import add_up_together, gather, multiplied, shared
+from gradtx.core.reductions import (
+    compute_leaves,
+    real_products,
+    shared_scalar,
+    sum_columns,
+)
 from gradtx.core.slots import squares, weights, wide_zeros
 from gradtx.core.transformation import (
     EmptyState,
@@ -102,7 +114,8 @@ def prodigy(
 
     def init(params: Params) -> OptState:
         return step.init(params)._replace(
-            estim_lr=shared(params, estim_lr0), numerator_weighted=shared(params, 0)
+            estim_lr=shared_scalar(params, estim_lr0),
+            numerator_weighted=shared_scalar(params, 0),
         )
 
     def update(
@@ -117,7 +130,7 @@ def prodigy(
         u = shrink(u, params, rate * value_at(weight_decay, state.count))
         fallen, length = _sums(updates, params, state.params0, new.grad_sum)
         r = b3 * state.numerator_weighted + d / estim_lr0 * rate * fallen
-        far = estim_lr_coef * ratio(r, length)
+        far = estim_lr_coef * safe_divide(r, length)
         return u, new._replace(
             estim_lr=jnp.maximum(d, far).astype(d.dtype),
             numerator_weighted=r.astype(d.dtype),
@@ -142,9 +155,9 @@ def _step(b1: Scalar, b2: Scalar, b3: Scalar, eps: Scalar) -> GradientTransforma
         weight: jax.Array,
     ) -> tuple[jax.Array, ...]:
         del p  # only to have it demanded
-        m = mix(m, d * g, b1)
-        v = mix(v, abs_sq(d * g), b2)
-        u = -rate * ratio(m, sqrt(v) + d * eps)
+        m = ema(m, d * g, b1)
+        v = ema(v, abs_sq(d * g), b2)
+        u = -rate * safe_divide(m, sqrt(v) + d * eps)
         return u, m, v, b3 * s + weight * g, p0
 
     return leafwise(
@@ -161,9 +174,9 @@ def _sums(
     updates: Updates, params: Params | None, start: Params, new: Updates
 ) -> list[jax.Array]:
     """Return ⟨g, p₀ - p⟩ and ‖s‖₁ over all leaves."""
-    leaves = gather(updates, params, params0=start, grad_sum=new)
-    rows = [(multiplied(g, p0 - p), modulus(s)) for g, p, p0, s in leaves]
-    return add_up_together(rows, 2)
+    leaves = compute_leaves(updates, params, params0=start, grad_sum=new)
+    rows = [(real_products(g, p0 - p), modulus(s)) for g, p, p0, s in leaves]
+    return sum_columns(rows, 2)
 
 
 def _shrinking(mask: MaskOrFn | None) -> Callable[..., Updates]:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import real, wide
+from gradtx.common.numerics import compute_dtype, real_dtype
 from gradtx.common.types import Scalar
 from gradtx.core.stacking import sharded_along
 from gradtx.linalg.blocks import Blocks, Dims
@@ -34,7 +34,7 @@ CLIP = 1.1  # a whitened update has a root mean square of 1
 def check_mode(mode: Any) -> None:
     """Refuse a mode that there is not."""
     if mode not in MODES:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"memory_save_mode must be one of {', '.join(map(repr, MODES))}, got "
             f"{mode!r}"
         )
@@ -71,7 +71,7 @@ def start(
     p: jax.Array, blocks: Blocks, diagonal: tuple[bool, ...], scale: Scalar
 ) -> Any:
     """Return the first factors: multiples of the identity, of product ``scale``."""
-    dtype = wide(real(p.dtype))
+    dtype = compute_dtype(real_dtype(p.dtype))
     n = blocks.sizes(blocks.regions[0])[0]
     size = jnp.asarray(scale, dtype) ** (1 / max(len(blocks.dims), 1))
 

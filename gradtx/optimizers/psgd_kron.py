@@ -7,25 +7,25 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix, value_at
+from gradtx.common.numerics import debias, ema, value_at
 from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     MaskOrFn,
     OptState,
     Params,
     Scalar,
     ScalarOrSchedule,
+    Static,
     Updates,
 )
 from gradtx.core.slots import zeros
 from gradtx.core.stacking import Column, Leaves, blockwise
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg.blocks import Blocks
-from gradtx.lowering.conditional import run_when
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.conditional import cond_inplace
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.optimizers.psgd_factors import (
     are_diagonal,
     check_mode,
@@ -65,7 +65,7 @@ def scale_by_psgd_kron(
     *,
     key: jax.Array | int | None = None,
     balance_probability: Scalar = 0.01,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Whiten the mean gradient by a Kronecker-factored P = Qᵀ Q that is fitted to it.
 
@@ -117,13 +117,13 @@ def scale_by_psgd_kron(
       https://arxiv.org/abs/2402.04553
     """
     checks.decay_rates(b1=b1)
-    checks.fractions(balance_probability=balance_probability)
+    checks.unit_interval(balance_probability=balance_probability)
     checks.positive(
         preconditioner_lr=preconditioner_lr,
         preconditioner_init_scale=preconditioner_init_scale,
         preconditioner_update_probability=preconditioner_update_probability,
     )
-    checks.whole(
+    checks.positive_int(
         max_size_triangular=max_size_triangular, min_ndim_triangular=min_ndim_triangular
     )
     check_mode(memory_save_mode)
@@ -144,7 +144,7 @@ def scale_by_psgd_kron(
         probes: Updates | None = None,
         balance: Any = None,
     ) -> Any:
-        m = leaves.each(lambda m, g: mix(m, g, b1), m, leaves.g)
+        m = leaves.each(lambda m, g: ema(m, g, b1), m, leaves.g)
         mean = leaves.cut(leaves.each(lambda m: debias(m, b1, t), m))
         x = mean if momentum_into_precond_update else leaves.cut(leaves.g)
 
@@ -158,7 +158,7 @@ def scale_by_psgd_kron(
             fit = partial(fitted, preconditioner_lr, now)
             return leaves.stacked(fit, x, leaves.cut(v), old)
 
-        factors = run_when(due, fit, factors)
+        factors = cond_inplace(due, fit, factors)
         u = leaves.join(leaves.stacked(preconditioned, mean, factors))
         return u, m, factors
 
@@ -172,7 +172,7 @@ def scale_by_psgd_kron(
     )
 
     def init(params: Params) -> OptState:
-        rng_key = beside(params, random_key(0 if key is None else key))
+        rng_key = replicated_like(params, random_key(0 if key is None else key))
         counter = zero_count(params)
         return inner.init(params)._replace(update_counter=counter, rng_key=rng_key)
 
@@ -222,7 +222,7 @@ def psgd_kron(
     *,
     key: jax.Array | int | None = None,
     balance_probability: Scalar = 0.01,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """PSGD Kron: :func:`scale_by_psgd_kron` made an optimizer by :func:`descend`.
 

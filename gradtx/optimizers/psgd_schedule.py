@@ -28,7 +28,7 @@ def preconditioner_update_schedule(
     Raises:
       ValueError: if a number is outside its range.
     """
-    checks.fractions(max_prob=max_prob, min_prob=min_prob)
+    checks.unit_interval(max_prob=max_prob, min_prob=min_prob)
     checks.non_negative(decay=decay, flat_start=flat_start)
 
     def value(count: Count) -> jax.Array:

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.types import Fixed, OptState, Params, PyTree, Scalar, Updates
-from gradtx.core.leafwise import flatten_updates, matching_params, widened
+from gradtx.common.types import OptState, Params, PyTree, Scalar, Static, Updates
+from gradtx.core.leafwise import flatten_updates, matching_params, to_compute_dtype
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -41,7 +41,7 @@ class QKProjection(NamedTuple):
 
 @transformation
 def qk_clip(
-    threshold: Scalar = 100.0, alpha: Scalar = 0.5, projections: Fixed = None
+    threshold: Scalar = 100.0, alpha: Scalar = 0.5, projections: Static = None
 ) -> GradientTransformation:
     """Shrink queries and keys so that no attention logit exceeds a bound for long.
 
@@ -75,15 +75,17 @@ def qk_clip(
     Reference: Kimi Team, 2025, https://arxiv.org/abs/2507.20534 (section 2.1)
     """
     checks.positive(threshold=threshold)
-    checks.fractions(alpha=alpha)
+    checks.unit_interval(alpha=alpha)
     exponents = {"query": alpha, "key": 1 - alpha, "query_rotary": 1.0}
     find = _by_paths if projections is None else projections
 
     def update(
         updates: Updates, state: EmptyState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
-        checks.extra_given("attention_max_logits", extra.get("attention_max_logits"))
+        checks.require_params(params)
+        checks.require_extra_arg(
+            "attention_max_logits", extra.get("attention_max_logits")
+        )
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
         tree = find(updates) if masks.is_function(find) else find
@@ -98,7 +100,7 @@ def qk_clip(
                 return u
             gamma = threshold / jnp.maximum(jnp.asarray(size), threshold)
             factor = _along_heads(gamma ** exponents[which.kind], p, which, path)
-            u, kept = widened(u), widened(jnp.asarray(p))
+            u, kept = to_compute_dtype(u), to_compute_dtype(jnp.asarray(p))
             return (factor * u + (factor - 1) * kept).astype(jnp.result_type(p))
 
         new = [
@@ -117,7 +119,7 @@ def _named(logits: PyTree, found: list[Any]) -> dict[str, Any]:
         name = "/".join(naming.names(path))
         fitting = [x for x in attentions if x == name or x.endswith("/" + name)]
         if len(fitting) != 1:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"attention_max_logits has {name!r}, which is the name of "
                 f"{len(fitting)} attentions: there are {', '.join(sorted(attentions))}"
             )
@@ -132,7 +134,7 @@ def _along_heads(gamma: jax.Array, p: Any, which: QKProjection, path: Any) -> ja
     size, given = shape[axis], gamma.shape[-1]
     heads = which.heads or (given if size % given == 0 else size)
     if given % heads or size % heads or gamma.ndim > len(shape):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the logits of {given} heads do not fit axis {axis} of the leaf at "
             f"{checks.path_name(path)} of shape {shape}: give projections that do"
         )

@@ -7,11 +7,11 @@ from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
     debias,
-    mix,
+    ema,
     one_minus,
     one_minus_power,
-    ratio,
-    real,
+    real_dtype,
+    safe_divide,
     sqrt,
 )
 from gradtx.common.types import Count, DTypeLike, Scalar, ScalarOrSchedule
@@ -62,11 +62,11 @@ def scale_by_radam(
     def rule(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, b1)
-        v = mix(v, abs_sq(g), b2)
+        m = ema(m, g, b1)
+        v = ema(v, abs_sq(g), b2)
         mean = nesterov_mean(g, m, b1, t) if nesterov else debias(m, b1, t)
-        adam = ratio(mean, sqrt(debias(v, b2, t) + eps_root) + eps)
-        rho = averaged_steps(b2, t, real(g.dtype))
+        adam = safe_divide(mean, sqrt(debias(v, b2, t) + eps_root) + eps)
+        rho = averaged_steps(b2, t, real_dtype(g.dtype))
         trusted = rho >= threshold
         return jnp.where(trusted, rectification(rho, b2, trusted) * adam, mean), m, v
 

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import (
+    compute_dtype,
     debias,
+    ema,
+    ema_of_squares,
     inverse_sqrt,
-    mix,
-    mix_squares,
-    ratio,
+    safe_divide,
     sqrt,
     square,
-    wide,
 )
 from gradtx.common.types import (
     Count,
@@ -90,7 +90,7 @@ def scale_by_rms(
     def rule(
         g: jax.Array, v: jax.Array, *, t: Count = None
     ) -> tuple[jax.Array, jax.Array]:
-        v = mix_squares(v, g, decay)
+        v = ema_of_squares(v, g, decay)
         nu = debias(v, decay, t) if bias_correction else v
         return _inverse_root(nu, eps, inside=eps_in_sqrt) * g, v
 
@@ -131,8 +131,8 @@ def scale_by_stddev(
     def rule(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count = None
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, decay)
-        v = mix_squares(v, g, decay)
+        m = ema(m, g, decay)
+        v = ema_of_squares(v, g, decay)
         mean, nu = m, v
         if bias_correction:
             mean, nu = debias(m, decay, t), debias(v, decay, t)
@@ -155,11 +155,11 @@ def _inverse_root(nu: jax.Array, eps: Scalar, *, inside: bool) -> jax.Array:
     if inside:
         return inverse_sqrt(nu + eps)
     root = sqrt(nu) + eps
-    return ratio(jnp.ones_like(root), root)
+    return safe_divide(jnp.ones_like(root), root)
 
 
 def _precise_zeros(p: jax.Array) -> jax.Array:
-    return zeros(p, dtype=wide(p.dtype))
+    return zeros(p, dtype=compute_dtype(p.dtype))
 
 
 @transformation
@@ -197,7 +197,7 @@ def rmsprop(
     Reference: Hinton, 2012, Neural Networks for Machine Learning, lecture 6e; Graves,
       2013, https://arxiv.org/abs/1308.0850
     """
-    checks.fractions(momentum=momentum)
+    checks.unit_interval(momentum=momentum)
     direction = scale_by_stddev if centered else scale_by_rms
     return chain(
         direction(decay, eps, initial_scale, eps_in_sqrt, bias_correction),

@@ -133,7 +133,9 @@ def matrices(
         routes = [_cut(route, field, given) for route in routes]
     for pattern in (*(overrides or ()), *(heads or ()), *(splits or ())):
         if not any(re.search(pattern, route.path) for route in routes):
-            raise checks.Misuse(f"matrices: no path of the parameters has {pattern!r}")
+            raise checks.InvalidArgument(
+                f"matrices: no path of the parameters has {pattern!r}"
+            )
     present = tuple(
         r for r, (_, x) in zip(routes, leaves, strict=True) if x is not None
     )

@@ -54,7 +54,7 @@ def scale_by_rprop(
     """
     checks.non_negative(learning_rate=learning_rate, min_step_size=min_step_size)
     checks.non_negative(max_step_size=max_step_size)
-    checks.fractions(eta_minus=eta_minus)
+    checks.unit_interval(eta_minus=eta_minus)
     checks.at_least(1, eta_plus=eta_plus)
 
     def sizes(p: jax.Array) -> jax.Array:
@@ -80,7 +80,7 @@ def scale_by_rprop(
 
 def _real(p: jax.Array) -> jax.Array:
     if jnp.iscomplexobj(p):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "complex parameters have no sign to follow: wrap the optimizer in "
             "split_real_and_imaginary"
         )

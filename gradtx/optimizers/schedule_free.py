@@ -6,7 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix_squares, ratio, real, sqrt, value_at
+from gradtx.common.numerics import (
+    debias,
+    ema_of_squares,
+    real_dtype,
+    safe_divide,
+    sqrt,
+    value_at,
+)
 from gradtx.common.types import Count, DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
@@ -176,9 +183,9 @@ def _scale_by_known_rms(b2: Scalar, eps: Scalar) -> GradientTransformation:
     """Divide by the root mean square from where on it is known, and not before."""
 
     def rule(g: jax.Array, v: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
-        v = mix_squares(v, g, b2)
-        _, known = _knowledge(b2, t, real(g.dtype))
-        divided = ratio(g, sqrt(debias(v, b2, t)) + eps)
+        v = ema_of_squares(v, g, b2)
+        _, known = _knowledge(b2, t, real_dtype(g.dtype))
+        divided = safe_divide(g, sqrt(debias(v, b2, t)) + eps)
         return jnp.where(known, divided, g), v
 
     return leafwise(rule, ScaleByRmsWithCountState, nu=squares)

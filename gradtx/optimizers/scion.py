@@ -8,18 +8,23 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import gradients, map_differentiable, ndim
-from gradtx.common.numerics import mix
+from gradtx.common.numerics import ema
 from gradtx.common.types import (
     DTypeLike,
-    Fixed,
     OptState,
     Params,
     PyTree,
     Scalar,
     ScalarOrSchedule,
+    Static,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, leafwise, matching_params, widened
+from gradtx.core.leafwise import (
+    flatten_updates,
+    leafwise,
+    matching_params,
+    to_compute_dtype,
+)
 from gradtx.core.matrixwise import settled_leaves
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -51,7 +56,7 @@ def scale_by_scion(
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
     mu_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Follow the mean gradient to where it is largest on the ball of a norm.
 
@@ -96,7 +101,9 @@ def scale_by_scion(
     Reference: Pethick et al., 2025, https://arxiv.org/abs/2502.07529
     """
     if norm not in NORMS:
-        raise checks.Misuse(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
+        raise checks.InvalidArgument(
+            f"norm must be one of {', '.join(NORMS)}, got {norm!r}"
+        )
     checks.non_negative(scale=scale)
     checks.decay_rates(beta=beta)
     iteration = Iteration(ns_coeffs, ns_steps, ns_eps, dtype=ns_dtype)
@@ -109,7 +116,7 @@ def scale_by_scion(
     ) -> tuple[Updates, OptState]:
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
-        wide = map_differentiable(lambda g: widened(jnp.asarray(g)), updates)
+        wide = map_differentiable(lambda g: to_compute_dtype(jnp.asarray(g)), updates)
         mean, state = average.update(gradients(wide), state)
         means, _ = flatten_updates(mean)
         numbers = _numbers(weight_dimension_numbers, updates)
@@ -125,7 +132,7 @@ def _average(beta: Scalar | None, dtype: Any) -> GradientTransformation:
         return leafwise(lambda g: g, ScaleByScionState)
 
     def rule(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
-        m = mix(m, g, beta)
+        m = ema(m, g, beta)
         return m, m
 
     return leafwise(rule, ScaleByScionState, mu=partial(zeros, dtype=dtype))
@@ -158,7 +165,7 @@ def scion(
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
     mu_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Scion: every layer within the ball of a norm, and each step towards its border.
 

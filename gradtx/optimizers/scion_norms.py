@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.common.numerics import ratio, sign, sqrt, square
+from gradtx.common.numerics import safe_divide, sign, sqrt, square
 from gradtx.linalg import axes
 from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.optimizers.orthogonal import Iteration
@@ -105,7 +105,7 @@ def _divided(
     squares = jnp.sum(square(x / top), axis=over, keepdims=True)
     if mean:
         squares = squares / math.prod(x.shape[i] for i in over)
-    return ratio(x / top, factor * sqrt(squares) + EPS / top)
+    return safe_divide(x / top, factor * sqrt(squares) + EPS / top)
 
 
 def _window(numbers: Any) -> tuple[int, ...]:

@@ -36,7 +36,7 @@ def sgd(
       1964; Nesterov, 1983; Sutskever et al., 2013,
       https://proceedings.mlr.press/v28/sutskever13.html
     """
-    checks.fractions(momentum=momentum)
+    checks.unit_interval(momentum=momentum)
     if momentum is None:
         return descend(identity(), learning_rate)
     return descend(trace(momentum, nesterov, accumulator_dtype), learning_rate)

@@ -9,11 +9,11 @@ from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     MaskOrFn,
     OptState,
     Scalar,
     ScalarOrSchedule,
+    Static,
     Updates,
 )
 from gradtx.core.stacking import Column, Leaves, blockwise
@@ -21,7 +21,7 @@ from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg.bases import inverse_power
 from gradtx.linalg.blocks import Dims
 from gradtx.linalg.kronecker import gram, multiply_axes
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.optimizers.eigenbasis import identities, per_axis, zero_matrices
 from gradtx.optimizers.shampoo_grafting import grafted, with_mean_and_grafting
 from gradtx.optimizers.shampoo_parts import (
@@ -55,13 +55,13 @@ def scale_by_shampoo(
     start_preconditioning_step: int | None = None,
     max_preconditioner_dim: int = 1024,
     target_dims: int | None = 1,
-    exponents: Fixed = None,
+    exponents: Static = None,
     bias_correction: bool = True,
     graft: GradientTransformation | None = None,
     *,
     whiten_others: bool = False,
     pseudo_inverse: bool = False,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """Multiply the mean gradient by inverse roots of its second moments, axis by axis.
@@ -170,7 +170,7 @@ def scale_by_shampoo(
         new = leaves.stacked(products, leaves.cut(leaves.g), roots)
         factors = jax.tree.map(partial(sum_or_mean, decay=b2), factors, new)
         due = is_due(t, precondition_frequency, start_preconditioning_step)
-        roots = run_when(
+        roots = cond_inplace(
             due,
             lambda old: leaves.stacked(partial(found, t), factors, old),
             roots,
@@ -208,13 +208,13 @@ def shampoo(
     start_preconditioning_step: int | None = None,
     max_preconditioner_dim: int = 1024,
     target_dims: int | None = 1,
-    exponents: Fixed = None,
+    exponents: Static = None,
     bias_correction: bool = True,
     graft: GradientTransformation | None = None,
     *,
     whiten_others: bool = False,
     pseudo_inverse: bool = False,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """Shampoo: :func:`scale_by_shampoo` made an optimizer by :func:`descend`.

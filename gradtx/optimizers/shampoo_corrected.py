@@ -11,19 +11,19 @@ from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     MaskOrFn,
     OptState,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.slots import squares
 from gradtx.core.stacking import Column, Leaves, blockwise
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg.blocks import Dims
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.optimizers.eigenbasis import (
     all_eigenvectors,
     averaged_grams,
@@ -64,12 +64,12 @@ def scale_by_corrected_shampoo(
     start_preconditioning_step: int | None = None,
     max_preconditioner_dim: int = 1024,
     target_dims: int | None = 1,
-    exponents: Fixed = None,
-    ignored_dims: Fixed = None,
+    exponents: Static = None,
+    ignored_dims: Static = None,
     bias_correction: bool = True,
     graft: GradientTransformation | None = None,
     *,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """Scale by Adam in the eigenbases of Shampoo's factors, with the new gradient.
@@ -144,7 +144,7 @@ def scale_by_corrected_shampoo(
         factors = averaged_grams(leaves, blocks, factors, b2, sum_or_mean)
         due = is_due(t, precondition_frequency, start_preconditioning_step)
         find = partial(all_eigenvectors, leaves, factors, descending=False)
-        bases = run_when(due, lambda _: find(), bases)
+        bases = cond_inplace(due, lambda _: find(), bases)
         g = leaves.join(rotate(leaves, blocks, bases))
         v = leaves.each(lambda v, g: sum_or_mean(v, abs_sq(g), b2), v, g)
         m = rotate(leaves, leaves.cut(leaves.column(mean)), bases)
@@ -182,12 +182,12 @@ def corrected_shampoo(
     start_preconditioning_step: int | None = None,
     max_preconditioner_dim: int = 1024,
     target_dims: int | None = 1,
-    exponents: Fixed = None,
-    ignored_dims: Fixed = None,
+    exponents: Static = None,
+    ignored_dims: Static = None,
     bias_correction: bool = True,
     graft: GradientTransformation | None = None,
     *,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """Shampoo with corrected eigenvalues, made an optimizer by :func:`descend`.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import gradients, map_differentiable
-from gradtx.common.numerics import abs_sq, ratio, safe_increment, sqrt
+from gradtx.common.numerics import abs_sq, safe_divide, safe_increment, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -21,7 +21,7 @@ from gradtx.core.leafwise import (
     flatten_updates,
     leafwise,
     matching_params,
-    widened,
+    to_compute_dtype,
 )
 from gradtx.core.slots import squares, zeros
 from gradtx.core.stacking import Column, Leaves
@@ -73,7 +73,7 @@ def graft_by_rms(
 
     Reference: Anil et al., 2020, https://arxiv.org/abs/2002.09018
     """
-    checks.fractions(b2=b2)
+    checks.unit_interval(b2=b2)
     checks.non_negative(eps=eps)
 
     def rule(
@@ -81,7 +81,7 @@ def graft_by_rms(
     ) -> tuple[jax.Array, ...]:
         v = sum_or_mean(v, abs_sq(g), b2)
         root = sqrt(unbiased(v, b2, step, correct=bias_correction))
-        return ratio(mean, root + eps), v, mean
+        return safe_divide(mean, root + eps), v, mean
 
     divide = leafwise(rule, _Grafting, nu=squares, mean=zeros)
 
@@ -176,7 +176,7 @@ def with_mean_and_grafting(
     ) -> tuple[Updates, OptState]:
         # Refused here, where the parameters are known; the mean below has none.
         matching_params(params, *flatten_updates(updates))
-        wide = map_differentiable(lambda g: widened(jnp.asarray(g)), updates)
+        wide = map_differentiable(lambda g: to_compute_dtype(jnp.asarray(g)), updates)
         step = safe_increment(state.count)
         mean, kept = average.update(gradients(wide), Mean(state.mu), step=step)
         given = {"mean": mean}

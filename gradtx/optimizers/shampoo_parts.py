@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import largest_square, mix, one_minus_power
+from gradtx.common.numerics import ema, largest_square, one_minus_power
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -46,11 +46,11 @@ def averaging(
     b3 = b1 if b3 is None else b3
 
     def rule(g: jax.Array, m: jax.Array, *, step: Count) -> tuple[jax.Array, jax.Array]:
-        mean = mix(m, g, b3)
+        mean = ema(m, g, b3)
         if correct:
             kept = 1 - one_minus_power(b1, step - 1, g.dtype)
             mean = mean / (1 - jnp.asarray(b3, g.dtype) * kept)
-        return jnp.where(jnp.asarray(b1) == 0, g, mean), mix(m, g, b1)
+        return jnp.where(jnp.asarray(b1) == 0, g, mean), ema(m, g, b1)
 
     return leafwise(rule, Mean, mu=partial(zeros, dtype=mu_dtype))
 
@@ -108,9 +108,9 @@ def check_settings(
 ) -> None:
     """Refuse settings that are outside their ranges."""
     checks.decay_rates(b1=b1, b3=b3)
-    checks.fractions(b2=b2)
+    checks.unit_interval(b2=b2)
     checks.non_negative(eps=eps)
-    checks.whole(
+    checks.positive_int(
         precondition_frequency=every,
         start_preconditioning_step=1 if start is None else start,
         max_preconditioner_dim=limit,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, debias, mix, ratio, sqrt, value_at
+from gradtx.common.numerics import abs_sq, debias, ema, safe_divide, sqrt, value_at
 from gradtx.common.types import (
     Count,
     MaskOrFn,
@@ -65,9 +65,9 @@ def scale_by_simplified_ademamix(
         g: jax.Array, m: jax.Array, n: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
         m = b1 * m + g
-        n = mix(n, abs_sq(g), b2)
+        n = ema(n, abs_sq(g), b2)
         mean = m + value_at(alpha, t - 1) * g
-        return ratio(mean, sqrt(debias(n, b2, t) + eps_root) + eps), m, n
+        return safe_divide(mean, sqrt(debias(n, b2, t) + eps_root) + eps), m, n
 
     return leafwise(rule, ScaleBySimplifiedAdEMAMixState, m=wide_zeros, n=squares)
 

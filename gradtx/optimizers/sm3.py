@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, largest_square, mix, ratio, sqrt
+from gradtx.common.numerics import abs_sq, ema, largest_square, safe_divide, sqrt
 from gradtx.common.types import Scalar, ScalarOrSchedule, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import totals, zeros
@@ -48,7 +48,7 @@ def scale_by_sm3(
     Reference: Anil et al., 2019, https://arxiv.org/abs/1901.11150 (SM3-II)
     """
     checks.decay_rates(b1=b1)
-    checks.fractions(b2=b2)
+    checks.unit_interval(b2=b2)
     checks.non_negative(eps=eps)
 
     def rule(
@@ -58,7 +58,7 @@ def scale_by_sm3(
         total = b2 * _bound(sums, g.ndim) + new
         total = jnp.minimum(total, largest_square(total.dtype))
         root = jnp.where(total > 0, sqrt(total + eps), 0)
-        m = mix(m, ratio(g, root), b1)
+        m = ema(m, safe_divide(g, root), b1)
         return m, [_largest(total, i) for i in range(len(sums))], m
 
     return leafwise(rule, ScaleBySM3State, elementwise=False, mu=_axis_sums, nu=zeros)
@@ -66,7 +66,7 @@ def scale_by_sm3(
 
 def _axis_sums(p: jax.Array) -> list[jax.Array]:
     if jnp.iscomplexobj(p):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "complex parameters are not in the paper: wrap the optimizer in "
             "split_real_and_imaginary"
         )

@@ -9,21 +9,21 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import (
     debias,
-    mix,
-    mix_squares,
+    ema,
+    ema_of_squares,
     one_minus_power,
-    ratio,
+    safe_divide,
     sqrt,
 )
 from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     MaskOrFn,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.slots import squares, zeros
@@ -66,7 +66,7 @@ def scale_by_soap(
     normalize_grads: bool = False,
     correct_bias: bool = True,
     *,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """Scale by Adam in the eigenbases of the gradient's second moments.
@@ -113,7 +113,7 @@ def scale_by_soap(
     """
     checks.decay_rates(b1=b1, b2=b2, shampoo_beta=shampoo_beta)
     checks.non_negative(eps=eps, max_precond_dim=max_precond_dim)
-    checks.whole(precondition_frequency=precondition_frequency)
+    checks.positive_int(precondition_frequency=precondition_frequency)
     has = up_to(max_precond_dim)
     beta = b2 if shampoo_beta is None else shampoo_beta
 
@@ -130,7 +130,7 @@ def scale_by_soap(
         return or_elementwise(blocks, has)
 
     def direction(m: jax.Array, v: jax.Array) -> jax.Array:
-        return ratio(m, sqrt(v) + eps)
+        return safe_divide(m, sqrt(v) + eps)
 
     def finished(first: Any, n: Any, u: jax.Array) -> jax.Array:
         if correct_bias:
@@ -149,8 +149,8 @@ def scale_by_soap(
         first, n = t == 1, jnp.maximum(t - 1, 1)
         blocks = leaves.cut(leaves.g)
         g = leaves.join(rotate(leaves, blocks, bases))
-        m = leaves.each(partial(unless_first, mix, b1, first), m, g)
-        v = leaves.each(partial(unless_first, mix_squares, b2, first), v, g)
+        m = leaves.each(partial(unless_first, ema, b1, first), m, g)
+        v = leaves.each(partial(unless_first, ema_of_squares, b2, first), v, g)
         w = leaves.cut(leaves.each(direction, m, v))
         back = rotate_back(leaves, w, bases, normalize=normalize_grads)
         u = leaves.each(partial(finished, first, n), leaves.join(back))
@@ -185,7 +185,7 @@ def soap(
     normalize_grads: bool = False,
     correct_bias: bool = True,
     *,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """SOAP: :func:`scale_by_soap` made an optimizer by :func:`descend`.

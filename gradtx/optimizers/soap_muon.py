@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix, mix_squares, ratio, sqrt
+from gradtx.common.numerics import ema, ema_of_squares, safe_divide, sqrt
 from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.slots import squares, zeros
@@ -25,7 +25,7 @@ from gradtx.linalg.bases import turned
 from gradtx.linalg.blocks import Blocks, Dims
 from gradtx.linalg.heads import MatrixAxes
 from gradtx.linalg.orthogonal import largest_entry, schatten_norm
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.eigenbasis import (
     all_eigenvectors,
@@ -70,7 +70,7 @@ def scale_by_soap_muon(
     mu_dtype: DTypeLike | None = None,
     *,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Divide the mean gradient in SOAP's bases, then orthogonalize it.
 
@@ -109,12 +109,12 @@ def scale_by_soap_muon(
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, max_precond_dim=max_precond_dim)
-    checks.whole(precondition_frequency=precondition_frequency)
+    checks.positive_int(precondition_frequency=precondition_frequency)
     iteration = Iteration(ns_coeffs, ns_steps, 0.0, "schatten", ns_dtype, min_norm=1e-7)
     iteration.check()
 
     def divided(w: jax.Array, v: jax.Array) -> jax.Array:
-        return ratio(w, sqrt(jnp.maximum(v, eps * eps)))
+        return safe_divide(w, sqrt(jnp.maximum(v, eps * eps)))
 
     def rule(
         leaves: Leaves,
@@ -126,18 +126,18 @@ def scale_by_soap_muon(
         t: Count,
     ) -> Any:
         first = t == 1
-        m = leaves.each(lambda m, g: mix(m, g, b1), m, leaves.g)
-        x = leaves.cut(leaves.each(lambda m, g: mix(m, g, b1), m, leaves.g))
+        m = leaves.each(lambda m, g: ema(m, g, b1), m, leaves.g)
+        x = leaves.cut(leaves.each(lambda m, g: ema(m, g, b1), m, leaves.g))
         w = leaves.join(rotate(leaves, x, bases))
-        v = leaves.each(partial(unless_first, mix_squares, b2, first), v, w)
+        v = leaves.each(partial(unless_first, ema_of_squares, b2, first), v, w)
         y = rotate_back(leaves, leaves.cut(leaves.each(divided, w, v)), bases)
         u = leaves.stacked(partial(_orthogonal, iteration, first), x, y)
         factors = averaged_grams(leaves, leaves.cut(leaves.g), factors, b2)
         start = partial(all_eigenvectors, leaves, factors, descending=True)
-        bases = run_when(first, lambda _: start(), bases)
+        bases = cond_inplace(first, lambda _: start(), bases)
         due = ~first & ((t - 1) % precondition_frequency == 0)
         turn = partial(_turn, leaves, factors)
-        bases, v = run_when(due, lambda kept: turn(*kept), (bases, v))
+        bases, v = cond_inplace(due, lambda kept: turn(*kept), (bases, v))
         return leaves.join(u), m, v, factors, bases
 
     return blockwise(
@@ -155,7 +155,7 @@ def _plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
     del left
     numbers = MatrixAxes() if numbers is None else numbers
     if getattr(numbers, "heads", 1) > 1 or getattr(numbers, "splits", ()):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the leaf at {checks.path_name(path)} has heads or splits, which this "
             "method does not take: give its axes without"
         )
@@ -165,7 +165,7 @@ def _plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
 def _orthogonal(
     iteration: Iteration, first: jax.Array, x: jax.Array, y: jax.Array
 ) -> jax.Array:
-    y = jnp.where(first, x, y * ratio(_schatten(x), _schatten(y)))
+    y = jnp.where(first, x, y * safe_divide(_schatten(x), _schatten(y)))
     return iteration(y)
 
 
@@ -209,7 +209,7 @@ def soap_muon(
     ns_steps: int = 5,
     mu_dtype: DTypeLike | None = None,
     ns_dtype: DTypeLike | None = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
 ) -> GradientTransformation:
     """SOAP-Muon for matrices, and AdamW for all other parameters.

@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix, ratio, real, shortened, wide
+from gradtx.common.numerics import (
+    clip_magnitude,
+    compute_dtype,
+    debias,
+    ema,
+    real_dtype,
+    safe_divide,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -20,14 +27,14 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import add_up, gather
+from gradtx.core.reductions import compute_leaves, sum_over_leaves
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.control_flow import either
 from gradtx.optimizers.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.wrappers.descend import descend
@@ -95,7 +102,7 @@ def scale_by_sophia(
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, gamma=gamma, clip_threshold=clip_threshold)
-    checks.whole(update_interval=update_interval)
+    checks.positive_int(update_interval=update_interval)
     estimator = with_extra_args_support(hessian_diagonal_fn)
     step = _step(b1, eps, gamma, clip_threshold, mu_dtype, unbias=bias_correction)
     follow = _following(b2)
@@ -110,7 +117,7 @@ def scale_by_sophia(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
 
         def refreshed(kept: tuple[PyTree, OptState]) -> tuple[PyTree, OptState]:
             h, inner = kept
@@ -119,7 +126,7 @@ def scale_by_sophia(
             return curvature.nu, inner
 
         due = state.count % update_interval == 0
-        h, inner = run_when(due, refreshed, (state.nu, state.hessian_fn_state))
+        h, inner = cond_inplace(due, refreshed, (state.nu, state.hessian_fn_state))
         used = state._replace(nu=h) if curvature_first else state
         u, new = step.update(updates, used, params)
         if verbose and print_win_rate_every_n_steps and clip_threshold is not None:
@@ -140,7 +147,7 @@ def _following(b2: Scalar) -> GradientTransformation:
     """Take a new estimate of the curvature into its mean."""
 
     def rule(g: jax.Array, h: jax.Array, new: jax.Array) -> tuple[jax.Array, ...]:
-        return g, mix(h, new.real, b2), new
+        return g, ema(h, new.real, b2), new
 
     return leafwise(rule, _Curvature, nu=_curvatures, new=_curvatures)
 
@@ -160,10 +167,10 @@ def _step(
     def rule(
         g: jax.Array, m: jax.Array, h: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, b1)
+        m = ema(m, g, b1)
         mean = debias(m, b1, t) if unbias else m
-        u = ratio(mean, jnp.maximum(gamma * h, eps))
-        return u if threshold is None else shortened(u, threshold), m, h
+        u = safe_divide(mean, jnp.maximum(gamma * h, eps))
+        return u if threshold is None else clip_magnitude(u, threshold), m, h
 
     return leafwise(
         rule, SophiaState, mu=partial(zeros, dtype=mu_dtype), nu=_curvatures
@@ -171,13 +178,13 @@ def _step(
 
 
 def _curvatures(p: jax.Array) -> jax.Array:
-    return zeros(p, dtype=wide(real(p.dtype)))
+    return zeros(p, dtype=compute_dtype(real_dtype(p.dtype)))
 
 
 def _report(u: Updates, threshold: Scalar) -> None:
     """Print the share of the entries that were not clipped."""
-    leaves = [g for g, _ in gather(u)]
-    free = add_up(jnp.sum(jnp.abs(g) < threshold) for g in leaves)
+    leaves = [g for g, _ in compute_leaves(u)]
+    free = sum_over_leaves(jnp.sum(jnp.abs(g) < threshold) for g in leaves)
     total = max(sum(g.size for g in leaves), 1)
     jax.debug.print("Sophia: {} of the entries not clipped", free / total)
 

@@ -7,18 +7,18 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix, one_minus_power, safe_increment
+from gradtx.common.numerics import ema, one_minus_power, safe_increment
 from gradtx.common.types import (
     Count,
     DTypeLike,
     Exact,
-    Fixed,
     MaskOrFn,
     OptState,
     Params,
     PyTree,
     Scalar,
     ScalarOrSchedule,
+    Static,
     Updates,
     Weights,
 )
@@ -29,8 +29,8 @@ from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
 from gradtx.linalg.blocks import Blocks, Dims
 from gradtx.linalg.kronecker import multiply_axes
-from gradtx.lowering.conditional import run_when
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.conditional import cond_inplace
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.optimizers.eigenbasis import (
     all_eigenvectors,
     averaged_grams,
@@ -62,7 +62,7 @@ def scale_by_splus(
     max_dim: int = 10_000,
     nonstandard_constant: Scalar = 0.001,
     *,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """Take the sign of the mean gradient in the eigenbases of its second moments.
@@ -99,13 +99,13 @@ def scale_by_splus(
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(nonstandard_constant=nonstandard_constant)
-    checks.whole(inverse_every=inverse_every, max_dim=max_dim)
+    checks.positive_int(inverse_every=inverse_every, max_dim=max_dim)
     factor = partial(_factor, max_dim, nonstandard_constant)
 
     def rule(
         leaves: Leaves, m: Column, factors: Column, bases: Column, *, t: Count
     ) -> Any:
-        m = leaves.each(lambda m, g: mix(m, g, b1), m, leaves.g)
+        m = leaves.each(lambda m, g: ema(m, g, b1), m, leaves.g)
         turned = rotate(leaves, leaves.cut(m), bases)
         back = leaves.join(leaves.stacked(_sign_back, turned, bases))
         u = leaves.each(
@@ -114,7 +114,7 @@ def scale_by_splus(
         factors = averaged_grams(leaves, leaves.cut(leaves.g), factors, b2)
         due = (t == 1) | (t % inverse_every == 0)
         find = partial(all_eigenvectors, leaves, factors, descending=False)
-        bases = run_when(due, lambda _: find(), bases)
+        bases = cond_inplace(due, lambda _: find(), bases)
         return u, m, factors, bases
 
     return blockwise(
@@ -173,12 +173,12 @@ def _averaging(ema_rate: Scalar) -> GradientTransformation:
     """Average what the step leads to, and pass the updates on."""
 
     def rule(u: jax.Array, e: jax.Array, *, p: jax.Array) -> tuple[jax.Array, ...]:
-        return u, mix(e, p + u, ema_rate)
+        return u, ema(e, p + u, ema_rate)
 
     follow = leafwise(rule, _Average, average=wide_zeros)
 
     def init(params: Params) -> OptState:
-        rate = beside(params, ema_rate, jnp.result_type(float))
+        rate = replicated_like(params, ema_rate, jnp.result_type(float))
         return SPlusAverageState(zero_count(params), follow.init(params).average, rate)
 
     def update(
@@ -206,7 +206,7 @@ def splus(
     max_dim: int = 10_000,
     nonstandard_constant: Scalar = 0.001,
     *,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """SPlus: :func:`scale_by_splus`, with a mean of the parameters to evaluate with.

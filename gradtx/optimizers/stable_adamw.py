@@ -8,7 +8,14 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import debias, mix, mix_squares, ratio, sqrt, value_at
+from gradtx.common.numerics import (
+    debias,
+    ema,
+    ema_of_squares,
+    safe_divide,
+    sqrt,
+    value_at,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -70,10 +77,10 @@ def scale_by_stable_adamw(
     checks.non_negative(eps=eps, weight_decay=weight_decay)
 
     def adam(g: jax.Array, m: jax.Array, v: jax.Array, t: Count) -> Any:
-        m, v = mix(m, g, b1), mix_squares(v, g, b2)
+        m, v = ema(m, g, b1), ema_of_squares(v, g, b2)
         root = sqrt(debias(v, b2, t))
-        surprise = norms.rms(ratio(g, jnp.maximum(root, eps)))
-        u = ratio(debias(m, b1, t), root + eps)
+        surprise = norms.rms(safe_divide(g, jnp.maximum(root, eps)))
+        u = safe_divide(debias(m, b1, t), root + eps)
         return u, jnp.maximum(1, surprise), m, v
 
     def plain(g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count) -> Any:
@@ -99,7 +106,7 @@ def scale_by_stable_adamw(
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         decay = value_at(weight_decay, state.count)
         shown = params if mask is None else _zero_elsewhere(params, mask)
         return direction.update(updates, state, shown, decay=decay)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, debias, mix, one_minus, ratio, sqrt
+from gradtx.common.numerics import abs_sq, debias, ema, one_minus, safe_divide, sqrt
 from gradtx.common.types import Count, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
@@ -61,12 +61,12 @@ def scale_by_yogi(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
         square = abs_sq(g)
-        m = mix(m, g, b1)
+        m = ema(m, g, b1)
         v = v - one_minus(b2) * jnp.sign(v - square) * square
         mean, spread = m, v
         if bias_correction:
             mean, spread = debias(m, b1, t), debias(v, b2, t)
-        return ratio(mean, sqrt(spread + eps_root) + eps), m, v
+        return safe_divide(mean, sqrt(spread + eps_root) + eps), m, v
 
     return leafwise(
         rule,

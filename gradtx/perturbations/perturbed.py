@@ -43,7 +43,7 @@ def make_perturbed_fun(
       https://arxiv.org/abs/2002.08676; Foerster et al., DiCE, 2018.
       https://arxiv.org/abs/1802.05098
     """
-    checks.whole(num_samples=num_samples)
+    checks.positive_int(num_samples=num_samples)
     checks.positive(sigma=sigma)
 
     def perturbed(key: jax.Array, x: PyTree) -> PyTree:
@@ -75,7 +75,7 @@ def _answer(value: jax.Array | jax.ShapeDtypeStruct) -> jnp.dtype:
 
 def _weighed(weight: jax.Array, tree: PyTree) -> PyTree:
     def weigh(value: jax.Array) -> jax.Array:
-        dtype = numerics.wide(_answer(value))
+        dtype = numerics.compute_dtype(_answer(value))
         return weight.astype(dtype) * value.astype(dtype)
 
     return jax.tree.map(lambda value: weigh(jnp.asarray(value)), tree)
@@ -93,7 +93,7 @@ def _perturb(
         fixed = jax.lax.stop_gradient(p)
         moved.append((fixed + sigma * z).astype(p.dtype))
         # (fixed + σ z - p) / σ has the value of z, and the slope of p.
-        seen = (z + (fixed - p) / sigma).astype(numerics.wide(p.dtype))
+        seen = (z + (fixed - p) / sigma).astype(numerics.compute_dtype(p.dtype))
         log_density += jnp.sum(noise.log_prob(seen)).astype(log_density.dtype)
     weight = jnp.exp(log_density - jax.lax.stop_gradient(log_density))
     return treedef.unflatten(moved), weight

@@ -66,14 +66,14 @@ def adagc(
         g: jax.Array, gamma: jax.Array, length: jax.Array, *, t: Count, whole: jax.Array
     ) -> tuple[jax.Array, ...]:
         warm = t < warmup_steps
-        first = numerics.ratio(jnp.asarray(lambda_abs, length.dtype), whole + eps)
+        first = numerics.safe_divide(jnp.asarray(lambda_abs, length.dtype), whole + eps)
         floor = jnp.maximum(length, eps)
-        later = lambda_rel * numerics.ratio(jnp.maximum(gamma, eps), floor)
+        later = lambda_rel * numerics.safe_divide(jnp.maximum(gamma, eps), floor)
         factor = jnp.minimum(jnp.where(warm, first, later), 1)
         factor = jnp.where((floor == 0) | ~jnp.isfinite(length), 1, factor)
         new = factor * length
         least = jnp.where(t == 1, new, jnp.minimum(gamma, new))
-        kept = jnp.where(warm, least, numerics.mix(gamma, new, beta))
+        kept = jnp.where(warm, least, numerics.ema(gamma, new, beta))
         return factor * g, jnp.where(jnp.isfinite(length), kept, gamma), length
 
     shrink = leafwise(rule, _Work, elementwise=False, gamma=totals, length=totals)

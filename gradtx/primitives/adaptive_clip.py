@@ -83,7 +83,7 @@ def unitwise_clip(
     """
     shapes = {jnp.shape(x) for x in (g_norm, max_norm, grad)}
     if len(shapes) > 1:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"unitwise_clip: the shapes must be the same, got g_norm "
             f"{jnp.shape(g_norm)}, max_norm {jnp.shape(max_norm)}, grad "
             f"{jnp.shape(grad)}"
@@ -111,6 +111,6 @@ def _unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
         return (0,)
     if ndim <= 5:  # noqa: PLR2004
         return tuple(range(ndim - 1))
-    raise checks.Misuse(
+    raise checks.InvalidArgument(
         f"there is no telling what a unit is in an array of shape {shape}: give axis"
     )

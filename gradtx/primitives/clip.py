@@ -36,7 +36,7 @@ def clip(max_delta: Scalar) -> GradientTransformation:
 
     def rule(g: jax.Array) -> jax.Array:
         if jnp.iscomplexobj(g):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 "complex updates cannot be clipped by entry: use clip_by_global_norm"
             )
         return jnp.clip(g, -max_delta, max_delta)
@@ -128,6 +128,6 @@ def _bounded(g: jax.Array) -> jax.Array:
     g = jnp.asarray(g)
     if jnp.iscomplexobj(g):
         return g
-    g = g.astype(numerics.wide(g.dtype))
+    g = g.astype(numerics.compute_dtype(g.dtype))
     bound = numerics.largest_square(g.dtype)
     return jnp.clip(g, -bound, bound)

@@ -28,7 +28,7 @@ def keep_params_nonnegative() -> GradientTransformation:
 
     def rule(g: jax.Array, *, p: jax.Array) -> jax.Array:
         if jnp.iscomplexobj(p):
-            raise checks.Misuse("complex parameters have no order")
+            raise checks.InvalidArgument("complex parameters have no order")
         return jnp.where(p + g < 0, -p, g)
 
     return leafwise(rule, NonNegativeParamsState)

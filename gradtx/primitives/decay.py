@@ -86,7 +86,9 @@ def add_decayed_weights(
     checks.finite(learning_rate=learning_rate)
     checks.positive(peak_learning_rate=peak_learning_rate)
     if kind not in KINDS:
-        raise checks.Misuse(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        raise checks.InvalidArgument(
+            f"kind must be one of {', '.join(KINDS)}, got {kind!r}"
+        )
     factor = _relative(kind, learning_rate, peak_learning_rate)
     scheduled_rate = kind == "corrected" and callable(learning_rate)
 
@@ -108,18 +110,18 @@ def _relative(
     if kind in ("decoupled", "cautious"):
         return lambda _: 1
     if peak is None and (rate is None or callable(rate)):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"kind {kind!r} needs peak_learning_rate, the largest learning rate"
         )
     if kind == "corrected" and rate is None:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"kind {kind!r} needs learning_rate, what the updates are multiplied by"
         )
     highest = rate if peak is None else peak
 
     def factor(count: Count | None) -> jax.Array:
         now = numerics.value_at(rate, count) if kind == "corrected" else 1.0
-        return numerics.ratio(jnp.asarray(now), jnp.asarray(highest))
+        return numerics.safe_divide(jnp.asarray(now), jnp.asarray(highest))
 
     return factor
 

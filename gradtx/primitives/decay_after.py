@@ -8,12 +8,12 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import (
-    Fixed,
     MaskOrFn,
     OptState,
     Params,
     PyTree,
     ScalarOrSchedule,
+    Static,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -33,7 +33,7 @@ def decay_after_step(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
     *,
-    rate_factors: Fixed = None,
+    rate_factors: Static = None,
 ) -> GradientTransformation:
     """Decay the parameters after the step: the last link of a chain.
 

@@ -7,7 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, largest_square, ratio, sqrt, wide
+from gradtx.common.numerics import (
+    abs_sq,
+    compute_dtype,
+    largest_square,
+    safe_divide,
+    sqrt,
+)
 from gradtx.common.types import DTypeLike, Params, Scalar, SecondMoment, Weights
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import totals
@@ -58,7 +64,7 @@ def scale_by_distance_over_gradients(
         far = jnp.maximum(far, norms.norm(p - start))
         total = jnp.minimum(total + abs_sq(norms.norm(g)), largest_square(total.dtype))
         root = sqrt(total.reshape(()) + eps)
-        return ratio(g, root) * (global_scale * far), far, total, start
+        return safe_divide(g, root) * (global_scale * far), far, total, start
 
     return leafwise(
         rule,
@@ -72,6 +78,6 @@ def scale_by_distance_over_gradients(
 
 def _copied(dtype: DTypeLike, p: jax.Array) -> jax.Array:
     """Return a copy, in a type that holds the parameter unless one asks for less."""
-    if jnp.dtype(dtype) == wide(dtype) or jnp.iscomplexobj(p):
+    if jnp.dtype(dtype) == compute_dtype(dtype) or jnp.iscomplexobj(p):
         dtype = jnp.promote_types(dtype, p.dtype)
     return jnp.copy(p).astype(dtype)

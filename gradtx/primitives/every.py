@@ -32,7 +32,7 @@ def apply_every(k: Scalar = 1) -> GradientTransformation:
     Raises:
       ValueError: if k is not a whole number of at least 1.
     """
-    checks.whole(k=k)
+    checks.positive_int(k=k)
 
     def rule(g: jax.Array, total: jax.Array, *, at: Any) -> tuple[jax.Array, ...]:
         total = jnp.where(at == 0, g, total + g)

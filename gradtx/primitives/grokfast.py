@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix
+from gradtx.common.numerics import ema
 from gradtx.common.types import Count, DTypeLike, PyTree, Scalar, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import zeros
@@ -56,7 +56,7 @@ def grokfast_ema(
     checks.non_negative(lamb=lamb)
 
     def rule(g: jax.Array, e: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
-        e = jnp.where(t == 1, g, mix(e, g, alpha))
+        e = jnp.where(t == 1, g, ema(e, g, alpha))
         return g + lamb * e, e
 
     return leafwise(rule, GrokfastEmaState, ema=partial(zeros, dtype=accumulator_dtype))
@@ -90,10 +90,12 @@ def grokfast_ma(
 
     Reference: Lee et al., 2024, https://arxiv.org/abs/2405.20233 (Algorithm 1)
     """
-    checks.whole(window_size=window_size)
+    checks.positive_int(window_size=window_size)
     checks.non_negative(lamb=lamb)
     if filter_type not in ("mean", "sum"):
-        raise checks.Misuse(f'filter_type must be "mean" or "sum", got {filter_type!r}')
+        raise checks.InvalidArgument(
+            f'filter_type must be "mean" or "sum", got {filter_type!r}'
+        )
 
     def rule(g: jax.Array, kept: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
         kept = put(kept, g, (t - 1) % window_size)

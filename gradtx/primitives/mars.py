@@ -62,7 +62,7 @@ def mars(
         c = g + strength * (g - previous)
         if max_norm is not None:
             c = _bounded(c, max_norm)
-        return c, numerics.put_over(previous, g, t == 1)
+        return c, numerics.overwrite(previous, g, t == 1)
 
     previous = partial(zeros, dtype=accumulator_dtype)
     alone = max_norm is None  # else a norm of the leaf is taken
@@ -72,4 +72,4 @@ def mars(
 def _bounded(c: jax.Array, max_norm: Scalar) -> jax.Array:
     length = norms.norm(c)
     # The division comes first, so that neither factor overflows.
-    return jnp.where(length > max_norm, numerics.ratio(c, length) * max_norm, c)
+    return jnp.where(length > max_norm, numerics.safe_divide(c, length) * max_norm, c)

@@ -38,7 +38,7 @@ def trace(
     Reference: Polyak, 1964, https://doi.org/10.1016/0041-5553(64)90137-5; Sutskever et
       al., 2013, https://proceedings.mlr.press/v28/sutskever13.html
     """
-    checks.fractions(decay=decay)
+    checks.unit_interval(decay=decay)
 
     def rule(g: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
         b = g + decay * b
@@ -74,7 +74,7 @@ def ema(
     checks.decay_rates(decay=decay)
 
     def rule(g: jax.Array, m: jax.Array, *, t: Count) -> tuple[jax.Array, jax.Array]:
-        m = numerics.mix(m, g, decay)
+        m = numerics.ema(m, g, decay)
         return (numerics.debias(m, decay, t) if debias else m), m
 
     return leafwise(rule, EmaState, ema=partial(zeros, dtype=accumulator_dtype))

@@ -10,7 +10,7 @@ from gradtx.common.leaves import parted
 from gradtx.common.types import Count, OptState, Params, PyTree, Scalar, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 
 
 class AddNoiseState(NamedTuple):
@@ -53,12 +53,12 @@ def add_noise(
     checks.non_negative(eta=eta)
     checks.finite(gamma=gamma)
     if key is not None and seed is not None:
-        raise checks.Misuse("give either key or its older name seed, not both")
+        raise checks.InvalidArgument("give either key or its older name seed, not both")
     start = seed if key is None else key
     add = leafwise(lambda g, z, *, std: (g + std * z, z), _Noise, z=jnp.zeros_like)
 
     def init(params: Params) -> OptState:
-        rng_key = beside(params, random_key(0 if start is None else start))
+        rng_key = replicated_like(params, random_key(0 if start is None else start))
         return AddNoiseState(zero_count(params), rng_key)
 
     def update(
@@ -91,7 +91,7 @@ def _normal_like(key: jax.Array, tree: PyTree) -> PyTree:
     leaves, put = parted(tree)
     keys = jax.random.split(key, len(leaves))
     draws = [
-        jax.random.normal(k, jnp.shape(x), numerics.wide(jnp.result_type(x)))
+        jax.random.normal(k, jnp.shape(x), numerics.compute_dtype(jnp.result_type(x)))
         for k, x in zip(keys, leaves, strict=True)
     ]
     return put(draws, alone=True)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import differentiable
-from gradtx.common.numerics import ratio
+from gradtx.common.numerics import safe_divide
 from gradtx.common.types import OptState, Params, Scalar, Updates
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
@@ -37,7 +37,9 @@ def normalize_by_update_norm(
     """
     checks.finite(scale_factor=scale_factor)
     checks.non_negative(eps=eps)
-    divide = leafwise(lambda g, *, length: ratio(g, length) * scale_factor, EmptyState)
+    divide = leafwise(
+        lambda g, *, length: safe_divide(g, length) * scale_factor, EmptyState
+    )
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any

@@ -105,7 +105,7 @@ def _power_of_two(x: jax.Array) -> jax.Array:
 
 def _weighted_sum(factors: jax.Array, g: jax.Array) -> jax.Array:
     """Return the sum over the first axis, added up in at least float32."""
-    wide = g.astype(numerics.wide(g.dtype))
+    wide = g.astype(numerics.compute_dtype(g.dtype))
     return jnp.tensordot(factors.astype(wide.dtype), wide, axes=1).astype(g.dtype)
 
 
@@ -114,7 +114,7 @@ def _check_examples(grads: PyTree, name: str) -> None:
     batches = {jnp.shape(g)[0] for _, g in leaves if jnp.ndim(g)}
     for path, g in leaves:
         if jnp.ndim(g) == 0 or len(batches) > 1:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"{name}: the first axis of every leaf must be that of the examples, "
                 f"got shape {jnp.shape(g)} at {checks.path_name(path)}, and first axes "
                 f"of {sorted(batches)}"

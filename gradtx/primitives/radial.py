@@ -10,23 +10,23 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import (
     lengthened,
-    ratio,
+    safe_divide,
     safe_increment,
     sqrt,
     square,
     value_at,
 )
 from gradtx.common.types import (
-    Fixed,
     OptState,
     Params,
     PyTree,
     Scalar,
     ScalarOrSchedule,
+    Static,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, matching_params, widened
-from gradtx.core.reductions import multiplied
+from gradtx.core.leafwise import flatten_updates, matching_params, to_compute_dtype
+from gradtx.core.reductions import real_products
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -48,7 +48,7 @@ def scale_radial_part(
     outward_scale: Scalar = 0.5,
     inward_scale: Scalar = 1.0,
     *,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Scale the part of a direction along the weights, which changes their length.
 
@@ -76,7 +76,7 @@ def scale_radial_part(
     def rule(u: jax.Array, p: jax.Array, matrix: Axes, _: Axes, __: Any) -> jax.Array:
         along = _inner(u, p, matrix)
         scale = jnp.where(along < 0, outward_scale, inward_scale)
-        return u + (scale - 1) * ratio(along, _inner(p, p, matrix)) * p
+        return u + (scale - 1) * safe_divide(along, _inner(p, p, matrix)) * p
 
     return _of_matrices(rule, weight_dimension_numbers)
 
@@ -86,7 +86,7 @@ def floor_by_weights(
     floor: Scalar = 0.35,
     per: str = "neuron",
     *,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Lengthen a direction where it is short beside the weights.
 
@@ -111,7 +111,7 @@ def floor_by_weights(
     """
     checks.non_negative(floor=floor)
     if per not in ("neuron", "matrix"):
-        raise checks.Misuse(f"per must be 'neuron' or 'matrix', got {per!r}")
+        raise checks.InvalidArgument(f"per must be 'neuron' or 'matrix', got {per!r}")
 
     def rule(
         u: jax.Array, p: jax.Array, matrix: Axes, inputs: Axes, _: Any
@@ -127,7 +127,7 @@ def keep_radial_step(
     learning_rate: ScalarOrSchedule = 0.0,
     weight_decay: ScalarOrSchedule = 0.0,
     *,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Let the length of weights change by the radial part of the step alone.
 
@@ -159,11 +159,11 @@ def keep_radial_step(
         u: jax.Array, p: jax.Array, matrix: Axes, _: Axes, shrink: Any
     ) -> jax.Array:
         length = _norm(p, matrix)
-        kept = length + ratio(_inner(u, p, matrix), length)
+        kept = length + safe_divide(_inner(u, p, matrix), length)
         moved = p + u
-        bounded = jnp.maximum(kept, 0) * ratio(moved, _norm(moved, matrix))
+        bounded = jnp.maximum(kept, 0) * safe_divide(moved, _norm(moved, matrix))
         moved = jnp.where(length == 0, moved, bounded)
-        smaller = multiplied(u, p) < 0
+        smaller = real_products(u, p) < 0
         return moved * jnp.where(smaller, 1 - shrink, 1) - p
 
     return _of_matrices(
@@ -189,7 +189,7 @@ def _of_matrices(
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
         found = numbers_of_leaves(numbers, updates)
@@ -211,11 +211,13 @@ def _one(rule: Rule, shared: Any, path: Any, u: Any, p: Any, numbers: Any) -> Py
     inputs = axes.reduction_axes(u.shape, numbers, path)
     matrix = (*inputs, *axes.output_axes(u.shape, numbers, path))
     p = jnp.asarray(p)
-    return rule(widened(u), widened(p), matrix, inputs, shared).astype(p.dtype)
+    return rule(
+        to_compute_dtype(u), to_compute_dtype(p), matrix, inputs, shared
+    ).astype(p.dtype)
 
 
 def _inner(x: jax.Array, y: jax.Array, over: Axes) -> jax.Array:
-    return jnp.sum(multiplied(x, y), axis=over, keepdims=True)
+    return jnp.sum(real_products(x, y), axis=over, keepdims=True)
 
 
 def _norm(x: jax.Array, over: Axes) -> jax.Array:

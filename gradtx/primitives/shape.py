@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import frozen_update, is_differentiable
-from gradtx.common.types import Fixed, OptState, Params, PyTree, Scalar, Updates
-from gradtx.core.leafwise import flatten_updates, widened
+from gradtx.common.types import OptState, Params, PyTree, Scalar, Static, Updates
+from gradtx.core.leafwise import flatten_updates, to_compute_dtype
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -56,7 +56,7 @@ FACTORS: dict[str, Callable[[int, int], float]] = {
 
 @transformation
 def scale_by_shape(
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
     consistent_rms: Scalar | None = None,
     *,
     shape_factor: str = "keller",
@@ -96,7 +96,9 @@ def scale_by_shape(
             return frozen_update(u)
         if which is None:
             return u
-        return (factors_of(u.shape, which, path, factor) * widened(u)).astype(u.dtype)
+        return (factors_of(u.shape, which, path, factor) * to_compute_dtype(u)).astype(
+            u.dtype
+        )
 
     def init(params: Params) -> EmptyState:
         unpacked_only(params)
@@ -125,13 +127,13 @@ def known_factor(name: str, rms: Scalar | None = None) -> Callable[[int, int], A
       ValueError: if the name is not known, or both are given.
     """
     if name not in FACTORS:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"shape_factor must be one of {', '.join(FACTORS)}, got {name!r}"
         )
     if rms is None:
         return FACTORS[name]
     if name != "keller":
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"consistent_rms is a factor itself: give it or shape_factor={name!r}"
         )
     return lambda rows, columns: math.sqrt(max(rows, columns)) * rms

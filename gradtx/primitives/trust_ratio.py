@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ratio
+from gradtx.common.numerics import safe_divide
 from gradtx.common.types import Scalar
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
@@ -53,7 +53,7 @@ def trusted(
     The division comes first, so that neither factor overflows.
     """
     zero = jnp.any(jnp.stack(sizes) == 0)
-    return jnp.where(zero, g, ratio(g, length) * size)
+    return jnp.where(zero, g, safe_divide(g, length) * size)
 
 
 @transformation

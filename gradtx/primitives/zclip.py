@@ -9,7 +9,7 @@ from gradtx.common import checks, numerics
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import shared
+from gradtx.core.reductions import shared_scalar
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -75,7 +75,7 @@ def zclip(
     checks.decay_rates(alpha=alpha)
     checks.positive(z_thresh=z_thresh, clip_factor=clip_factor)
     checks.non_negative(max_grad_norm=max_grad_norm, eps=eps)
-    checks.whole(warmup_steps=warmup_steps)
+    checks.positive_int(warmup_steps=warmup_steps)
     bound_of = _bounding(mode, clip_option, z_thresh, eps, clip_factor)
     multiply = leafwise(lambda g, *, factor: factor * g, EmptyState)
 
@@ -83,8 +83,8 @@ def zclip(
         multiply.init(params)
         state = ZClipState(
             count=zero_count(params),
-            mean=shared(params, 0),
-            std=shared(params, 0),
+            mean=shared_scalar(params, 0),
+            std=shared_scalar(params, 0),
             clipped=zero_count(params),
         )
         return varied_with(params, state)  # what is counted hangs on all leaves
@@ -123,9 +123,11 @@ def _bounding(
 ) -> Any:
     """Return the function that tells whether a norm is too large, and its bound."""
     if mode not in ("zscore", "percentile"):
-        raise checks.Misuse(f'mode must be "zscore" or "percentile", got {mode!r}')
+        raise checks.InvalidArgument(
+            f'mode must be "zscore" or "percentile", got {mode!r}'
+        )
     if option not in ("adaptive_scaling", "mean"):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f'clip_option must be "adaptive_scaling" or "mean", got {option!r}'
         )
 
@@ -134,7 +136,7 @@ def _bounding(
         return n > bound, bound
 
     def zscore(n: jax.Array, state: ZClipState) -> tuple[jax.Array, jax.Array]:
-        z = numerics.ratio(n - state.mean, state.std + eps)
+        z = numerics.safe_divide(n - state.mean, state.std + eps)
         far = z > z_thresh
         if option == "mean":
             return far, state.mean

@@ -71,7 +71,7 @@ def _clip(name: str, tree: PyTree, lower: PyTree, upper: PyTree) -> PyTree:
         try:
             low, high = (jnp.broadcast_to(b, x.shape) for b in (low, high))
         except ValueError as error:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"{name}: bounds of shapes {low.shape} and {high.shape} do not "
                 f"broadcast to the leaf at {checks.path_name(path)} of shape {x.shape}"
             ) from error
@@ -82,7 +82,7 @@ def _clip(name: str, tree: PyTree, lower: PyTree, upper: PyTree) -> PyTree:
     try:
         lower, upper = (jax.tree.broadcast(bound, tree) for bound in (lower, upper))
     except ValueError as error:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"{name}: a bound does not match the tree. {error}"
         ) from error
     return jax.tree_util.tree_map_with_path(clip, tree, lower, upper)

@@ -36,7 +36,9 @@ def reals(name: str, tree: PyTree) -> PyTree:
 
 def widen(tree: PyTree) -> PyTree:
     """Return the tree with half-precision leaves in float32."""
-    return jax.tree.map(lambda leaf: leaf.astype(numerics.wide(leaf.dtype)), tree)
+    return jax.tree.map(
+        lambda leaf: leaf.astype(numerics.compute_dtype(leaf.dtype)), tree
+    )
 
 
 def narrow(tree: PyTree, like: PyTree) -> PyTree:
@@ -63,7 +65,7 @@ def as_vector(tree: PyTree) -> tuple[jax.Array, Callable[[jax.Array], PyTree]]:
     if not leaves:
         return jnp.zeros(0), lambda _: tree
     with jax.numpy_dtype_promotion("standard"):
-        dtype = numerics.wide(jnp.result_type(*leaves))
+        dtype = numerics.compute_dtype(jnp.result_type(*leaves))
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
 
     def back(vector: jax.Array) -> PyTree:

@@ -41,7 +41,7 @@ class Choice:
         self.codecs = codec if self.by_key else {None: codec or int8()}
         for name, one in self.codecs.items():
             if one is not None and not isinstance(one, Codec):
-                raise checks.Misuse(
+                raise checks.InvalidArgument(
                     f"codec must be made of codecs such as gradtx.codecs.int8(), got "
                     f"{one!r}" + (f" for {name!r}" if self.by_key else "")
                 )
@@ -72,7 +72,7 @@ class Choice:
         for key in self.codecs:
             if not any(_names(key, path) for path in paths):
                 fields = sorted({str(x) for path in paths for x in _fields(path)})
-                raise checks.Misuse(
+                raise checks.InvalidArgument(
                     f"codec names {key!r}, but there is nothing of that name in the "
                     f"state, which has {', '.join(fields) or 'no fields'}"
                 )
@@ -82,13 +82,13 @@ def _check_fits(codec: Codec, part: Part, *, by_key: bool) -> None:
     """Refuse a codec that would ruin what an array is declared as."""
     squares = part.role is Role.SECOND_MOMENT
     if codec.format.unsigned and not squares and not by_key:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"{codec!r} is unsigned, but {keys.written(part.path)} may be negative: "
             "give codecs by the names of the fields, or declare the slot as a "
             "gradtx.SecondMoment where its state is defined"
         )
     if (codec.format.unsigned or squares) and codec.format.stalls:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the mean of squares at {keys.written(part.path)} would stall in "
             f"{codec!r}: {codec.format.stalls}"
         )

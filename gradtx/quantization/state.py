@@ -94,7 +94,7 @@ def quantize_state(
     """
     checks.at_least(0, min_size=min_size)
     if kernel not in (False, True, *DEVICES):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"kernel must be True, False or one of {', '.join(DEVICES)}, got {kernel!r}"
         )
     inner = with_extra_args_support(tx)

@@ -91,7 +91,7 @@ def factory_at(address: Any) -> Any:
     if hasattr(thing, "factory"):
         return thing
     names = [name for name, x in by_address().items() if hasattr(x, "factory")]
-    raise checks.Misuse(
+    raise checks.InvalidArgument(
         f"there is no transformation or schedule {address!r}"
         f"{closest(str(address), names)}. One of your own is found by its module and "
         "name, once that module is imported"

@@ -46,7 +46,7 @@ def from_config(config: dict[str, Any]) -> Any:
         a factory refuses.
     """
     if not isinstance(config, dict) or frozenset(config) not in RESERVED:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "from_config takes what to_config returned, a dictionary of 'name' and "
             f"'arguments', got {config!r}"
         )
@@ -81,7 +81,7 @@ def _call(recipe: spec.Recipe, where: str) -> dict[str, Any]:
 def _address(make: Any, where: str) -> str:
     address = address_of(make) if hasattr(make, "factory") else None
     if address is None:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"to_config: {where} is made by {getattr(make, '__qualname__', make)}, "
             "which is not found by a name: define it at the top of a module, decorated "
             "with gradtx.transformation or gradtx.schedules.schedule"
@@ -100,7 +100,7 @@ def _arguments(recipe: spec.Recipe) -> dict[str, Any]:
         where = f"the argument {name!r} of {recipe.factory.name}"
         try:
             written[name] = _written(value, where)
-        except checks.Misuse:
+        except checks.InvalidArgument:
             if not arguments.same(recipe.arguments[name], parameter.default):
                 raise
     return written
@@ -135,7 +135,7 @@ def _called(make: Any, config: dict[str, Any]) -> Any:
     given = {name: _read(x) for name, x in config["arguments"].items()}
     for name in given:
         if name not in signature.parameters:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"{config.get('name', 'inject_hyperparams')} has no argument {name!r}"
                 f"{closest(name, signature.parameters)}; it has "
                 f"{', '.join(signature.parameters)}"

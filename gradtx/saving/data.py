@@ -43,7 +43,9 @@ def written(x: Any, where: str, write: Write, reserved: Collection[Any]) -> Any:
       reserved: the sets of keys that mean something else.
     """
     if isinstance(x, Tracer):
-        raise checks.Misuse(f"to_config: {where} is traced: call it outside of jit")
+        raise checks.InvalidArgument(
+            f"to_config: {where} is traced: call it outside of jit"
+        )
     if x is None or type(x) in (bool, int, str):
         return x
     if isinstance(x, dict):
@@ -125,14 +127,14 @@ def _type_name(x: Any) -> str | None:
     return name if getattr(jnp, name, None) == x else None
 
 
-def _refused(x: Any, where: str) -> checks.Misuse:
+def _refused(x: Any, where: str) -> checks.InvalidArgument:
     if hasattr(x, "init") and hasattr(x, "update"):
-        return checks.Misuse(
+        return checks.InvalidArgument(
             f"to_config: {where} is a pair (init, update) of which nothing is known: "
             "make it by a function decorated with gradtx.transformation"
         )
     kind = getattr(x, "__qualname__", None) or f"a {type(x).__name__}"
-    return checks.Misuse(
+    return checks.InvalidArgument(
         f"to_config: {where} is {kind}, which cannot be written as data: give a "
         "schedule of gradtx.schedules (or one of your own, decorated with "
         "gradtx.schedules.schedule) for a schedule; for a mask gradtx.decay_mask, "
@@ -178,7 +180,9 @@ def _key(x: dict[str, Any], _: Read) -> Any:
 def _function(x: dict[str, Any], _: Read) -> Any:
     thing = found(x["function"])
     if thing is None or not arguments.is_ours(thing):
-        raise checks.Misuse(f"there is no function {x['function']!r} in gradtx")
+        raise checks.InvalidArgument(
+            f"there is no function {x['function']!r} in gradtx"
+        )
     return thing
 
 

@@ -68,7 +68,7 @@ def _known(names: Iterable[str], slots: list[Slot], which: str) -> None:
     there = sorted({x.name for x in slots})
     for name in names:
         if name not in there:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"renamed: the {which} state has no slot {name!r}"
                 f"{closest(name, there)}; it has {', '.join(there)}"
             )

@@ -78,7 +78,9 @@ def migrate(
         within ``jit``, and with ``strict`` if something would be dropped.
     """
     if any(isinstance(x, Tracer) for x in jax.tree.leaves((old_state, params))):
-        raise checks.Misuse("migrate reads the numbers of states: call it outside jit")
+        raise checks.InvalidArgument(
+            "migrate reads the numbers of states: call it outside jit"
+        )
     starts, fresh = old_tx.init(params), new_tx.init(params)
     with checks.named("migrate"):
         old = slots_alike(old_tx.init, starts, old_state)
@@ -87,7 +89,7 @@ def migrate(
         sources = matched(old, new, renamed or {}, [value_of(x) for x in begun])
         changes = _changes(old, new, sources)
         if strict and changes.dropped:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"strict: the new state has no place for {', '.join(changes.dropped)}"
             )
     leaves = [

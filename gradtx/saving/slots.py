@@ -110,7 +110,7 @@ def slots_alike(init: Any, made: OptState, state: OptState) -> list[Slot]:
         state_fit.refuse(state, state_fit.described(made))
     for one, other in zip(given, expected, strict=True):
         if shape_of(one.leaf) != shape_of(other.leaf):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the state at {keys.written(one.path)} has shape "
                 f"{shape_of(one.leaf)}, but for these parameters it is "
                 f"{shape_of(other.leaf)}: give those that the state was made for"

@@ -19,7 +19,7 @@ def number(x: Any) -> Any:
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return x * 1.0
-    return x.astype(numerics.wide(x.dtype)) if x.dtype.itemsize < 4 else x  # noqa: PLR2004
+    return x.astype(numerics.compute_dtype(x.dtype)) if x.dtype.itemsize < 4 else x  # noqa: PLR2004
 
 
 @jax.jit

@@ -29,7 +29,7 @@ def join_schedules(
         boundaries are negative or out of order.
     """
     if len(schedules) != len(boundaries) + 1:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"{len(schedules)} schedules need {len(schedules) - 1} boundaries between "
             f"them, got {len(boundaries)}"
         )

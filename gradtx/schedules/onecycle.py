@@ -46,7 +46,7 @@ def linear_onecycle_schedule(
         div_factor=div_factor,
         final_div_factor=final_div_factor,
     )
-    checks.fractions(pct_start=pct_start, pct_final=pct_final)
+    checks.unit_interval(pct_start=pct_start, pct_final=pct_final)
     checks.ascending(**{"pct_start and pct_final": [pct_start, pct_final]})
     turns = (
         (_whole_part(pct_start, transition_steps), div_factor),
@@ -88,7 +88,7 @@ def cosine_onecycle_schedule(
         div_factor=div_factor,
         final_div_factor=final_div_factor,
     )
-    checks.fractions(pct_start=pct_start)
+    checks.unit_interval(pct_start=pct_start)
     turns = (
         (_whole_part(pct_start, transition_steps), div_factor),
         (transition_steps, 1.0 / (div_factor * final_div_factor)),

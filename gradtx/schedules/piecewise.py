@@ -87,7 +87,7 @@ def _bend(interpolate_type: str) -> Any:
         return _straight
     if interpolate_type == "cosine":
         return cosine
-    raise checks.Misuse(
+    raise checks.InvalidArgument(
         f"interpolate_type must be 'linear' or 'cosine', got {interpolate_type!r}"
     )
 

@@ -124,7 +124,7 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Scalar]]) -> Schedule:
     """
     cycles = list(cosine_kwargs)
     if not cycles:
-        raise checks.Misuse("cosine_kwargs must describe at least one cycle")
+        raise checks.InvalidArgument("cosine_kwargs must describe at least one cycle")
     parts = [warmup_cosine_decay_schedule(**cycle) for cycle in cycles]  # type: ignore[arg-type]
     lengths = [cycle["decay_steps"] for cycle in cycles]
     return join_schedules(parts, list(accumulate(lengths))[:-1])

@@ -30,7 +30,7 @@ def mesh_of(x: Any, path: Any) -> Any:
     if mesh is None or mesh.empty:
         mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the parameter at {checks.path_name(path)} lies on no mesh: put it on one "
             "by jax.device_put(x, NamedSharding(mesh, PartitionSpec())), or set one by "
             "jax.set_mesh"
@@ -52,11 +52,11 @@ def axis_size(mesh: Any, axis: tuple[str, ...]) -> int:
     kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
     missing = [name for name in axis if name not in kinds]
     if missing:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the mesh has no axis {missing[0]!r}: its axes are {mesh.axis_names}"
         )
     if any(kinds[name] is AxisType.Manual for name in axis):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"within shard_map over {axis} every device sees its own arrays only: call "
             "it outside, under jit"
         )

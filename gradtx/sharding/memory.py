@@ -37,7 +37,7 @@ def offload(tx: GradientTransformation, min_size: int = 4096) -> GradientTransfo
     Raises:
       ValueError: if ``min_size`` is below 1.
     """
-    checks.whole(min_size=min_size)
+    checks.positive_int(min_size=min_size)
     inner = with_extra_args_support(tx)
 
     def moved(state: OptState, space: Any) -> OptState:

@@ -71,7 +71,7 @@ def zero1(
     """
     names = layouts.names(axis)
     if not names or not all(isinstance(name, str) for name in names):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"axis must be the name of a mesh axis or a tuple of names, got {axis!r}"
         )
     inner = with_extra_args_support(tx)
@@ -115,7 +115,7 @@ def _place(path: Any, x: Any, axis: tuple[str, ...], spec: Any) -> _Place:
     # Without what is yet to be summed, which the gradients' types may tell.
     home = PartitionSpec(*spec)
     if len(home) > x.ndim:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"layout: {home} is for more axes than the {x.ndim} of the parameter at "
             f"{checks.path_name(path)}"
         )
@@ -136,7 +136,9 @@ def _specs(layout: Any, params: Params) -> list[Any]:
             is_leaf=ends,
         )
     except ValueError as error:
-        raise checks.Misuse(f"layout does not fit the parameters: {error}") from error
+        raise checks.InvalidArgument(
+            f"layout does not fit the parameters: {error}"
+        ) from error
     return jax.tree.leaves(full, is_leaf=ends)
 
 

@@ -72,7 +72,7 @@ def _chooser(handler: str | None) -> Any:
         "lowest": lambda a, b: _ordered(a, b)[0],
     }
     if handler not in choosers:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "mixed_dtype_handler must be None, 'promote', 'highest' or 'lowest', got "
             f"{handler!r}"
         )
@@ -84,7 +84,7 @@ def _common(found: dict[Any, Any]) -> Any:
     (first, expected), *rest = found.items()
     for path, other in rest:
         if other != expected:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the leaf at {checks.path_name(path)} is of type {other}, but the one "
                 f"at {checks.path_name(first)} is of type {expected}: say how to "
                 "choose by mixed_dtype_handler"
@@ -99,7 +99,7 @@ def _ordered(a: Any, b: Any) -> tuple[Any, Any]:
         return a, b
     if promoted == a:
         return b, a
-    raise checks.Misuse(
+    raise checks.InvalidArgument(
         f"neither of the types {a} and {b} is promoted to the other, so that neither "
         "is the higher one"
     )

@@ -50,14 +50,14 @@ def as_prefix(mask: MaskOrFn, tree: PyTree) -> PyTree:
     if is_placeholder(tree):  # it stands for what the mask leaves, too
         return True
     if is_packed(tree) and not _is_flag(mask):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "a mask cannot tell apart small leaves that are put together: put it "
             "around, as in masked(pack_small_leaves(tx), mask)"
         )
     flags, treedef = jax.tree.flatten(plain(mask(tree) if is_function(mask) else mask))
     for flag in flags:
         if isinstance(flag, Tracer):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 "a mask must be known when the program is traced, but one of its "
                 "leaves is traced: make it of Python booleans"
             )

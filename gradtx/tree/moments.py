@@ -26,7 +26,7 @@ def update_moment(
       order: o, the power of g, a whole number of at least 1.
     """
     return _moved(
-        lambda g, m: numerics.mix(m, _power(g, order), decay), updates, moments
+        lambda g, m: numerics.ema(m, _power(g, order), decay), updates, moments
     )
 
 
@@ -43,7 +43,7 @@ def update_moment_per_elem_norm(
     """
 
     def rule(g: jax.Array, m: jax.Array) -> jax.Array:
-        return numerics.mix(m, _size_power(g, order), decay)
+        return numerics.ema(m, _size_power(g, order), decay)
 
     return _moved(rule, updates, moments)
 
@@ -92,7 +92,7 @@ def bias_correction(moment: PyTree, decay: Scalar, count: Count) -> PyTree:
 
     def one(m: Any) -> jax.Array:
         m = jnp.asarray(m)
-        wide = m.astype(numerics.wide(m.dtype))
+        wide = m.astype(numerics.compute_dtype(m.dtype))
         return numerics.debias(wide, decay, count).astype(m.dtype)
 
     return jax.tree.map(one, moment)
@@ -107,7 +107,7 @@ def _moved(
         if g is None:
             return None
         g, m = jnp.asarray(g), jnp.asarray(m)
-        result = rule(*[x.astype(numerics.wide(x.dtype)) for x in (g, m)])
+        result = rule(*[x.astype(numerics.compute_dtype(x.dtype)) for x in (g, m)])
         return result.astype(_kept(result, g, m))
 
     return jax.tree.map(one, updates, moments, is_leaf=checks.is_none)
@@ -120,4 +120,4 @@ def _kept(result: jax.Array, g: jax.Array, m: jax.Array) -> Any:
         return result.dtype
     if jnp.iscomplexobj(result) or not jnp.issubdtype(kind, jnp.complexfloating):
         return kind
-    return numerics.real(kind)
+    return numerics.real_dtype(kind)

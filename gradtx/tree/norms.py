@@ -12,9 +12,9 @@ from gradtx.common import checks, numerics
 from gradtx.common.leaves import numeric
 from gradtx.common.types import AxisName, PyTree
 from gradtx.lowering import collective
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.control_flow import platform_dependent
-from gradtx.lowering.packing import end_to_end
+from gradtx.lowering.packing import concatenate_small
 from gradtx.tree.sums import sums
 
 
@@ -56,7 +56,7 @@ def norm(
     elif ord in ("inf", "infinity", jnp.inf):
         result = _over_devices(tree, axis_name, _largest, collective.largest, _largest)
     else:
-        raise checks.Misuse(f"norm: ord must be 1, 2 or inf, got {ord!r}")
+        raise checks.InvalidArgument(f"norm: ord must be 1, 2 or inf, got {ord!r}")
     return result * result if squared else result
 
 
@@ -112,7 +112,7 @@ def scaled_squares(
 def _squares_here(
     arrays: list[jax.Array], measure: Callable[[jax.Array], jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    arrays = end_to_end(arrays)
+    arrays = concatenate_small(arrays)
     if not any(isinstance(x, Tracer) for x in arrays):
         return _squares_twice(measure, arrays)
     return platform_dependent(
@@ -197,7 +197,7 @@ def _squares_twice(
         return unit, rest.astype(total.dtype)
 
     plainly = (jnp.ones((), total.dtype), total)
-    return run_when(~(fine | jnp.isnan(total)), relatively, plainly)
+    return cond_inplace(~(fine | jnp.isnan(total)), relatively, plainly)
 
 
 def rms(x: jax.Array) -> jax.Array:
@@ -244,7 +244,7 @@ def modulus(x: jax.Array) -> jax.Array:
         zero = x == 0
         return jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, x)))
     whole = not jnp.issubdtype(x.dtype, jnp.inexact)
-    return jnp.abs(x.astype(jnp.float32 if whole else numerics.wide(x.dtype)))
+    return jnp.abs(x.astype(jnp.float32 if whole else numerics.compute_dtype(x.dtype)))
 
 
 def _largest(moduli: list[jax.Array]) -> jax.Array:

@@ -62,7 +62,7 @@ CALLS = "it calls a function with the parameters as they are in the model"
 def unpacked_only(tree: PyTree, why: str = BY_LEAF) -> None:
     """Refuse a tree whose small leaves lie end to end, for what is not elementwise."""
     if any(map(is_packed, jax.tree.leaves(tree, is_leaf=is_packed))):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"this method is not elementwise: {why}. It cannot work within "
             "pack_small_leaves, which puts small leaves together: leave that out, or "
             "put it around other links of the chain only"
@@ -75,7 +75,7 @@ def _shared(things: list[Any]) -> Any:
         return None
     one = things[0]
     if not all(_same(one, other) for other in things[1:]):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "map_params: small leaves that pack_small_leaves has put into one vector "
             "must be given the same, but the trees to map with differ for them: keep "
             "these leaves out of the vectors (`below`), or map before packing"

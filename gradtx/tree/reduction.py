@@ -125,4 +125,4 @@ def allclose(
 
 def _widened(x: Any) -> jax.Array:
     x = jnp.asarray(x)
-    return x.astype(numerics.wide(x.dtype))
+    return x.astype(numerics.compute_dtype(x.dtype))

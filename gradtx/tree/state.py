@@ -201,13 +201,13 @@ def _in_place_of(old: Any, new: Any, where: str) -> Any:
         return new
     if jnp.shape(new) != old.shape:
         if jnp.shape(new) == ():
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"set: {where} is an array of shape {old.shape}, and {new} one number: "
                 "give an array, or the path of what is meant"
             )
         return new
     if is_differentiable(new) > is_differentiable(old) and not _is_whole_number(new):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"set: {where} is of type {old.dtype}, and {new} no integer"
         )
     typed = jnp.asarray(new, old.dtype)

@@ -31,7 +31,9 @@ def incremental_update(
     """
 
     def follow(new: jax.Array, old: jax.Array) -> jax.Array:
-        dtype = numerics.wide(jnp.promote_types(jnp.result_type(new, old), "bfloat16"))
+        dtype = numerics.compute_dtype(
+            jnp.promote_types(jnp.result_type(new, old), "bfloat16")
+        )
         mixed = step_size * new.astype(dtype) + (1 - step_size) * old.astype(dtype)
         inexact = jnp.issubdtype(old.dtype, jnp.inexact)
         return mixed.astype(old.dtype) if inexact else mixed
@@ -56,7 +58,7 @@ def periodic_update(
 
     Reference: Mnih et al., 2015, https://doi.org/10.1038/nature14236
     """
-    checks.whole(update_period=update_period)
+    checks.positive_int(update_period=update_period)
     now = jnp.mod(steps, update_period) == 0
     return _map_both(
         lambda new, old: jnp.where(now, new.astype(old.dtype), old),

@@ -26,7 +26,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.sharding import zero_count
 from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.step import is_ours, run_if, typed_like, zeros_for
@@ -134,7 +134,7 @@ def accumulate(
         ``should_skip_update_fn`` returns something other than one boolean.
     """
     if not callable(every_k_schedule):
-        checks.whole(every_k_schedule=every_k_schedule)
+        checks.positive_int(every_k_schedule=every_k_schedule)
     should_skip = should_skip_update_fn or _never
     take = _taken_or_added(opt, mean=use_grad_mean)
 
@@ -219,7 +219,7 @@ def _taken_or_added(
             otherwise=zeros_for(updates, params),
             zero=True,
         )
-        total = run_when(~skip & ~real, added, total)
+        total = cond_inplace(~skip & ~real, added, total)
         step = numerics.safe_increment(now.gradient_step)
         now = now._replace(
             mini_step=jnp.where(real, 0, jnp.where(skip, now.mini_step, i)),
@@ -242,7 +242,7 @@ def _added(*, mean: bool) -> GradientTransformation:
 
     def rule(g: jax.Array, total: jax.Array, *, i: Count) -> tuple[jax.Array, ...]:
         if mean:
-            total = total + (g - total) / i.astype(numerics.real(total.dtype))
+            total = total + (g - total) / i.astype(numerics.real_dtype(total.dtype))
         else:
             total = total + g
         return g, total
@@ -251,8 +251,8 @@ def _added(*, mean: bool) -> GradientTransformation:
 
 
 def _accumulator(dtype: DTypeLike | None, p: jax.Array) -> jax.Array:
-    wanted = jax.dtypes.canonicalize_dtype(dtype or numerics.wide(p.dtype))
-    if jnp.iscomplexobj(p) or numerics.wide(wanted) == wanted:
+    wanted = jax.dtypes.canonicalize_dtype(dtype or numerics.compute_dtype(p.dtype))
+    if jnp.iscomplexobj(p) or numerics.compute_dtype(wanted) == wanted:
         wanted = jnp.promote_types(wanted, p.dtype)
     return jnp.zeros_like(p, dtype=wanted)
 
@@ -276,7 +276,7 @@ def _never(*_: Any) -> tuple[Any, PyTree]:
 def _boolean(skip: Any) -> Any:
     skip = skip if isinstance(skip, np.ndarray | jax.Array) else np.asarray(skip)
     if skip.shape != () or skip.dtype != bool:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "should_skip_update_fn must return one boolean first, got an array of "
             f"type {skip.dtype} and shape {skip.shape}"
         )

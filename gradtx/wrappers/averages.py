@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.foreign import is_instance
 from gradtx.common.types import OptState, Params, PyTree
-from gradtx.core.leafwise import widened
+from gradtx.core.leafwise import to_compute_dtype
 from gradtx.tree import masks
 from gradtx.tree.params import FastAndSlow
 
@@ -69,7 +69,7 @@ def made_with(
         if is_absent(a):
             return p
         p = jnp.asarray(p)
-        return make(widened(a), widened(p)).astype(p.dtype)
+        return make(to_compute_dtype(a), to_compute_dtype(p)).astype(p.dtype)
 
     return jax.tree.map(one, kept, params, is_leaf=is_absent)
 

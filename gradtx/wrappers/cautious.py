@@ -66,7 +66,9 @@ def cautious(
     """
     checks.positive(min_mean=min_mean)
     if rescale not in ("mean", "count", None):
-        raise checks.Misuse(f'rescale must be "mean", "count" or None, got {rescale!r}')
+        raise checks.InvalidArgument(
+            f'rescale must be "mean", "count" or None, got {rescale!r}'
+        )
 
     def wrap(tx: GradientTransformation) -> GradientTransformation:
         return cautious(tx, rescale, min_mean, direction=direction)

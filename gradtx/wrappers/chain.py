@@ -66,7 +66,7 @@ def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransforma
     """
     names = [name for name, _ in args]
     if len(set(names)) != len(names):
-        raise checks.Misuse(f"the names must differ, got {names}")
+        raise checks.InvalidArgument(f"the names must differ, got {names}")
     line = chain(*(tx for _, tx in args))
 
     def init(params: Params) -> OptState:
@@ -84,7 +84,7 @@ def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransforma
 
 def _pair(tx: Any) -> GradientTransformation:
     if not (hasattr(tx, "init") and hasattr(tx, "update")):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"every link must be a transformation, a pair (init, update), got {tx!r}"
         )
     return with_extra_args_support(tx)

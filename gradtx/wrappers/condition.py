@@ -212,7 +212,7 @@ def _wanted(
 ) -> Any:
     wanted = jnp.asarray(condition(step, **(extra if forward else {})))
     if wanted.shape != ():
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"should_transform_fn must return one boolean, got shape {wanted.shape}"
         )
     return wanted if wanted.dtype == bool else wanted.astype(bool)

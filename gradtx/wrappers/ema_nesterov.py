@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix, real, safe_increment, value_at
+from gradtx.common.numerics import ema, real_dtype, safe_increment, value_at
 from gradtx.common.types import (
     Count,
     OptState,
@@ -24,7 +24,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.wrappers.averages import Find, made_with
 from gradtx.wrappers.step import widest
 
@@ -41,7 +41,7 @@ class EmaNesterovState(NamedTuple):
         """Return x = y - β e from y = ``params``, or what is averaged along it."""
 
         def behind(e: jax.Array, y: jax.Array) -> jax.Array:
-            return y - self.step_size.astype(real(y.dtype)) * e
+            return y - self.step_size.astype(real_dtype(y.dtype)) * e
 
         return find(self.inner_state, made_with(self.ema, params, behind))
 
@@ -89,7 +89,7 @@ def ema_nesterov(
         u: jax.Array, e: jax.Array, *, old: jax.Array, new: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """Move y by u + β' e', as y + u is the new x."""
-        e = mix(e, u + old * e, decay)
+        e = ema(e, u + old * e, decay)
         return u + new * e, e
 
     follow = leafwise(rule, _Mean, ema=wide_zeros)
@@ -98,7 +98,7 @@ def ema_nesterov(
         return EmaNesterovState(
             inner_state=inner.init(params),
             count=zero_count(params),
-            step_size=beside(params, 0, widest(params)),
+            step_size=replicated_like(params, 0, widest(params)),
             ema=make_slot(wide_zeros, params),
         )
 
@@ -108,7 +108,7 @@ def ema_nesterov(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, EmaNesterovState]:
-        checks.params_given(params)
+        checks.require_params(params)
         u, inner_state = inner.update(updates, state.inner_state, params, **extra)
         count = safe_increment(state.count)
         ahead = jnp.asarray(value_at(step_size, count), state.step_size.dtype)

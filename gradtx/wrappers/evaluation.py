@@ -146,7 +146,7 @@ def _counting(state: OptState, which: Any) -> tuple[Test, Test]:
     ]
     if not named:
         listed = ", ".join(map(_written, places)) or "none"
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"eval_params: which={which!r} names no part of the state that averages "
             f"weights; there are {listed}"
         )
@@ -159,7 +159,7 @@ def _counting(state: OptState, which: Any) -> tuple[Test, Test]:
     )
 
 
-class Several(checks.Misuse):
+class Several(checks.InvalidArgument):
     """Several states average the same leaf."""
 
 
@@ -198,7 +198,7 @@ def _as_it_sees_them(average: Callable[[Params], Params], params: Params) -> Par
             continue  # these are not the trees that it averages
         if _alike(found, _base(seen)):
             return _base(params) if is_same(found, _base(seen)) else back(found)
-    raise checks.Misuse(
+    raise checks.InvalidArgument(
         "eval_params: the averaged weights in the state are of other parameters: their "
         "structure or their shapes are not those of `params`"
     )

@@ -19,7 +19,7 @@ from gradtx.common import checks, numerics
 from gradtx.common.leaves import is_differentiable, map_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.apply_updates import apply_updates
-from gradtx.core.leafwise import widened
+from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.transformation import GradientTransformation
 from gradtx.tree import masks
 from gradtx.wrappers.step import typed_like
@@ -76,7 +76,7 @@ def _by(
     rounding: Callable[[jax.Array], jax.Array], p: jax.Array, x: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Return the update to x, rounded twice by ``rounding``, and where p lands."""
-    wide, most = widened(p), float(jnp.finfo(p.dtype).max)
+    wide, most = to_compute_dtype(p), float(jnp.finfo(p.dtype).max)
     u = rounding(x) - wide
     u = rounding(jnp.where(jnp.isfinite(u), jnp.clip(u, -most, most), u))
     return u, rounded(wide + u, p.dtype)
@@ -90,12 +90,12 @@ def is_narrow(p: Any) -> bool:
     if not is_differentiable(p):
         return False
     dtype = jax.dtypes.result_type(p)
-    return numerics.wide(dtype) != dtype
+    return numerics.compute_dtype(dtype) != dtype
 
 
 def wide(p: Any) -> jax.Array:
     """Return a parameter in at least float32."""
-    return widened(jnp.asarray(p))
+    return to_compute_dtype(jnp.asarray(p))
 
 
 def meant(see: Callable[[Any, Any], jax.Array], params: Params, kept: PyTree) -> Params:

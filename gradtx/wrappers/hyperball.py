@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks
-from gradtx.common.numerics import inverse_sqrt, ratio
+from gradtx.common.numerics import inverse_sqrt, safe_divide
 from gradtx.common.types import (
     MaskOrFn,
     Params,
@@ -17,7 +17,7 @@ from gradtx.common.types import (
     ScalarOrSchedule,
 )
 from gradtx.core import order
-from gradtx.core.leafwise import leafwise, widened
+from gradtx.core.leafwise import leafwise, to_compute_dtype
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
@@ -76,7 +76,7 @@ def hyperball(
     """
     if isinstance(radius, str):
         if radius not in ("current", "initial"):
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f'radius must be "current", "initial" or a number, got {radius!r}'
             )
     else:
@@ -128,7 +128,7 @@ def relative_update(
     order.check_inner(inner, "relative_update")
 
     def rule(u: jax.Array, *, p: jax.Array, rate: Any) -> jax.Array:
-        return rate * norm_along(p, axis) * ratio(u, norm_along(u, axis))
+        return rate * norm_along(p, axis) * safe_divide(u, norm_along(u, axis))
 
     rate = learning_rate_of(inner, learning_rate)
     checks.non_negative(learning_rate=rate)
@@ -141,7 +141,7 @@ def _turned(u: jax.Array, p: jax.Array, rate: Any, r: Any, axis: Axis) -> jax.Ar
     size, length, cosine = measured(p, u, axis)
     there, moves = ((x > 0).astype(size.dtype) for x in (size, length))
     square = there + 2 * rate * cosine + rate * rate * moves
-    step = ratio(p, size) + rate * ratio(u, length)
+    step = safe_divide(p, size) + rate * safe_divide(u, length)
     r = size if r is None else r
     return r * inverse_sqrt(jnp.maximum(square, 0)) * step - p
 
@@ -150,7 +150,7 @@ def _first_norm(axis: Axis, p: jax.Array) -> jax.Array:
     """Make a slot for the norm of the first weights."""
     if isinstance(p, jax.ShapeDtypeStruct):
         return jnp.zeros_like(jax.eval_shape(partial(_first_norm, axis), p))
-    return norm_along(widened(p), axis)
+    return norm_along(to_compute_dtype(p), axis)
 
 
 def _none_is_zero(axis: Axis, params: Params) -> None:
@@ -159,9 +159,9 @@ def _none_is_zero(axis: Axis, params: Params) -> None:
         known = not isinstance(p, Tracer | jax.ShapeDtypeStruct)
         if not known or not jnp.size(p) or not getattr(p, "is_fully_addressable", True):
             continue
-        zero = jnp.any(norm_along(widened(jnp.asarray(p)), axis) == 0)
+        zero = jnp.any(norm_along(to_compute_dtype(jnp.asarray(p)), axis) == 0)
         if not isinstance(zero, Tracer) and zero:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the parameter at {checks.path_name(path)} is zero and has no norm to "
                 "keep: give it another start, give radius a number, or mask it out"
             )

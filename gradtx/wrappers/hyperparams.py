@@ -19,7 +19,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.schedules.stateful import WrappedSchedule
 from gradtx.wrappers.step import typed_like, widest
 
@@ -121,7 +121,7 @@ class _Factory(spec.Factory):
         self.counts = self.own.counts if self.own else frozenset()
         unknown = sorted(still - set(self.signature.parameters))
         if unknown:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"static_args: {self.name} has no argument {', '.join(unknown)}; "
                 f"there are {', '.join(self.signature.parameters)}"
             )
@@ -150,7 +150,7 @@ class _Factory(spec.Factory):
 
     def _moves(self, name: str, x: Any) -> bool:
         key = isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-        return arguments.is_number(x) and not self.is_fixed(name, x) and not key
+        return arguments.is_numeric(x) and not self.is_static(name, x) and not key
 
     def _varies(self, name: str, x: Any) -> bool:
         """Whether an argument is a schedule, not a function of another kind."""
@@ -232,13 +232,15 @@ def _injected(
     def init(params: Params) -> InjectStatefulHyperparamsState:
         states = {name: f.init() for name, f in schedules.items()}
         hyperparams = {
-            name: beside(params, x)
+            name: replicated_like(params, x)
             for name, x in now(params, numbers, states, {}).items()
         }
         return InjectStatefulHyperparamsState(
             count=zero_count(params),
             hyperparams=hyperparams,
-            hyperparams_states=jax.tree.map(lambda x: beside(params, x), states),
+            hyperparams_states=jax.tree.map(
+                lambda x: replicated_like(params, x), states
+            ),
             inner_state=step.init((params, hyperparams)),
         )
 

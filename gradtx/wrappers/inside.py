@@ -25,7 +25,7 @@ def learning_rate_of(inner: Any, given: ScalarOrSchedule | None) -> ScalarOrSche
     found = _named("learning_rate", inner)
     if len(found) != 1:
         many = "no part" if not found else "more than one part"
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"learning_rate is not given, and {many} of the transformation within has "
             "one: give learning_rate"
         )

@@ -16,7 +16,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.averages import holds_both, merge
@@ -92,8 +92,8 @@ def lookahead(
 
     Reference: Zhang et al., 2019, https://arxiv.org/abs/1907.08610 (Algorithm 1)
     """
-    checks.whole(sync_period=sync_period)
-    checks.fractions(slow_step_size=slow_step_size)
+    checks.positive_int(sync_period=sync_period)
+    checks.unit_interval(slow_step_size=slow_step_size)
     fast = with_extra_args_support(fast_optimizer)
     follow, move_both = _following(slow_step_size), _moving_both(slow_step_size)
 
@@ -112,7 +112,7 @@ def lookahead(
         params: Any = None,
         **extra: Any,
     ) -> tuple[Updates, LookaheadState | LookaheadSlowState]:
-        checks.params_given(params)
+        checks.require_params(params)
         both = holds_both(params)
         theta, phi = params if both else (params, _slow_params(state))
         u, fast_state = fast.update(updates, state.fast_state, theta, **extra)
@@ -124,7 +124,9 @@ def lookahead(
             u, (_, change) = move_both.update(u, held, theta, due=due)
             if reset_state:
                 slow = apply_updates(phi, change)
-                fast_state = run_when(due, lambda old: renewed(old, slow), fast_state)
+                fast_state = cond_inplace(
+                    due, lambda old: renewed(old, slow), fast_state
+                )
             u = type(params)(u, change)
             return u, LookaheadState(fast_state, jnp.where(due, 0, steps))
         held = LookaheadParams(apply_updates(theta, u), phi)
@@ -143,7 +145,7 @@ def lookahead(
 
 def _slow_params(state: Any) -> Params:
     if not isinstance(state, LookaheadSlowState):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the state is a {type(state).__name__}, which holds no slow weights: give "
             "`update` LookaheadParams, or re-initialize the state from plain parameters"
         )

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import is_differentiable
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates
-from gradtx.core.leafwise import widened
-from gradtx.core.reductions import shared
+from gradtx.core.leafwise import to_compute_dtype
+from gradtx.core.reductions import shared_scalar
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -80,15 +80,15 @@ def dynamic_loss_scale(
         min_scale=min_scale,
         max_scale=max_scale,
     )
-    checks.whole(growth_interval=growth_interval)
+    checks.positive_int(growth_interval=growth_interval)
     checks.at_least(1, growth_factor=growth_factor)
-    checks.fractions(backoff_factor=backoff_factor)
+    checks.unit_interval(backoff_factor=backoff_factor)
     ours, inner = is_ours(inner), with_extra_args_support(inner)
 
     def init(params: Params) -> DynamicLossScaleState:
         inner_state = inner.init(params)
         state = DynamicLossScaleState(
-            loss_scale=shared(params, initial_scale),
+            loss_scale=shared_scalar(params, initial_scale),
             fin_steps=zero_count(params),
             skipped=zero_count(params),
             last_finite=zero_count(params) == 0,
@@ -144,5 +144,5 @@ def dynamic_loss_scale(
 def _divided(g: Any, scale: jax.Array) -> Any:
     if not is_differentiable(g):
         return g
-    wide = widened(jnp.asarray(g))
+    wide = to_compute_dtype(jnp.asarray(g))
     return wide / scale.astype(wide.real.dtype)

@@ -9,14 +9,14 @@ from gradtx.common import checks
 from gradtx.common.numerics import largest_square, safe_increment, sqrt
 from gradtx.common.types import Count, Exact, OptState, Params, Scalar, Updates, Weights
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import add_up, gather, inner
+from gradtx.core.reductions import compute_leaves, inner, sum_over_leaves
 from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.lowering.varying import varied_with
 from gradtx.tree import norms
 from gradtx.wrappers.step import widest
@@ -67,7 +67,7 @@ def mechanize(
     Reference: Cutkosky et al., 2023, https://arxiv.org/abs/2306.00144 (Algorithm 1)
     """
     checks.non_negative(weight_decay=weight_decay, eps=eps, s_init=s_init)
-    checks.whole(num_betas=num_betas)
+    checks.positive_int(num_betas=num_betas)
     base = with_extra_args_support(base_optimizer)
     move = _along_the_path()
 
@@ -76,10 +76,10 @@ def mechanize(
         return MechanicState(
             base_optimizer_state=base.init(params),
             count=zero_count(params),
-            r=beside(params, zeros),
-            m=beside(params, zeros),
-            v=beside(params, zeros),
-            s=beside(params, zeros + s_init),
+            r=replicated_like(params, zeros),
+            m=replicated_like(params, zeros),
+            v=replicated_like(params, zeros),
+            s=replicated_like(params, zeros + s_init),
             x0=make_slot(weights, params),
         )
 
@@ -89,7 +89,7 @@ def mechanize(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, MechanicState]:
-        checks.params_given(params)
+        checks.require_params(params)
         u, base_state = base.update(
             updates, state.base_optimizer_state, params, **extra
         )
@@ -148,14 +148,16 @@ def _agreement(
     eps: Scalar,
 ) -> jax.Array:
     """Return h = ⟨g + λ S ‖g‖ p / ‖p‖, -Δ⟩, bounded so that sums of h² are finite."""
-    leaves = gather(updates, params, x0=state.x0)
+    leaves = compute_leaves(updates, params, x0=state.x0)
     length = norms.norm([g for g, _, _ in leaves])
     size = norms.norm([p for _, p, _ in leaves]) + eps
     scale = jnp.sum(state.s)
     # Large gradients are divided first, as the product with the path may overflow.
     unit = jnp.maximum(length, 1)
     decay = weight_decay * scale * (length / unit)
-    along = add_up(inner(g / unit + decay * (p / size), x0 - p) for g, p, x0 in leaves)
+    along = sum_over_leaves(
+        inner(g / unit + decay * (p / size), x0 - p) for g, p, x0 in leaves
+    )
     bound = largest_square(along.dtype) ** 0.5 / 1e3
     return jnp.clip(along / (scale + eps) * unit, -bound, bound)
 

@@ -78,7 +78,7 @@ def outer_nesterov(
     Reference: Douillard et al., 2023, https://arxiv.org/abs/2311.08105 (DiLoCo,
       Algorithm 1); MuLoCo, 2025, https://arxiv.org/abs/2505.23725
     """
-    checks.whole(every=every)
+    checks.positive_int(every=every)
     checks.non_negative(outer_learning_rate=outer_learning_rate)
     checks.decay_rates(outer_momentum=outer_momentum)
     inner = with_extra_args_support(inner)
@@ -114,7 +114,7 @@ def outer_nesterov(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, OuterNesterovState]:
-        checks.params_given(params)
+        checks.require_params(params)
         u, inner_state = inner.update(updates, state.inner_state, params, **extra)
         steps = state.steps_since_sync + 1
         due = steps >= every

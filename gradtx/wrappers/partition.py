@@ -7,7 +7,7 @@ import jax
 
 from gradtx.common import checks
 from gradtx.common.foreign import plain
-from gradtx.common.types import Fixed, OptState, Params, PyTree, Updates
+from gradtx.common.types import OptState, Params, PyTree, Static, Updates
 from gradtx.core import order
 from gradtx.core.masking import restrict
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -25,7 +25,7 @@ class PartitionState(NamedTuple):
 @transformation
 def partition(
     transforms: Mapping[Hashable, GradientTransformation],
-    param_labels: Fixed,
+    param_labels: Static,
     *,
     mask_compatible_extra_args: bool = False,
 ) -> GradientTransformation:
@@ -99,7 +99,7 @@ def _all_known(labels: PyTree, transforms: Mapping[Hashable, Any]) -> None:
             f"{label!r} (first at {checks.path_name(path)})"
             for label, path in unknown.items()
         )
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"no transformation for the labels {found}: there are "
             f"{', '.join(map(repr, transforms))}"
         )

@@ -14,7 +14,7 @@ from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
 )
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.step import typed_like, widest
 
@@ -66,21 +66,21 @@ def reduce_on_plateau(
     """
     checks.positive(factor=factor)
     checks.decay_rates(factor=factor)
-    checks.fractions(rtol=rtol)
+    checks.unit_interval(rtol=rtol)
     checks.non_negative(atol=atol, cooldown=cooldown, min_scale=min_scale)
-    checks.whole(patience=patience, accumulation_size=accumulation_size)
+    checks.positive_int(patience=patience, accumulation_size=accumulation_size)
     checks.not_both_zero(rtol=rtol, atol=atol)
     multiply = leafwise(lambda g, *, scale: scale * g, EmptyState)
 
     def init(params: Params) -> ReduceLROnPlateauState:
         dtype = widest(params)
         state = ReduceLROnPlateauState(
-            scale=beside(params, 1, dtype),
-            best_value=beside(params, jnp.inf, dtype),
+            scale=replicated_like(params, 1, dtype),
+            best_value=replicated_like(params, jnp.inf, dtype),
             plateau_count=zero_count(params),
             cooldown_count=zero_count(params),
             count=zero_count(params),
-            avg_value=beside(params, 0, dtype),
+            avg_value=replicated_like(params, 0, dtype),
         )
         return varied_with(params, state)  # as a loss of these parameters does
 
@@ -130,9 +130,11 @@ def reduce_on_plateau(
 
 def _value_given(value: Any) -> None:
     if value is None:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "update needs the extra argument 'value', the number that is to fall: "
             "call update(updates, state, params, value=...)"
         )
     if jnp.shape(value) != ():
-        raise checks.Misuse(f"value must be one number, got shape {jnp.shape(value)}")
+        raise checks.InvalidArgument(
+            f"value must be one number, got shape {jnp.shape(value)}"
+        )

@@ -23,7 +23,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.inside import learning_rate_of
 from gradtx.wrappers.schedule_free import averaged_between
@@ -98,7 +98,7 @@ def primal_averaging(
       Defazio et al., 2024, https://arxiv.org/abs/2405.15682 (Schedule-Free)
     """
     checks.positive(train_interp=train_interp)
-    checks.fractions(train_interp=train_interp, eval_interp=eval_interp)
+    checks.unit_interval(train_interp=train_interp, eval_interp=eval_interp)
     checks.non_negative(
         weight_power=weight_power,
         weight_lr_power=weight_lr_power,
@@ -106,7 +106,7 @@ def primal_averaging(
         learning_rate=learning_rate,
     )
     if decay_at not in ("z", "y"):
-        raise checks.Misuse(f'decay_at must be "z" or "y", got {decay_at!r}')
+        raise checks.InvalidArgument(f'decay_at must be "z" or "y", got {decay_at!r}')
     order.check_inner(inner, "primal_averaging")
     rate: ScalarOrSchedule = 0.0
     if eval_interp is None or weight_decay is not None:
@@ -118,11 +118,13 @@ def primal_averaging(
     def init(params: Params) -> PrimalAveragingState:
         dtype = widest(params)
         # Where each device has a rate of its own, it has weights of its own.
-        zero = varied_with(() if callable(rate) else rate, beside(params, 0, dtype))
+        zero = varied_with(
+            () if callable(rate) else rate, replicated_like(params, 0, dtype)
+        )
         return PrimalAveragingState(
             inner_state=inner.init(params),
             count=zero_count(params),
-            train_interp=beside(params, train_interp, dtype),
+            train_interp=replicated_like(params, train_interp, dtype),
             weight_sum=zero,
             max_lr=jnp.copy(zero),
             z=make_slot(weights, params),
@@ -134,7 +136,7 @@ def primal_averaging(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, PrimalAveragingState]:
-        checks.params_given(params)
+        checks.require_params(params)
         u, inner_state = inner.update(updates, state.inner_state, params, **extra)
         eta = numerics.value_at(rate, state.count)
         count = numerics.safe_increment(state.count)
@@ -144,7 +146,7 @@ def primal_averaging(
             weight = count.astype(total.dtype) ** weight_power
             weight = weight * max_lr**weight_lr_power
             total = (total + weight).astype(total.dtype)
-            a = numerics.ratio(weight, total)
+            a = numerics.safe_divide(weight, total)
         else:
             a = numerics.one_minus(eval_interp)
         decay = 0 if weight_decay is None else weight_decay

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ratio, sqrt
+from gradtx.common.numerics import safe_divide, sqrt
 from gradtx.common.types import MaskOrFn, Scalar
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
@@ -49,18 +49,18 @@ def radial_brake(
     Reference: NVIDIA, Emerging-Optimizers, 2026,
       https://github.com/NVIDIA-NeMo/Emerging-Optimizers (RadialBrake)
     """
-    checks.fractions(outward_scale=outward_scale, inward_scale=inward_scale)
+    checks.unit_interval(outward_scale=outward_scale, inward_scale=inward_scale)
     order.check_inner(inner, "radial_brake")
 
     def rule(u: jax.Array, *, p: jax.Array) -> jax.Array:
         size, length, cosine = measured(p, u, axis)
         unit = jnp.maximum(size, length)
-        a, b = ratio(size, unit), ratio(length, unit)
+        a, b = safe_divide(size, unit), safe_divide(length, unit)
         growth = b * (2 * cosine * a + b)  # of the square of the norm, in units
         reached = sqrt(jnp.maximum(a * a + growth, 0))
         scale = jnp.where(growth > 0, outward_scale, inward_scale)
         # n / ‖p'‖ - 1, without the cancellation that a small step brings
-        change = ratio((scale - 1) * ratio(growth, a + reached), reached)
+        change = safe_divide((scale - 1) * safe_divide(growth, a + reached), reached)
         return u + change * (p + u)
 
     return relative(inner, leafwise(rule, EmptyState), mask)

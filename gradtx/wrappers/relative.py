@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import ndim
-from gradtx.common.numerics import ratio, safe_increment, value_at
+from gradtx.common.numerics import safe_divide, safe_increment, value_at
 from gradtx.common.types import (
     Count,
     MaskOrFn,
@@ -19,7 +19,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.masking import restrict
-from gradtx.core.reductions import multiplied
+from gradtx.core.reductions import real_products
 from gradtx.core.transformation import GradientTransformation, with_extra_args_support
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree import masks
@@ -69,7 +69,7 @@ def relative(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         u, inner_state = inner.update(updates, state.inner_state, params, **extra)
         now = value_at(rate, state.count)
         u, kept = some.update(u, state.rewrite_state, params, rate=now)
@@ -83,8 +83,12 @@ def measured(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return ‖p‖, ‖u‖ and the cosine of the angle between them, in one reading."""
     size, length = norm_along(p, axis), norm_along(u, axis)
-    product = jnp.sum(multiplied(p, u), axis=axis, keepdims=axis is not None)
-    return size, length, jnp.clip(ratio(ratio(product, size), length), -1, 1)
+    product = jnp.sum(real_products(p, u), axis=axis, keepdims=axis is not None)
+    return (
+        size,
+        length,
+        jnp.clip(safe_divide(safe_divide(product, size), length), -1, 1),
+    )
 
 
 def _are_matrices(tree: PyTree) -> PyTree:

@@ -7,7 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import one_minus, one_minus_power, real, safe_increment
+from gradtx.common.numerics import (
+    one_minus,
+    one_minus_power,
+    real_dtype,
+    safe_increment,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -26,8 +31,8 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.conditional import run_when
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.conditional import cond_inplace
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.wrappers.averages import is_absent, made_with
 from gradtx.wrappers.step import widest
 
@@ -92,7 +97,7 @@ def average(
       all); Busbridge et al., 2023, https://arxiv.org/abs/2307.13813 (the running mean)
     """
     checks.decay_rates(decay=decay)
-    checks.whole(every=every)
+    checks.positive_int(every=every)
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> AverageState:
@@ -106,7 +111,7 @@ def average(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, AverageState]:
-        checks.params_given(params)
+        checks.require_params(params)
         u, inner_state = inner.update(updates, state.inner_state, params, **extra)
         there = apply_updates(params, u)
         steps = state.steps_since + 1
@@ -117,7 +122,7 @@ def average(
         def move(mean: PyTree) -> PyTree:
             return _nearer(mean, there, partial(_share, decay, n, debias=debias))
 
-        mean = move(state.mean) if every == 1 else run_when(due, move, state.mean)
+        mean = move(state.mean) if every == 1 else cond_inplace(due, move, state.mean)
         return u, AverageState(inner_state, jnp.where(due, 0, steps), count, mean)
 
     return GradientTransformation(init, update)
@@ -137,7 +142,7 @@ class TailAverageState(NamedTuple):
         weight = jnp.where(self.count > self.start, self.weight, 0)
 
         def mixed(e: jax.Array, p: jax.Array) -> jax.Array:
-            return p + weight.astype(real(p.dtype)) * (e - p)
+            return p + weight.astype(real_dtype(p.dtype)) * (e - p)
 
         return made_with(self.mean, params, mixed)
 
@@ -182,15 +187,15 @@ def tail_average(
     """
     checks.non_negative(start=start)
     checks.decay_rates(decay=decay)
-    checks.fractions(weight=weight)
+    checks.unit_interval(weight=weight)
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> TailAverageState:
         return TailAverageState(
             inner_state=inner.init(params),
             count=zero_count(params),
-            start=beside(params, start, jnp.int32),
-            weight=beside(params, weight, widest(params)),
+            start=replicated_like(params, start, jnp.int32),
+            weight=replicated_like(params, weight, widest(params)),
             mean=make_slot(weights, params),
         )
 
@@ -200,7 +205,7 @@ def tail_average(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, TailAverageState]:
-        checks.params_given(params)
+        checks.require_params(params)
         u, inner_state = inner.update(updates, state.inner_state, params, **extra)
         there = apply_updates(params, u)
         count = safe_increment(state.count)
@@ -214,7 +219,7 @@ def tail_average(
             count=count,
             start=jnp.asarray(start, state.start.dtype),
             weight=jnp.asarray(weight, state.weight.dtype),
-            mean=run_when(count >= start, move, state.mean),
+            mean=cond_inplace(count >= start, move, state.mean),
         )
 
     return GradientTransformation(init, update)
@@ -237,6 +242,6 @@ def _nearer(mean: PyTree, there: Params, share: Any, *, anew: Any = False) -> Py
         if is_absent(m):
             return m
         x = x.astype(m.dtype)
-        return jnp.where(anew, x, m + share(real(m.dtype)) * (x - m))
+        return jnp.where(anew, x, m + share(real_dtype(m.dtype)) * (x - m))
 
     return jax.tree.map(one, mean, there, is_leaf=is_absent)

@@ -95,7 +95,7 @@ def sam(
 
     Reference: Foret et al., 2021, https://arxiv.org/abs/2010.01412 (Algorithm 1)
     """
-    checks.whole(sync_period=sync_period)
+    checks.positive_int(sync_period=sync_period)
     down = with_extra_args_support(optimizer)
     up = _reversed(with_extra_args_support(adv_optimizer))
     if opaque_mode:
@@ -143,7 +143,7 @@ def _stepwise(
     def update(
         updates: Updates, state: SAMState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, SAMState]:
-        checks.params_given(params)
+        checks.require_params(params)
         first = state.steps_since_sync == 0
         cache = map_differentiable(
             lambda p, w: jnp.where(first, p, w),
@@ -193,9 +193,9 @@ def _opaque(
         grad_fn: Any = None,
         **extra: Any,
     ) -> tuple[Updates, SAMState]:
-        checks.params_given(params)
+        checks.require_params(params)
         if grad_fn is None:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 "opaque_mode needs the extra argument 'grad_fn': call "
                 "update(updates, state, params, grad_fn=lambda params, i: gradients)"
             )

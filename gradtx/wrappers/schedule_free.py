@@ -25,7 +25,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.averages import made_with
 from gradtx.wrappers.evaluation import averaged, held_like
@@ -88,7 +88,7 @@ def schedule_free(
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682
     """
     checks.positive(b1=b1)
-    checks.fractions(b1=b1)
+    checks.unit_interval(b1=b1)
     checks.non_negative(
         learning_rate=learning_rate,
         weight_lr_power=weight_lr_power,
@@ -109,9 +109,9 @@ def schedule_free(
         dtype = widest(params)
         # Where each device has a rate of its own, it has weights of its own.
         rate = () if callable(learning_rate) else learning_rate
-        zero = varied_with(rate, beside(params, 0, dtype))
+        zero = varied_with(rate, replicated_like(params, 0, dtype))
         return ScheduleFreeState(
-            b1=beside(params, b1, dtype),
+            b1=replicated_like(params, b1, dtype),
             weight_sum=zero,
             step_count=zero_count(params),
             max_lr=jnp.copy(zero),
@@ -125,7 +125,7 @@ def schedule_free(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, ScheduleFreeState]:
-        checks.params_given(params)
+        checks.require_params(params)
         rate = numerics.value_at(learning_rate, state.step_count)
         max_lr = jnp.maximum(state.max_lr, jnp.asarray(rate, state.max_lr.dtype))
         t = (state.step_count + 1).astype(max_lr.dtype)
@@ -134,7 +134,7 @@ def schedule_free(
         u, base_state = base.update(
             updates, state.base_optimizer_state, params, **extra
         )
-        c = numerics.ratio(weight, weight_sum)
+        c = numerics.safe_divide(weight, weight_sum)
         new, moved = follow.update(u, _Sequence(state.z), params, c=c, b1=b1)
         return new, ScheduleFreeState(
             b1=jnp.asarray(b1, state.b1.dtype),
@@ -174,7 +174,7 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
     state = plain(state)
     nodes = jax.tree.leaves(state, is_leaf=_is_schedule_free)
     if not any(map(_is_schedule_free, nodes)):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "schedule_free_eval_params: the state holds none of schedule_free"
         )
     found = averaged(state, plain(params), _is_schedule_free, _average)

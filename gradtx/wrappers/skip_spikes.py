@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates
-from gradtx.core.reductions import shared
+from gradtx.core.reductions import shared_scalar
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -79,7 +79,7 @@ def skip_spikes(
     enough = min(max(20, window // 2) - 1, window) if min_steps is None else min_steps
     checks.at_least(2, window=window, min_steps=enough)
     if ddof not in (0, 1):
-        raise checks.Misuse(f"ddof must be 0 or 1, got {ddof!r}")
+        raise checks.InvalidArgument(f"ddof must be 0 or 1, got {ddof!r}")
     inner = with_extra_args_support(inner)
 
     def is_spike(x: jax.Array, kept: jax.Array, seen: Count) -> jax.Array:
@@ -92,8 +92,8 @@ def skip_spikes(
         inner_state = inner.init(params)
         state = SkipSpikesState(
             count=zero_count(params),
-            values=shared(params, jnp.zeros(window)),
-            norms=shared(params, jnp.zeros(window)),
+            values=shared_scalar(params, jnp.zeros(window)),
+            norms=shared_scalar(params, jnp.zeros(window)),
             seen=zero_count(params),
             skipped=zero_count(params),
             last_skipped=zero_count(params),
@@ -109,7 +109,7 @@ def skip_spikes(
         value: Any = None,
         **extra: Any,
     ) -> tuple[Updates, SkipSpikesState]:
-        checks.extra_given("value", value)
+        checks.require_extra_arg("value", value)
         loss = jnp.asarray(value, state.values.dtype)
         length = norms.norm(updates).astype(state.norms.dtype)
         finite = jnp.isfinite(loss) & jnp.isfinite(length)

@@ -20,7 +20,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.fusion import seen_by_all
+from gradtx.lowering.fusion import shared_predicate
 from gradtx.lowering.packing import SMALL, is_sharded, may_be_sharded
 from gradtx.lowering.sharding import everywhere, sharded_like
 from gradtx.lowering.varying import all_axes, varying_axes
@@ -79,7 +79,7 @@ def pack_small_leaves(
       ValueError: if ``below`` is no whole number of at least 1; for trees or shapes
         that do not match.
     """
-    checks.whole(below=below)
+    checks.positive_int(below=below)
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> PackSmallLeavesState:
@@ -144,14 +144,14 @@ class Layout:
         Wrappers around this one may show half-precision parameters in float32.
 
         Raises:
-          Misuse: if leaves of several types have become leaves of one.
+          InvalidArgument: if leaves of several types have become leaves of one.
         """
         nodes = jax.tree.leaves(state, is_leaf=is_packed)
         names = {name for node in filter(is_packed, nodes) for name in node.small}
         if not names or names == set(self._names()):
             return
         if len(names) != 1 or len(self._names()) != 1:
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the state has vectors of small leaves for {sorted(names)}, but the "
                 f"leaves are now of {self._names()}: put pack_small_leaves around the "
                 "wrapper that shows them in another type"
@@ -250,7 +250,7 @@ def _laid_out(x: Any, like: Any) -> jax.Array:
 
 def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
     ends = list(accumulate(map(math.prod, shapes)))
-    flags = [seen_by_all(vector[:2]) for _ in shapes[::TOGETHER]]
+    flags = [shared_predicate(vector[:2]) for _ in shapes[::TOGETHER]]
     return [
         jnp.where(
             flags[i // TOGETHER][0],

@@ -75,7 +75,7 @@ def spike_aware_reset(
     checks.non_negative(warmup_steps=warmup_steps, wait=wait)
     checks.positive(threshold=threshold)
     if every is not None:
-        checks.whole(every=every)
+        checks.positive_int(every=every)
 
     def wrap(tx: GradientTransformation) -> GradientTransformation:
         return spike_aware_reset(tx, every, warmup_steps, threshold, wait, fields)
@@ -145,7 +145,7 @@ def _cutting(threshold: Scalar) -> GradientTransformation:
         if masks.is_masked(v):  # there is none of this leaf
             return g, v
         bound = numerics.sqrt(threshold * v)
-        return jnp.where(known, numerics.shortened(g, bound), g), v
+        return jnp.where(known, numerics.clip_magnitude(g, bound), g), v
 
     return leafwise(rule, _Work, nu=jnp.zeros_like)
 
@@ -171,12 +171,12 @@ def _has_what_is_needed(
     state: OptState, names: frozenset[str], threshold: Scalar | None
 ) -> None:
     if not any(get_all_with_path(state, name) for name in names):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the state of inner has none of the fields {', '.join(sorted(names))}, so "
             "that there is nothing to reset: name its fields by `fields`"
         )
     if threshold is not None and not get_all_with_path(state, "nu"):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "the state of inner has no field 'nu', the mean of the squared gradients, "
             "to cut by: give threshold=None"
         )

@@ -16,7 +16,7 @@ from gradtx.common.leaves import (
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.apply_updates import apply_updates, fit, remember
 from gradtx.core.transformation import EmptyState, GradientTransformation
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.primitives.scale import set_to_zero
 
 
@@ -44,7 +44,7 @@ def run_if(
         new = typed_like(zeros, new)
         return new, typed_like(state, new_state), moved(params, new, zero=zero)
 
-    new, new_state, sums = run_when(condition, run, (otherwise, state, params))
+    new, new_state, sums = cond_inplace(condition, run, (otherwise, state, params))
     if zero:
         remember(params, new, sums)
     return new, new_state
@@ -101,7 +101,7 @@ def _kept(u: Any, zero: Any) -> Any:
 def widest(tree: PyTree) -> Any:
     """Return float32, or the type of wider floats where there are any."""
     dtypes = [jax.dtypes.result_type(x) for x in differentiable(tree)]
-    floats = map(numerics.real, dtypes)
+    floats = map(numerics.real_dtype, dtypes)
     return functools.reduce(jnp.promote_types, floats, jnp.dtype(jnp.float32))
 
 

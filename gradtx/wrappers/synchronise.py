@@ -9,7 +9,7 @@ from gradtx.common import checks
 from gradtx.common.types import OptState, Params, Updates
 from gradtx.core.apply_updates import remember
 from gradtx.core.transformation import GradientTransformation
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.wrappers.half_precision import is_narrow, nearest_update
 
 Held = TypeVar("Held")
@@ -40,7 +40,7 @@ def synchronised(
         u, held = _met(u, held, params)
         return u, held, renew(state, held)
 
-    u, held, state = run_when(due, meet, now)
+    u, held, state = cond_inplace(due, meet, now)
     remember(params, u, held.fast)  # type: ignore[attr-defined]
     return u, held, state
 

@@ -23,7 +23,7 @@ from gradtx.core.transformation import (
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.primitives.noise import random_key
 from gradtx.wrappers.averages import Find, put_back
 from gradtx.wrappers.half_precision import (
@@ -152,7 +152,7 @@ def with_stochastic_rounding(
     inner = with_extra_args_support(tx)
 
     def init(params: Params) -> StochasticRoundingState:
-        rng_key = beside(params, random_key(0 if key is None else key))
+        rng_key = replicated_like(params, random_key(0 if key is None else key))
         return StochasticRoundingState(inner.init(params), zero_count(params), rng_key)
 
     def update(
@@ -161,7 +161,7 @@ def with_stochastic_rounding(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, StochasticRoundingState]:
-        checks.params_given(params)
+        checks.require_params(params)
         count = numerics.safe_increment(state.roundings)
         leaves, put = parted(params)
         salts = put(list(jax.random.bits(state.rng_key, (len(leaves),))), alone=True)
@@ -205,7 +205,7 @@ def _beside(
     def update(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
-        checks.params_given(params)
+        checks.require_params(params)
         inner_state, kept = state
         before = meant(see, params, kept)
         u, inner_state = step_wide(inner, updates, inner_state, before, extra)

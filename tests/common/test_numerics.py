@@ -16,8 +16,8 @@ INF, NAN = float("inf"), float("nan")
 def test_ratio_is_zero_where_the_denominator_is() -> None:
     """0 / 0 and 1 / 0 are 0, their derivatives too; elsewhere it is the quotient."""
     x, y = jnp.float32([0, 1, 6]), jnp.float32([0, 0, 3])
-    np.testing.assert_array_equal(numerics.ratio(x, y), [0, 0, 2])
-    slopes = jax.grad(lambda x, y: numerics.ratio(x, y).sum(), (0, 1))(x, y)
+    np.testing.assert_array_equal(numerics.safe_divide(x, y), [0, 0, 2])
+    slopes = jax.grad(lambda x, y: numerics.safe_divide(x, y).sum(), (0, 1))(x, y)
     np.testing.assert_allclose(slopes[0], [0, 0, 1 / 3], rtol=1e-6)
     np.testing.assert_allclose(slopes[1], [0, 0, -2 / 3], rtol=1e-6)
 
@@ -69,11 +69,11 @@ def test_sums_and_means_of_squares_stay_finite(x: complex) -> None:
     bound = float(np.finfo(np.float32).max) / 8
     y, old = min(abs(x) ** 2, bound), jnp.float32([0, 2, 1e37])
     given = jnp.full(3, x, jnp.complex64 if isinstance(x, complex) else jnp.float32)
-    mean = numerics.mix_squares(old, given, 0.9)
+    mean = numerics.ema_of_squares(old, given, 0.9)
     np.testing.assert_allclose(mean, 0.9 * np.float64(old) + 0.1 * y, rtol=1e-6)
     total = numerics.add_squares(old, given)
     np.testing.assert_allclose(total, np.float64(old) + y, rtol=1e-6)
-    assert np.isnan(numerics.mix_squares(old, given * NAN, 0.9)).all()
+    assert np.isnan(numerics.ema_of_squares(old, given * NAN, 0.9)).all()
     assert np.isfinite(numerics.add_squares(jnp.full(3, bound * 1.9), given)).all()
 
 
@@ -127,7 +127,7 @@ def test_only_numbers_count(count: Any) -> None:
 def test_wide_types() -> None:
     """Half-precision types become float32, all others stay."""
     names = ["float16", "bfloat16", "float8_e4m3fn", "float32", "float64", "complex64"]
-    wide = [numerics.wide(name).name for name in names]
+    wide = [numerics.compute_dtype(name).name for name in names]
     assert wide == ["float32"] * 4 + ["float64", "complex64"]
 
 

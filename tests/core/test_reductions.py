@@ -12,22 +12,22 @@ P = {"a": jnp.bfloat16([1, 2]), "b": jnp.ones(3), "c": 2.0}
 def test_gather():
     """Leaves with a gradient come in float32 or wider, the others not at all."""
     grads, slot = {**P, "b": None}, {**P, "b": jnp.zeros(3)}
-    rows = reductions.gather(grads, P, mean=slot)
+    rows = reductions.compute_leaves(grads, P, mean=slot)
     assert len(rows) == 2
     for g, p, m in rows:
         assert g.dtype == p.dtype == m.dtype == jnp.float32
         np.testing.assert_array_equal(g, p)
         np.testing.assert_array_equal(g, m)
-    assert [p for _, p in reductions.gather(grads)] == [None, None]
-    assert reductions.gather({}) == []
+    assert [p for _, p in reductions.compute_leaves(grads)] == [None, None]
+    assert reductions.compute_leaves({}) == []
 
 
 def test_gather_refuses_what_does_not_fit():
     """Another tree, another shape: the path is named."""
     with pytest.raises(ValueError, match=r"\['c'\]"):
-        reductions.gather(P, {"a": P["a"], "b": P["b"]})
+        reductions.compute_leaves(P, {"a": P["a"], "b": P["b"]})
     with pytest.raises(ValueError, match=r"\['b'\].*state 'mean'"):
-        reductions.gather(P, P, mean={**P, "b": jnp.ones(2)})
+        reductions.compute_leaves(P, P, mean={**P, "b": jnp.ones(2)})
 
 
 def test_inner():
@@ -43,20 +43,21 @@ def test_inner():
 
 def test_add_up():
     """Of nothing the sum is 0, a float32."""
-    assert reductions.add_up([]).dtype == jnp.float32
-    assert reductions.add_up([jnp.float32(1), jnp.float32(2)]) == 3
+    assert reductions.sum_over_leaves([]).dtype == jnp.float32
+    assert reductions.sum_over_leaves([jnp.float32(1), jnp.float32(2)]) == 3
 
 
 def test_shared_numbers_are_as_wide_as_the_widest_leaf():
     """Half precision makes float32, complex numbers their real type, float64 itself."""
-    assert reductions.shared(P, 1e-6).dtype == jnp.float32
-    assert reductions.shared({}, 0).dtype == jnp.float32
-    assert reductions.shared(jnp.complex64([1]), 0).dtype == jnp.float32
+    assert reductions.shared_scalar(P, 1e-6).dtype == jnp.float32
+    assert reductions.shared_scalar({}, 0).dtype == jnp.float32
+    assert reductions.shared_scalar(jnp.complex64([1]), 0).dtype == jnp.float32
 
 
 @pytest.mark.usefixtures("x64")
 def test_shared_numbers_of_float64():
     """One leaf of float64 makes the number float64."""
     assert (
-        reductions.shared({**P, "d": jnp.zeros(1, jnp.float64)}, 0).dtype == jnp.float64
+        reductions.shared_scalar({**P, "d": jnp.zeros(1, jnp.float64)}, 0).dtype
+        == jnp.float64
     )

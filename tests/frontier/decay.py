@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from frontier.driver import run
 
 import gradtx
-from gradtx.common.numerics import debias, mix, one_minus_power
+from gradtx.common.numerics import debias, ema, one_minus_power
 from gradtx.core.slots import squares, zeros
 
 OUT_IN = gradtx.MuonDimensionNumbers(reduction_axis=1, output_axis=0)
@@ -57,8 +57,8 @@ def momentum(mu: float, *, nesterov: bool = True, masked: bool = False) -> Any:
     """Return Muon's mean, perhaps of what agrees with the gradient only."""
 
     def rule(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
-        m = mix(m, g, mu)
-        u = mix(m, g, mu) if nesterov else m
+        m = ema(m, g, mu)
+        u = ema(m, g, mu) if nesterov else m
         kept = (m * g > 0).astype(m.dtype)
         return (u * kept / jnp.maximum(kept.mean(), 1e-3) if masked else u), m
 
@@ -144,7 +144,7 @@ def _adam_with_floor(b1: float, b2: float, eps: float) -> Any:
     """Return Adam as pytorch_optimizer has it, with 1e-15 inside of the root."""
 
     def rule(g: jax.Array, m: jax.Array, v: jax.Array, *, t: Any) -> Any:
-        m, v = mix(m, g, b1), mix(v, g * g, b2)
+        m, v = ema(m, g, b1), ema(v, g * g, b2)
         root = (jnp.sqrt(v + 1e-15) + eps) / jnp.sqrt(one_minus_power(b2, t, v.dtype))
         return debias(m, b1, t) / root, m, v
 

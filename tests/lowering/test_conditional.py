@@ -12,7 +12,7 @@ import pytest
 
 import gradtx
 from gradtx.core.apply_updates import _SUMS, known_sum, remember_sum
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 
 YES, NO = True, False
 
@@ -27,7 +27,7 @@ def test_runs_only_when_the_condition_holds() -> None:
     kept = (jnp.arange(3.0), (jnp.int32(4), None))
     for made in (lambda c: c, jnp.asarray):
         for wrap in (lambda f: f, jax.jit):
-            step = wrap(lambda c, kept: run_when(c, run, kept))
+            step = wrap(lambda c, kept: cond_inplace(c, run, kept))
             x, (n, _) = step(made(YES), kept)
             np.testing.assert_array_equal(x, [0, 2, 4])
             assert n == 5
@@ -41,7 +41,7 @@ def test_derivatives_are_those_of_what_is_done() -> None:
 
     def height(c: Any, x: Any, w: Any) -> Any:
         around = w * x
-        y = run_when(c, lambda y: y * around + jnp.sin(w), x)
+        y = cond_inplace(c, lambda y: y * around + jnp.sin(w), x)
         return jnp.sum(y * y)
 
     def plain(c: Any, x: Any, w: Any) -> Any:
@@ -62,7 +62,7 @@ def test_derivatives_are_those_of_what_is_done() -> None:
 def test_no_gradients_of_integers_go_through() -> None:
     """What JAX gives for an integer's gradient is handed back as it is."""
     none = np.zeros(2, jax.dtypes.float0)
-    step = jax.jit(lambda c: run_when(c, lambda now: now, (none, jnp.ones(2)))[0])
+    step = jax.jit(lambda c: cond_inplace(c, lambda now: now, (none, jnp.ones(2)))[0])
     assert step(YES).dtype == jax.dtypes.float0
 
 
@@ -70,7 +70,7 @@ def test_another_structure_or_shape_is_refused() -> None:
     """A result that could not take the place of what was kept is refused."""
     for run in (lambda x: (x, x), lambda x: x[:2]):
         with pytest.raises(TypeError):
-            jax.jit(lambda c, run=run: run_when(c, run, jnp.ones(3)))(YES)
+            jax.jit(lambda c, run=run: cond_inplace(c, run, jnp.ones(3)))(YES)
 
 
 def test_a_remembered_sum_is_found_by_its_parts_alone() -> None:

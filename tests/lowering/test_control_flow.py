@@ -11,7 +11,7 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec as P
 
 import gradtx
-from gradtx.lowering.conditional import run_when
+from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.control_flow import (
     cond,
     either,
@@ -34,9 +34,9 @@ WITHIN = {
     "platform_dependent": lambda x: platform_dependent(
         x, cpu=lambda y: y + 1, default=lambda _: jnp.ones(())
     ),
-    "run_when": lambda x: run_when(x > 0, lambda n: n + 1, jnp.zeros(())),
+    "cond_inplace": lambda x: cond_inplace(x > 0, lambda n: n + 1, jnp.zeros(())),
     "the derivative": lambda x: jax.grad(
-        lambda y: run_when(x > 0, lambda z: z * y, jnp.ones(()))
+        lambda y: cond_inplace(x > 0, lambda z: z * y, jnp.ones(()))
     )(x),
 }
 
@@ -65,7 +65,7 @@ def test_what_hangs_on_a_varying_condition_varies() -> None:
         one, two = jnp.ones(()), jnp.full((), 2.0)
         made = [
             cond(x[0] > 0, lambda: one, lambda: two),
-            run_when(x[0] > 0, lambda _: one, two),
+            cond_inplace(x[0] > 0, lambda _: one, two),
             while_loop(lambda n: n < x[0], lambda n: n + 1, one),
         ]
         assert all(varying_axes(y) == {"d"} for y in made)

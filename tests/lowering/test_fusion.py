@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.lowering.fusion import DOZEN, side_by_side
+from gradtx.lowering.fusion import MAX_FUSED_LEAVES, hint_horizontal_fusion
 
 COUNTS = (0, 7, -1)
 
@@ -26,7 +26,7 @@ def test_arrays_side_by_side_are_as_they_were():
     """Whatever the count, every bit stays, and what is None stays None."""
     arrays = [*several((2, 3), 3), None, *several((4,), 1)]
     for count in COUNTS:
-        found = jax.jit(side_by_side)(arrays, jnp.array(count))
+        found = jax.jit(hint_horizontal_fusion)(arrays, jnp.array(count))
         for x, y in zip(arrays, found, strict=True):
             assert (x is None) == (y is None)
             if x is not None:
@@ -40,19 +40,26 @@ def test_the_flag_of_arrays_side_by_side_is_true_for_every_count(monkeypatch):
     )
     arrays = several((2, 3), 2)
     for count in COUNTS:
-        found = jax.jit(lambda c: side_by_side(arrays, c))(jnp.array(count))
+        found = jax.jit(lambda c: hint_horizontal_fusion(arrays, c))(jnp.array(count))
         np.testing.assert_array_equal(arrays, found)
 
 
 def test_a_gpu_shares_one_flag_among_a_dozen_arrays():
     """There is a flag for every dozen of one shape, and none for an array alone."""
-    for number, flags in ((1, 0), (2, 1), (DOZEN, 1), (DOZEN + 2, 2)):
+    for number, flags in (
+        (1, 0),
+        (2, 1),
+        (MAX_FUSED_LEAVES, 1),
+        (MAX_FUSED_LEAVES + 2, 2),
+    ):
         arrays = [*several((2, 3), number), jnp.ones(5)]
-        text = on_a_gpu(side_by_side, arrays, jnp.array(1))
+        text = on_a_gpu(hint_horizontal_fusion, arrays, jnp.array(1))
         assert text.count("optimization_barrier") == flags
     assert (
         "optimization_barrier"
-        not in jax.jit(side_by_side).lower(several((2, 3), 2), jnp.array(1)).as_text()
+        not in jax.jit(hint_horizontal_fusion)
+        .lower(several((2, 3), 2), jnp.array(1))
+        .as_text()
     )
 
 
@@ -60,5 +67,8 @@ def test_arrays_that_are_not_traced_are_left_alone():
     """Outside of a program there is nothing to put together."""
     arrays = several((2, 3), 2)
     assert all(
-        x is y for x, y in zip(arrays, side_by_side(arrays, jnp.array(1)), strict=True)
+        x is y
+        for x, y in zip(
+            arrays, hint_horizontal_fusion(arrays, jnp.array(1)), strict=True
+        )
     )

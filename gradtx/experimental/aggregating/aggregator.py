@@ -80,12 +80,12 @@ def axes_of(per_elt_axis: int | Sequence[int]) -> tuple[int, ...]:
     """Return the axes of the examples.
 
     Raises:
-      Misuse: if they are no whole numbers.
+      InvalidArgument: if they are no whole numbers.
     """
     several = isinstance(per_elt_axis, Sequence)
     axes = tuple(per_elt_axis) if several else (per_elt_axis,)
     if not axes or not all(isinstance(x, int) for x in axes):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"per_elt_axis must be an axis or several, got {per_elt_axis!r}"
         )
     return axes
@@ -108,7 +108,7 @@ def get_batch_size_from_per_elt_updates(
     sizes = {_size(path, x, axes): path for path, x in reversed(leaves)}
     if len(sizes) != 1 or 0 in sizes:
         found = [f"{n} at {checks.path_name(path)}" for n, path in sizes.items()]
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"all leaves must have one number of examples along {axes}, and at least "
             f"one, got {' and '.join(found) or 'no leaves'}"
         )
@@ -118,7 +118,7 @@ def get_batch_size_from_per_elt_updates(
 def _size(path: Any, x: Any, axes: tuple[int, ...]) -> int:
     shape = jnp.shape(x)
     if not all(-len(shape) <= axis < len(shape) for axis in axes):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"the gradient at {checks.path_name(path)} has shape {shape}, so no axes "
             f"{axes} of examples: take the gradient of each with jax.vmap"
         )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import gradients
-from gradtx.common.types import Count, Fixed, OptState, Params, Updates
+from gradtx.common.types import Count, OptState, Params, Static, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import wide_zeros
 from gradtx.core.transformation import (
@@ -22,13 +22,13 @@ from gradtx.experimental.aggregating.aggregator import (
     fitting,
     get_batch_size_from_per_elt_updates,
 )
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.step import as_updates
 
 
 @aggregation
-def average_per_element_updates(per_elt_axis: Fixed = 0) -> GradientTransformation:
+def average_per_element_updates(per_elt_axis: Static = 0) -> GradientTransformation:
     """Take the mean over the examples.
 
     Args:
@@ -49,7 +49,9 @@ def average_per_element_updates(per_elt_axis: Fixed = 0) -> GradientTransformati
 
     def mean(g: Any) -> jax.Array:
         g = jnp.asarray(g)
-        return jnp.mean(g, axis=axes, dtype=numerics.wide(g.dtype)).astype(g.dtype)
+        return jnp.mean(g, axis=axes, dtype=numerics.compute_dtype(g.dtype)).astype(
+            g.dtype
+        )
 
     return GradientTransformation(init_empty_state, update)
 
@@ -83,19 +85,21 @@ def accumulate_avg_updates(accumulation_steps: int) -> GradientTransformation:
     Raises:
       ValueError: if k is not at least 1.
     """
-    checks.whole(accumulation_steps=accumulation_steps)
+    checks.positive_int(accumulation_steps=accumulation_steps)
 
     def rule(
         g: jax.Array, a: jax.Array, *, i: Count, ready: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        a = a + (g - a) / i.astype(numerics.real(a.dtype))
+        a = a + (g - a) / i.astype(numerics.real_dtype(a.dtype))
         return jnp.where(ready, a, 0), jnp.where(ready, 0, a)
 
     add = leafwise(rule, _Mean, avg_grad=wide_zeros)
 
     def init(params: Params) -> AccumulateAvgUpdatesState:
         return AccumulateAvgUpdatesState(
-            zero_count(params), beside(params, value=False), add.init(params).avg_grad
+            zero_count(params),
+            replicated_like(params, value=False),
+            add.init(params).avg_grad,
         )
 
     def update(
@@ -116,7 +120,7 @@ def accumulate_avg_updates(accumulation_steps: int) -> GradientTransformation:
 
 @fitting
 def average_incrementally_updates(
-    per_elt_axis: Fixed, accumulation_steps: int
+    per_elt_axis: Static, accumulation_steps: int
 ) -> GradientTransformation:
     """Take the mean over the examples, and then over several steps.
 
@@ -132,7 +136,7 @@ def average_incrementally_updates(
     Raises:
       ValueError: if there is not at least one step.
     """
-    checks.whole(accumulation_steps=accumulation_steps)
+    checks.positive_int(accumulation_steps=accumulation_steps)
     one = accumulation_steps == 1
     over_steps = identity() if one else accumulate_avg_updates(accumulation_steps)
     if per_elt_axis is None:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import gradients
-from gradtx.common.types import Count, Fixed, OptState, Params, SecondMoment, Updates
-from gradtx.core.leafwise import leafwise, widened
+from gradtx.common.types import Count, OptState, Params, SecondMoment, Static, Updates
+from gradtx.core.leafwise import leafwise, to_compute_dtype
 from gradtx.core.slots import squares, wide_zeros
 from gradtx.core.transformation import EmptyState, GradientTransformation
 from gradtx.experimental.aggregating.aggregator import (
@@ -17,7 +17,7 @@ from gradtx.experimental.aggregating.aggregator import (
     axes_of,
     get_batch_size_from_per_elt_updates,
 )
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.wrappers.step import as_updates
 
 
@@ -32,7 +32,7 @@ class PerElementMeanAndSumSqDiffGradsState(NamedTuple):
 
 @aggregation
 def get_per_element_mean_and_sum_sq_diff_grads(
-    per_elt_axis: Fixed = 0, accumulation_steps: int = 1
+    per_elt_axis: Static = 0, accumulation_steps: int = 1
 ) -> GradientTransformation:
     """Take the mean over the examples, and how far they scatter about it.
 
@@ -56,7 +56,7 @@ def get_per_element_mean_and_sum_sq_diff_grads(
     Reference: Chan, Golub, LeVeque, Updating formulae and a pairwise algorithm for
       computing sample variances, Stanford STAN-CS-79-773, 1979.
     """
-    checks.whole(accumulation_steps=accumulation_steps)
+    checks.positive_int(accumulation_steps=accumulation_steps)
     axes, k = axes_of(per_elt_axis), accumulation_steps
     join = leafwise(
         _rule,
@@ -71,7 +71,7 @@ def get_per_element_mean_and_sum_sq_diff_grads(
             return EmptyState()
         zeros = join.init(params)
         return PerElementMeanAndSumSqDiffGradsState(
-            zero_count(params), beside(params, value=False), *zeros[:2]
+            zero_count(params), replicated_like(params, value=False), *zeros[:2]
         )
 
     def update(
@@ -125,9 +125,9 @@ def _rule(
 
 
 def _mean(axes: tuple[int, ...], g: Any, *, keepdims: bool = False) -> jax.Array:
-    return jnp.mean(widened(jnp.asarray(g)), axis=axes, keepdims=keepdims)
+    return jnp.mean(to_compute_dtype(jnp.asarray(g)), axis=axes, keepdims=keepdims)
 
 
 def _scatter(axes: tuple[int, ...], g: Any) -> jax.Array:
-    change = widened(jnp.asarray(g)) - _mean(axes, g, keepdims=True)
+    change = to_compute_dtype(jnp.asarray(g)) - _mean(axes, g, keepdims=True)
     return jnp.sum(numerics.square(change), axis=axes)

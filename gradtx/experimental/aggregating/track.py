@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from gradtx.common import checks, foreign, numerics
 from gradtx.common.types import (
     Count,
-    Fixed,
     OptState,
     Params,
     Scalar,
     SecondMoment,
+    Static,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
@@ -23,7 +23,7 @@ from gradtx.experimental.aggregating.moments import (
     get_per_element_mean_and_sum_sq_diff_grads,
 )
 from gradtx.experimental.aggregating.process import process
-from gradtx.lowering.sharding import beside, zero_count
+from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.wrappers.chain import chain
 
 
@@ -63,13 +63,13 @@ def track_per_element_mean_and_variance_with_ema(
     """
     checks.decay_rates(ema_decay=ema_decay)
     running = leafwise(
-        lambda g, mean: (g, numerics.mix(mean, g, ema_decay)), _Running, mean=wide_zeros
+        lambda g, mean: (g, numerics.ema(mean, g, ema_decay)), _Running, mean=wide_zeros
     )
 
     def init(params: Params) -> PerElementMeanAndVarianceEMAState:
         return PerElementMeanAndVarianceEMAState(
             zero_count(params),
-            beside(params, ema_decay, jnp.result_type(float)),
+            replicated_like(params, ema_decay, jnp.result_type(float)),
             running.init(params).mean,
             make_slot(squares, params),
         )
@@ -84,8 +84,8 @@ def track_per_element_mean_and_variance_with_ema(
         **_: Any,
     ) -> tuple[Updates, PerElementMeanAndVarianceEMAState]:
         del params
-        checks.extra_given("sum_sq_diff_grads", sum_sq_diff_grads)
-        checks.extra_given("sample_size", sample_size)
+        checks.require_extra_arg("sum_sq_diff_grads", sum_sq_diff_grads)
+        checks.require_extra_arg("sample_size", sample_size)
         variance = _variance(sum_sq_diff_grads, sample_size)
         _, mean = running.update(updates, _Running(state.mean_grads_ema))
         _, spread = running.update(variance, _Running(state.variance_grads_ema))
@@ -101,7 +101,7 @@ def track_per_element_mean_and_variance_with_ema(
 
 def _variance(scatter: Updates, n: Any) -> Updates:
     if isinstance(n, int) and n == 1:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "one example has no variance: take the gradients of more examples, or "
             "accumulate several steps"
         )
@@ -121,7 +121,7 @@ def get_unbiased_mean_and_variance_ema(state: OptState) -> tuple[Updates, Update
     """
     found = [x for x in jax.tree.leaves(state, is_leaf=_is_tracked) if _is_tracked(x)]
     if len(found) != 1:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "get_unbiased_mean_and_variance_ema: the state must hold one "
             f"PerElementMeanAndVarianceEMAState, got {len(found)}"
         )
@@ -129,9 +129,9 @@ def get_unbiased_mean_and_variance_ema(state: OptState) -> tuple[Updates, Update
 
     def unbiased(x: jax.Array) -> jax.Array:
         known = numerics.one_minus_power(
-            tracked.ema_decay, tracked.count, numerics.real(x.dtype)
+            tracked.ema_decay, tracked.count, numerics.real_dtype(x.dtype)
         )
-        return numerics.ratio(x, known)
+        return numerics.safe_divide(x, known)
 
     return (
         jax.tree.map(unbiased, tracked.mean_grads_ema),
@@ -151,7 +151,7 @@ def _is_tracked(x: Any) -> bool:
 def add_mean_variance_to_opt(
     opt: GradientTransformation,
     ema_decay: Scalar = 0.9,
-    per_elt_axis: Fixed = 0,
+    per_elt_axis: Static = 0,
     accumulation_steps: int = 1,
 ) -> GradientTransformation:
     """Let an optimizer run on the gradients of examples, and remember how they vary.

@@ -9,7 +9,7 @@ from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.authors.belief import scale_by_rectified_belief
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
@@ -19,7 +19,7 @@ class ShrinkState(NamedTuple):
     """What a decay remembers that does not follow the learning rate: nothing."""
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def AdaBelief(  # noqa: N802
     lr: ScalarOrSchedule = 1e-3,
     betas: tuple[Scalar, Scalar] = (0.9, 0.999),

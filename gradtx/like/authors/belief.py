@@ -9,10 +9,10 @@ from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
     debias,
-    mix,
+    ema,
     one_minus,
     one_minus_power,
-    ratio,
+    safe_divide,
     sqrt,
 )
 from gradtx.common.types import Count, DTypeLike, Scalar, SecondMoment, Updates
@@ -54,17 +54,17 @@ def scale_by_rectified_belief(
     def rule(
         g: jax.Array, m: jax.Array, s: jax.Array, *largest: jax.Array, t: Count
     ) -> tuple[Any, ...]:
-        m = mix(m, g, b1)
-        s = mix(s, abs_sq(g - m), b2) + eps
+        m = ema(m, g, b1)
+        s = ema(s, abs_sq(g - m), b2) + eps
         w = jnp.maximum(largest[0], s) if amsgrad else s
         mean = debias(m, b1, t)
         if rectify:
             length, factor = rectification(b2, t, s.dtype)
             early = mean if degenerated_to_sgd else jnp.zeros_like(mean)
-            late = factor * ratio(mean, sqrt(s) + eps)
+            late = factor * safe_divide(mean, sqrt(s) + eps)
             u = jnp.where(length >= _LONG_ENOUGH, late, early)
         else:
-            u = ratio(mean, sqrt(debias(w, b2, t)) + eps)
+            u = safe_divide(mean, sqrt(debias(w, b2, t)) + eps)
         return u, m, s, *((w,) if amsgrad else ())
 
     if amsgrad:

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix, value_at
+from gradtx.common.numerics import ema, value_at
 from gradtx.common.types import Scalar, ScalarOrSchedule, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.wrappers.descend import descend
 
 
@@ -21,7 +21,7 @@ class LionState(NamedTuple):
     mu: Updates  # m, the mean of the gradients
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def Lion(  # noqa: N802
     lr: ScalarOrSchedule = 1e-4,
     betas: tuple[Scalar, Scalar] = (0.9, 0.99),
@@ -57,10 +57,10 @@ def Lion(  # noqa: N802
     refuse(params=params, use_triton=use_triton)
     checks.non_negative(lr=lr, weight_decay=weight_decay)
     b1, b2 = betas
-    checks.fractions(b1=b1, b2=b2)
+    checks.unit_interval(b1=b1, b2=b2)
 
     def rule(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return jnp.sign(mix(m, g, b1)), mix(m, g, b2)
+        return jnp.sign(ema(m, g, b1)), ema(m, g, b2)
 
     decay = weight_decay
     if decoupled_weight_decay and weight_decay is not None:
@@ -72,8 +72,8 @@ def _first(lr: ScalarOrSchedule) -> Any:
     first = value_at(lr, 0)
     try:
         checks.positive(lr=first)
-    except checks.Misuse as error:
-        raise checks.Misuse(
+    except checks.InvalidArgument as error:
+        raise checks.InvalidArgument(
             "decoupled_weight_decay divides by the first learning rate, which is 0: "
             "begin the schedule above 0, or divide weight_decay by the peak yourself"
         ) from error

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, foreign
-from gradtx.common.numerics import mix
+from gradtx.common.numerics import ema
 from gradtx.common.types import OptState, Params, PyTree, Scalar, Updates
-from gradtx.core.leafwise import widened
+from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.like.torch.sgd import DampenedTraceState
 from gradtx.primitives.momentum import TraceState
@@ -59,7 +59,7 @@ def Lookahead(  # noqa: N802
     """
     words = ("none", "reset", "pullback")
     if pullback_momentum not in words:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"pullback_momentum must be one of {words}, got {pullback_momentum!r}"
         )
     base = lookahead(inner, la_steps, la_alpha)
@@ -98,7 +98,7 @@ def _mixed(slow: PyTree, fast: PyTree, alpha: Scalar) -> PyTree:
     """Return slow + α (fast - slow), computed in float32 or wider."""
 
     def one(s: jax.Array, f: jax.Array) -> jax.Array:
-        return mix(widened(s), widened(f), 1 - alpha).astype(s.dtype)
+        return ema(to_compute_dtype(s), to_compute_dtype(f), 1 - alpha).astype(s.dtype)
 
     return jax.tree.map(one, slow, fast)
 

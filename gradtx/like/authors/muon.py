@@ -7,13 +7,13 @@ import jax
 
 from gradtx.common import checks
 from gradtx.common.leaves import ndim
-from gradtx.common.types import Fixed, PyTree, Scalar, ScalarOrSchedule
+from gradtx.common.types import PyTree, Scalar, ScalarOrSchedule, Static
 from gradtx.core.transformation import (
     GradientTransformation,
     stateless_with_tree_map,
 )
 from gradtx.like.adam_rule import scale_by_raw_adam
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.linalg import MatrixAxes
 from gradtx.optimizers.muon import scale_by_muon
 from gradtx.optimizers.routing import of_two_axes, with_rest
@@ -25,14 +25,14 @@ ADJUSTED = {"spectral_norm": "spectral", "rms_norm": "moonlight", None: "none"}
 POLAR_MARGIN = 1.02  # of Polar Express: stands before the norm, and there not before ε
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def Muon(  # noqa: N802
     lr: ScalarOrSchedule = 0.02,
     weight_decay: Scalar | None = 0,
     momentum: Scalar = 0.95,
     *,
     params: Any = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Muon, as KellerJordan/Muon's ``SingleDeviceMuon``.
 
@@ -91,7 +91,7 @@ def _flat(least: int, tree: PyTree) -> PyTree:
     return jax.tree.map(one, tree)
 
 
-@brought("wd")
+@foreign_signature("wd")
 def MoonlightMuon(  # noqa: N802
     lr: ScalarOrSchedule = 1e-3,
     wd: Scalar | None = 0.1,
@@ -102,7 +102,7 @@ def MoonlightMuon(  # noqa: N802
     adamw_eps: Scalar = 1e-8,
     *,
     params: Any = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Muon, as MoonshotAI/Moonlight's ``Muon``: with AdamW at the same learning rate.
 
@@ -161,7 +161,7 @@ def _by_first_axes(u: jax.Array, p: jax.Array | None) -> jax.Array:
     return u * (0.2 * max(u.shape[:2]) ** 0.5)
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def DionMuon(  # noqa: N802
     lr: ScalarOrSchedule = 0.01,
     mu: Scalar = 0.95,
@@ -174,7 +174,7 @@ def DionMuon(  # noqa: N802
     use_polar_express: bool = True,
     *,
     params: Any = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Muon, as microsoft/dion's ``Muon``.
 
@@ -208,7 +208,7 @@ def DionMuon(  # noqa: N802
     refuse(params=params)
     checks.non_negative(lr=lr, weight_decay=weight_decay, epsilon=epsilon)
     if adjust_lr not in ADJUSTED:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"adjust_lr must be 'spectral_norm', 'rms_norm' or None, got {adjust_lr!r}"
         )
     given = weight_dimension_numbers

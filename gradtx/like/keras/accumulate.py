@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import wide
+from gradtx.common.numerics import compute_dtype
 from gradtx.common.types import (
     Count,
     OptState,
@@ -50,7 +50,7 @@ def accumulated(tx: GradientTransformation, every: int) -> GradientTransformatio
       ValueError: if the number is below 2.
     """
     if isinstance(every, bool) or not isinstance(every, int) or every < 2:  # noqa: PLR2004
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "gradient_accumulation_steps must be a whole number of at least 2, or "
             f"None, got {every!r}"
         )
@@ -90,7 +90,7 @@ def at_steps(rate: ScalarOrSchedule, every: int) -> ScalarOrSchedule:
 
 
 def _zeros(p: jax.Array) -> jax.Array:
-    return zeros(p, dtype=wide(p.dtype))
+    return zeros(p, dtype=compute_dtype(p.dtype))
 
 
 def _mean(every: int, g: Any, total: PyTree) -> Any:

@@ -4,7 +4,7 @@ from typing import Unpack
 
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.optimizers.adadelta import scale_by_adadelta
 from gradtx.wrappers.descend import descend
 
@@ -37,4 +37,4 @@ def Adadelta(  # noqa: N802
     def method(rate: ScalarOrSchedule) -> GradientTransformation:
         return descend(scale_by_adadelta(rho, epsilon), rate)
 
-    return framed(method, learning_rate, **shared)
+    return with_keras_options(method, learning_rate, **shared)

@@ -5,7 +5,7 @@ from typing import Unpack
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.factored import factored_step
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 
 
 @like_keras()
@@ -52,4 +52,4 @@ def Adafactor(  # noqa: N802
             least_scale=epsilon_2,
         )
 
-    return framed(method, learning_rate, sees_decay=True, **shared)
+    return with_keras_options(method, learning_rate, sees_decay=True, **shared)

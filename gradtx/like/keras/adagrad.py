@@ -4,7 +4,7 @@ from typing import Unpack
 
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.optimizers.adagrad import adagrad
 
 
@@ -32,7 +32,7 @@ def Adagrad(  # noqa: N802
     def method(rate: ScalarOrSchedule) -> GradientTransformation:
         return adagrad(rate, initial_accumulator_value, epsilon)
 
-    return framed(
+    return with_keras_options(
         method,
         learning_rate,
         **shared,

@@ -6,7 +6,7 @@ from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.adam_rule import scale_by_raw_adam
-from gradtx.like.keras.shared import Frame, Shared, framed, like_keras
+from gradtx.like.keras.shared import Frame, Shared, like_keras, with_keras_options
 from gradtx.wrappers.descend import descend
 
 
@@ -45,7 +45,7 @@ def Adam(  # noqa: N802
     def method(rate: ScalarOrSchedule) -> GradientTransformation:
         return descend(direction, rate)
 
-    return framed(
+    return with_keras_options(
         method,
         learning_rate,
         **shared,
@@ -82,7 +82,9 @@ def AdamW(  # noqa: N802
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
     """
     if weight_decay is None:
-        raise checks.Misuse("weight_decay must be a number here: use Adam without it")
+        raise checks.InvalidArgument(
+            "weight_decay must be a number here: use Adam without it"
+        )
     return Adam(
         learning_rate,
         beta_1,

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import debias, mix, ratio
+from gradtx.common.numerics import debias, ema, safe_divide
 from gradtx.common.types import Count, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.optimizers.adam import ScaleByAdamState
 from gradtx.tree.norms import modulus
 from gradtx.wrappers.descend import descend
@@ -48,11 +48,11 @@ def Adamax(  # noqa: N802
     def rule(
         g: jax.Array, m: jax.Array, u: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, beta_1)
+        m = ema(m, g, beta_1)
         u = jnp.maximum(beta_2 * u, modulus(g))
-        return ratio(debias(m, beta_1, t), u + epsilon), m, u
+        return safe_divide(debias(m, beta_1, t), u + epsilon), m, u
 
     def method(rate: ScalarOrSchedule) -> GradientTransformation:
         return descend(leafwise(rule, ScaleByAdamState, mu=zeros, nu=squares), rate)
 
-    return framed(method, learning_rate, **shared)
+    return with_keras_options(method, learning_rate, **shared)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import mix
+from gradtx.common.numerics import ema
 from gradtx.common.types import Count, Params, Scalar, Weights
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import weights
@@ -44,15 +44,15 @@ def averaged(
     Raises:
       ValueError: if the momentum is outside [0, 1] or the frequency is below 1.
     """
-    checks.fractions(ema_momentum=momentum)
+    checks.unit_interval(ema_momentum=momentum)
     if overwrite_every is not None:
-        checks.whole(ema_overwrite_frequency=overwrite_every)
+        checks.positive_int(ema_overwrite_frequency=overwrite_every)
 
     def rule(
         u: jax.Array, a: jax.Array, *, t: Count, p: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         step = (t - 1) // calls_per_step
-        a = mix(a, p + u, jnp.where(step == 0, 0, momentum))
+        a = ema(a, p + u, jnp.where(step == 0, 0, momentum))
         if overwrite_every is not None:
             u = jnp.where((step + 1) % overwrite_every == 0, a - p, u)
         return u, a

@@ -35,7 +35,9 @@ def clipped(
     given = {name: bound for name, bound in bounds.items() if bound is not None}
     checks.non_negative(**given)
     if len(given) > 1:
-        raise checks.Misuse(f"{' and '.join(given)} exclude each other: choose one")
+        raise checks.InvalidArgument(
+            f"{' and '.join(given)} exclude each other: choose one"
+        )
     if clipnorm is not None:
         return leafwise(
             lambda g: g * _factor(norms.norm(g), clipnorm),

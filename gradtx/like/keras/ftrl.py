@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, ratio, value_at
+from gradtx.common.numerics import abs_sq, safe_divide, value_at
 from gradtx.common.types import (
     Count,
     Exact,
@@ -18,7 +18,7 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, wide_zeros
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 
 
 class FtrlState(NamedTuple):
@@ -81,12 +81,12 @@ def Ftrl(  # noqa: N802
         ) -> tuple[jax.Array, ...]:
             eta = jnp.asarray(value_at(rate, t - 1), n.dtype)
             new = n + abs_sq(g)
-            z = z + g + extra * p - ratio(new**power - n**power, eta) * p
-            divisor = ratio(new**power + beta, eta) + 2 * l2
-            target = ratio(jnp.clip(z, -l1, l1) - z, divisor)
+            z = z + g + extra * p - safe_divide(new**power - n**power, eta) * p
+            divisor = safe_divide(new**power + beta, eta) + 2 * l2
+            target = safe_divide(jnp.clip(z, -l1, l1) - z, divisor)
             return jnp.where(eta == 0, 0, target - p), new, z
 
         start = partial(squares, fill=initial_accumulator_value)
         return leafwise(rule, FtrlState, accumulator=start, linear=wide_zeros)
 
-    return framed(method, learning_rate, sees_decay=True, **shared)
+    return with_keras_options(method, learning_rate, sees_decay=True, **shared)

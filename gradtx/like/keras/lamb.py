@@ -4,7 +4,7 @@ from typing import Unpack
 
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.optimizers.lamb import lamb
 
 
@@ -38,4 +38,4 @@ def Lamb(  # noqa: N802
     def method(rate: ScalarOrSchedule) -> GradientTransformation:
         return lamb(rate, beta_1, beta_2, epsilon)
 
-    return framed(method, learning_rate, sees_decay=True, **shared)
+    return with_keras_options(method, learning_rate, sees_decay=True, **shared)

@@ -5,7 +5,7 @@ from typing import Unpack
 from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.optimizers.lion import sign_momentum
 from gradtx.wrappers.descend import descend
 
@@ -35,7 +35,7 @@ def Lion(  # noqa: N802
     def method(rate: ScalarOrSchedule) -> GradientTransformation:
         return descend(sign_momentum(beta_1, beta_2), rate)
 
-    return framed(
+    return with_keras_options(
         method,
         learning_rate,
         **shared,

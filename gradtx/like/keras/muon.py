@@ -11,7 +11,7 @@ from gradtx.common.leaves import ndim
 from gradtx.common.types import PyTree, Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.adam_rule import scale_by_raw_adam
-from gradtx.like.keras.shared import Frame, decayed, framed, like_keras
+from gradtx.like.keras.shared import Frame, decayed, like_keras, with_keras_options
 from gradtx.optimizers.muon import scale_by_muon
 from gradtx.optimizers.naming import names
 from gradtx.optimizers.routing import with_rest
@@ -109,7 +109,7 @@ def Muon(  # noqa: N802
             rest = decayed(rest, rate, adam_weight_decay, excluded)
         return with_rest(matrices, rest, numbers)
 
-    return framed(method, learning_rate, **shared)
+    return with_keras_options(method, learning_rate, **shared)
 
 
 def _matrix_unless(excluded: list[str]) -> Any:

@@ -4,7 +4,7 @@ from typing import Unpack
 
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.like.nadam_rule import scale_by_rising_nadam
 from gradtx.wrappers.descend import descend
 
@@ -40,4 +40,4 @@ def Nadam(  # noqa: N802
     def method(rate: ScalarOrSchedule) -> GradientTransformation:
         return descend(direction, rate)
 
-    return framed(method, learning_rate, **shared)
+    return with_keras_options(method, learning_rate, **shared)

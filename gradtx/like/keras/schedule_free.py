@@ -5,7 +5,7 @@ from typing import Unpack
 from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.optimizers.schedule_free import schedule_free_adamw
 
 
@@ -47,4 +47,4 @@ def ScheduleFreeAdamW(  # noqa: N802
             rate, warmup_steps, beta_1, beta_2, epsilon, weight_lr_power=0.0
         )
 
-    return framed(method, learning_rate, sees_decay=True, **shared)
+    return with_keras_options(method, learning_rate, sees_decay=True, **shared)

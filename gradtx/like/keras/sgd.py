@@ -5,7 +5,7 @@ from typing import Unpack
 from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.keras.shared import Shared, framed, like_keras
+from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.primitives.momentum import trace
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
@@ -33,7 +33,7 @@ def SGD(  # noqa: N802
     Raises:
       ValueError: if the momentum is outside [0, 1]; for wrong shared arguments.
     """
-    checks.fractions(momentum=momentum)
+    checks.unit_interval(momentum=momentum)
 
     def method(rate: ScalarOrSchedule) -> GradientTransformation:
         downhill = scale_by_learning_rate(rate)
@@ -41,7 +41,7 @@ def SGD(  # noqa: N802
             downhill if momentum is None else chain(downhill, trace(momentum, nesterov))
         )
 
-    return framed(
+    return with_keras_options(
         method,
         learning_rate,
         **shared,

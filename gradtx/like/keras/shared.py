@@ -21,7 +21,7 @@ from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.masking import restrict
 from gradtx.core.transformation import EmptyState, GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.keras.accumulate import accumulated, at_steps
 from gradtx.like.keras.average import averaged
 from gradtx.like.keras.clip import clipped
@@ -118,7 +118,7 @@ def like_keras(
         before, mark, after = text.partition("\nRaises:")
         spread.__doc__ = f"{before}{''.join(lines)}{mark}{after}"
         off = [name for name in _OFF_AT_ZERO if name not in own]
-        return brought(*off_at_zero, *off)(spread)
+        return foreign_signature(*off_at_zero, *off)(spread)
 
     return decorate
 
@@ -133,7 +133,7 @@ def _parameter(name: str) -> inspect.Parameter:
 _BY_PLACE = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
-def framed(
+def with_keras_options(
     method: Callable[[ScalarOrSchedule], GradientTransformation],
     learning_rate: ScalarOrSchedule,
     *,
@@ -227,7 +227,7 @@ def _after(
     def update(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
-        checks.params_given(params)
+        checks.require_params(params)
         nothing = zeros_for(updates, params)
         less, decay_state = decay.update(nothing, state.decay, params)
         seen = apply_updates(params, less)

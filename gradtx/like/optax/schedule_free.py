@@ -132,5 +132,7 @@ def _warmed_up(rate: ScalarOrSchedule, steps: int | None) -> ScalarOrSchedule:
     if steps is None:
         return rate
     if callable(rate):
-        raise checks.Misuse("warmup_steps needs a learning rate that is a number")
+        raise checks.InvalidArgument(
+            "warmup_steps needs a learning rate that is a number"
+        )
     return warmup_constant_schedule(0.0, rate, steps)

@@ -5,7 +5,7 @@ from typing import Any
 from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.optimizers.adadelta import scale_by_adadelta
 from gradtx.wrappers.chain import chain
@@ -13,7 +13,7 @@ from gradtx.wrappers.descend import descend
 from gradtx.wrappers.split_complex import split_real_and_imaginary
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def Adadelta(  # noqa: N802
     lr: ScalarOrSchedule = 1.0,
     rho: Scalar = 0.9,

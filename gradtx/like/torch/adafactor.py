@@ -5,14 +5,14 @@ from typing import Any
 from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.factored import factored_step
 from gradtx.like.shrink import shrink
 from gradtx.like.torch.gradient import prepared
 from gradtx.wrappers.chain import chain
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def Adafactor(  # noqa: N802
     lr: ScalarOrSchedule = 1e-2,
     beta2_decay: Scalar = -0.8,

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, ratio, sqrt, value_at
+from gradtx.common.numerics import abs_sq, safe_divide, sqrt, value_at
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.optimizers.adagrad import ScaleByRssState
 from gradtx.wrappers.chain import chain
@@ -19,7 +19,7 @@ from gradtx.wrappers.descend import descend
 from gradtx.wrappers.split_complex import split_real_and_imaginary
 
 
-@brought("lr_decay", "weight_decay")
+@foreign_signature("lr_decay", "weight_decay")
 def Adagrad(  # noqa: N802
     lr: ScalarOrSchedule = 1e-2,
     lr_decay: Scalar | None = 0,
@@ -62,7 +62,7 @@ def Adagrad(  # noqa: N802
 
     def rule(g: jax.Array, total: jax.Array) -> tuple[jax.Array, jax.Array]:
         total = total + abs_sq(g)
-        return ratio(g, sqrt(total) + eps), total
+        return safe_divide(g, sqrt(total) + eps), total
 
     start = partial(squares, fill=initial_accumulator_value)
     direction = leafwise(rule, ScaleByRssState, sum_of_squares=start)

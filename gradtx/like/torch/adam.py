@@ -6,12 +6,12 @@ from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.adam_rule import scale_by_raw_adam
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import descended
 from gradtx.wrappers.split_complex import split_real_and_imaginary
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def Adam(  # noqa: N802
     lr: ScalarOrSchedule = 1e-3,
     betas: tuple[Scalar, Scalar] = (0.9, 0.999),
@@ -71,7 +71,7 @@ def Adam(  # noqa: N802
     )
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def AdamW(  # noqa: N802
     lr: ScalarOrSchedule = 1e-3,
     betas: tuple[Scalar, Scalar] = (0.9, 0.999),

@@ -11,7 +11,7 @@ from gradtx.common.types import Count, Params, Scalar, ScalarOrSchedule, Weights
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import weights
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.wrappers.averages import merge
 from gradtx.wrappers.chain import chain
@@ -28,7 +28,7 @@ class AsgdState(NamedTuple):
         return merge(self.ax, params)
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def ASGD(  # noqa: N802
     lr: ScalarOrSchedule = 1e-2,
     lambd: Scalar = 1e-4,

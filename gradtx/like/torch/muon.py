@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.types import Fixed, PyTree, Scalar, ScalarOrSchedule
+from gradtx.common.types import PyTree, Scalar, ScalarOrSchedule, Static
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.linalg import presets
 from gradtx.optimizers.muon import scale_by_muon
 from gradtx.primitives.shape import MuonDimensionNumbers, scale_by_shape
@@ -22,7 +22,7 @@ FACTORS = {
 }
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def Muon(  # noqa: N802
     lr: ScalarOrSchedule = 1e-3,
     weight_decay: Scalar | None = 0.1,
@@ -35,7 +35,7 @@ def Muon(  # noqa: N802
     use_addmm: bool = False,
     *,
     params: Any = None,
-    weight_dimension_numbers: Fixed = None,
+    weight_dimension_numbers: Static = None,
 ) -> GradientTransformation:
     """Muon, as ``torch.optim.Muon``.
 
@@ -74,7 +74,7 @@ def Muon(  # noqa: N802
     refuse(params=params)
     checks.non_negative(lr=lr, weight_decay=weight_decay)
     if adjust_lr_fn not in FACTORS:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "adjust_lr_fn must be 'original', 'match_rms_adamw' or None, got "
             f"{adjust_lr_fn!r}"
         )
@@ -97,7 +97,7 @@ def Muon(  # noqa: N802
 def _rows_are_outputs(tree: PyTree) -> PyTree:
     def one(path: Any, x: Any) -> MuonDimensionNumbers:
         if jnp.ndim(x) != 2:  # noqa: PLR2004
-            raise checks.Misuse(
+            raise checks.InvalidArgument(
                 f"the leaf at {checks.path_name(path)} of shape {jnp.shape(x)} is no "
                 "matrix: give it to another method by gradtx.partition, or say which "
                 "axes make up matrices by weight_dimension_numbers"

@@ -5,13 +5,13 @@ from typing import Any
 from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.nadam_rule import scale_by_rising_nadam
 from gradtx.like.torch.gradient import descended
 from gradtx.wrappers.split_complex import split_real_and_imaginary
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def NAdam(  # noqa: N802
     lr: ScalarOrSchedule = 2e-3,
     betas: tuple[Scalar, Scalar] = (0.9, 0.999),

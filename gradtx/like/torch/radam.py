@@ -9,17 +9,17 @@ from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
     debias,
-    mix,
+    ema,
     one_minus_power,
-    ratio,
-    real,
+    real_dtype,
+    safe_divide,
     sqrt,
 )
 from gradtx.common.types import Count, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import descended
 from gradtx.optimizers.adam import ScaleByAdamState
 from gradtx.optimizers.radam import averaged_steps, rectification
@@ -28,7 +28,7 @@ from gradtx.wrappers.split_complex import split_real_and_imaginary
 _LONG_ENOUGH = 5  # the least length of the mean of squares
 
 
-@brought("weight_decay")
+@foreign_signature("weight_decay")
 def RAdam(  # noqa: N802
     lr: ScalarOrSchedule = 1e-3,
     betas: tuple[Scalar, Scalar] = (0.9, 0.999),
@@ -90,12 +90,12 @@ def _direction(b1: Scalar, b2: Scalar, eps: Scalar) -> GradientTransformation:
     def rule(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count
     ) -> tuple[jax.Array, ...]:
-        m = mix(m, g, b1)
-        v = mix(v, abs_sq(g), b2)
-        mean, dtype = debias(m, b1, t), real(g.dtype)
+        m = ema(m, g, b1)
+        v = ema(v, abs_sq(g), b2)
+        mean, dtype = debias(m, b1, t), real_dtype(g.dtype)
         length = averaged_steps(b2, t, dtype)
         known = length > _LONG_ENOUGH
         factor = rectification(length, b2, known) * sqrt(one_minus_power(b2, t, dtype))
-        return jnp.where(known, factor * ratio(mean, sqrt(v) + eps), mean), m, v
+        return jnp.where(known, factor * safe_divide(mean, sqrt(v) + eps), mean), m, v
 
     return leafwise(rule, ScaleByAdamState, mu=zeros, nu=squares)

@@ -5,7 +5,7 @@ from typing import Any
 from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, identity
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.optimizers.rmsprop import scale_by_rms, scale_by_stddev
 from gradtx.primitives.momentum import trace
@@ -14,7 +14,7 @@ from gradtx.wrappers.descend import descend
 from gradtx.wrappers.split_complex import split_real_and_imaginary
 
 
-@brought("weight_decay", "momentum")
+@foreign_signature("weight_decay", "momentum")
 def RMSprop(  # noqa: N802
     lr: ScalarOrSchedule = 1e-2,
     alpha: Scalar = 0.99,

@@ -8,7 +8,7 @@ from gradtx.common import checks
 from gradtx.common.numerics import value_at
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.optimizers.rprop import scale_by_rprop
 from gradtx.primitives.scale import scale
@@ -16,7 +16,7 @@ from gradtx.wrappers.chain import chain
 from gradtx.wrappers.split_complex import split_real_and_imaginary
 
 
-@brought()
+@foreign_signature()
 def Rprop(  # noqa: N802
     lr: ScalarOrSchedule = 1e-2,
     etas: tuple[Scalar, Scalar] = (0.5, 1.2),

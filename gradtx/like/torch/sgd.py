@@ -10,7 +10,7 @@ from gradtx.common.types import Count, Params, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, identity
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.primitives.momentum import trace
 from gradtx.wrappers.chain import chain
@@ -24,7 +24,7 @@ class DampenedTraceState(NamedTuple):
     trace: Params  # b, the decaying sum of the gradients
 
 
-@brought("momentum", "dampening", "weight_decay")
+@foreign_signature("momentum", "dampening", "weight_decay")
 def SGD(  # noqa: N802
     lr: ScalarOrSchedule = 1e-3,
     momentum: Scalar | None = 0,
@@ -70,7 +70,7 @@ def SGD(  # noqa: N802
     checks.non_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
     checks.finite(dampening=dampening)
     if nesterov and (momentum is None or dampening is not None):
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             "nesterov needs momentum above 0 and no dampening, got "
             f"momentum={momentum or 0}, dampening={dampening or 0}"
         )

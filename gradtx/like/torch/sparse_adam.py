@@ -9,23 +9,23 @@ from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
     debias,
-    mix,
+    ema,
     one_minus_power,
-    ratio,
+    safe_divide,
     sqrt,
 )
 from gradtx.common.types import Count, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation
-from gradtx.like.brought import brought, refuse
+from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.optimizers.adam import ScaleByAdamState
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
 
 
-@brought()
+@foreign_signature()
 def SparseAdam(  # noqa: N802
     lr: ScalarOrSchedule = 1e-3,
     betas: tuple[Scalar, Scalar] = (0.9, 0.999),
@@ -66,10 +66,10 @@ def SparseAdam(  # noqa: N802
     ) -> tuple[jax.Array, ...]:
         rest = tuple(range(1, g.ndim))
         seen = jnp.any(g != 0, axis=rest, keepdims=True) if rest else g != 0
-        m = jnp.where(seen, mix(m, g, b1), m)
-        v = jnp.where(seen, mix(v, abs_sq(g), b2), v)
+        m = jnp.where(seen, ema(m, g, b1), m)
+        v = jnp.where(seen, ema(v, abs_sq(g), b2), v)
         root = sqrt(one_minus_power(b2, t, v.dtype))
-        u = root * ratio(debias(m, b1, t), sqrt(v) + eps)
+        u = root * safe_divide(debias(m, b1, t), sqrt(v) + eps)
         return jnp.where(seen, u, 0), m, v
 
     direction = leafwise(

@@ -106,7 +106,7 @@ def PiecewiseConstantDecay(  # noqa: N802
     del name
     checks.ascending(boundaries=boundaries)
     if len(values) != len(boundaries) + 1:
-        raise checks.Misuse(
+        raise checks.InvalidArgument(
             f"{len(boundaries)} boundaries need {len(boundaries) + 1} values, got "
             f"{len(values)}"
         )
@@ -149,7 +149,7 @@ def PolynomialDecay(  # noqa: N802
       ValueError: if a number is outside of its range.
     """
     del name
-    checks.whole(decay_steps=decay_steps)
+    checks.positive_int(decay_steps=decay_steps)
     checks.finite(
         initial_learning_rate=initial_learning_rate, end_learning_rate=end_learning_rate
     )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ratio
+from gradtx.common.numerics import safe_divide
 from gradtx.common.types import Count, Scalar, Schedule
 from gradtx.lowering.control_flow import fori_loop
 from gradtx.schedules.blend import number
@@ -105,10 +105,12 @@ def ChainedScheduler(schedulers: Sequence[Schedule], lr: Scalar) -> Schedule:  #
     """
     checks.finite(lr=lr)
     if not schedulers:
-        raise checks.Misuse("schedulers must hold at least one schedule")
+        raise checks.InvalidArgument("schedulers must hold at least one schedule")
 
     def value(count: Count) -> jax.Array:
         rate = jnp.asarray(number(lr))
-        return rate * math.prod(ratio(jnp.asarray(s(count)), rate) for s in schedulers)
+        return rate * math.prod(
+            safe_divide(jnp.asarray(s(count)), rate) for s in schedulers
+        )
 
     return value

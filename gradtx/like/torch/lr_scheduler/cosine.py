@@ -34,7 +34,7 @@ def CosineAnnealingLR(lr: Scalar, T_max: int, eta_min: Scalar = 0.0) -> Schedule
 
     Reference: Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983
     """
-    checks.whole(T_max=T_max)
+    checks.positive_int(T_max=T_max)
     checks.finite(lr=lr, eta_min=eta_min)
 
     def value(count: Count) -> jax.Array:
@@ -70,7 +70,7 @@ def CosineAnnealingWarmRestarts(  # noqa: N802
 
     Reference: Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983
     """
-    checks.whole(T_0=T_0, T_mult=T_mult)
+    checks.positive_int(T_0=T_0, T_mult=T_mult)
     checks.finite(lr=lr, eta_min=eta_min)
 
     def value(count: Count) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ratio
+from gradtx.common.numerics import safe_divide
 from gradtx.common.types import Count, Scalar, Schedule
 from gradtx.schedules.blend import blend, cosine as bent, decayed, number
 from gradtx.schedules.steps import Share, periods
@@ -123,15 +123,17 @@ def OneCycleLR(  # noqa: N802
     Reference: Smith and Topin, 2018, https://arxiv.org/abs/1708.07120
     """
     checks.finite(max_lr=max_lr)
-    checks.whole(
+    checks.positive_int(
         total_steps=total_steps, epochs=epochs, steps_per_epoch=steps_per_epoch
     )
-    checks.fractions(pct_start=pct_start)
+    checks.unit_interval(pct_start=pct_start)
     checks.positive(div_factor=div_factor, final_div_factor=final_div_factor)
     _known(("cos", "linear"), anneal_strategy=anneal_strategy)
     if total_steps is None:
         if epochs is None or steps_per_epoch is None:
-            raise checks.Misuse("give total_steps, or epochs and steps_per_epoch")
+            raise checks.InvalidArgument(
+                "give total_steps, or epochs and steps_per_epoch"
+            )
         total_steps = epochs * steps_per_epoch
     peak, start = number(max_lr), number(max_lr) / number(div_factor)
     stops = [(0.0, start), (pct_start * total_steps - 1, peak)]
@@ -146,7 +148,7 @@ def _along(count: Count, stops: list[tuple[Any, Any]], *, cosine: bool) -> jax.A
     t = periods(count, 0, 1, whole=False)
     result = jnp.broadcast_to(stops[0][1], jnp.shape(count))
     for (begin, low), (end, high) in pairwise(stops):
-        done = jnp.clip(ratio(t - begin, jnp.asarray(end - begin)), 0, 1)
+        done = jnp.clip(safe_divide(t - begin, jnp.asarray(end - begin)), 0, 1)
         part = Share(done, 1 - done)
         here = blend(low, high, bent(part) if cosine else part)
         entered = (t > begin) | (begin == 0)
@@ -157,4 +159,4 @@ def _along(count: Count, stops: list[tuple[Any, Any]], *, cosine: bool) -> jax.A
 def _known(words: tuple[str, ...], **given: str) -> None:
     for name, word in given.items():
         if word not in words:
-            raise checks.Misuse(f"{name} must be one of {words}, got {word!r}")
+            raise checks.InvalidArgument(f"{name} must be one of {words}, got {word!r}")

@@ -26,7 +26,7 @@ def StepLR(lr: Scalar, step_size: int, gamma: Scalar = 0.1) -> Schedule:  # noqa
     Raises:
       ValueError: if a number is outside of its range.
     """
-    checks.whole(step_size=step_size)
+    checks.positive_int(step_size=step_size)
     checks.finite(lr=lr)
     checks.non_negative(gamma=gamma)
 
@@ -81,7 +81,7 @@ def ConstantLR(  # noqa: N802
       ValueError: if a number is outside of its range.
     """
     checks.finite(lr=lr)
-    checks.fractions(factor=factor)
+    checks.unit_interval(factor=factor)
     checks.non_negative(total_iters=total_iters)
 
     def value(count: Count) -> jax.Array:
@@ -113,8 +113,8 @@ def LinearLR(  # noqa: N802
     """
     checks.finite(lr=lr)
     checks.positive(start_factor=start_factor)
-    checks.fractions(start_factor=start_factor, end_factor=end_factor)
-    checks.whole(total_iters=total_iters)
+    checks.unit_interval(start_factor=start_factor, end_factor=end_factor)
+    checks.positive_int(total_iters=total_iters)
 
     def value(count: Count) -> jax.Array:
         rate, part = number(lr), share(count, 0, total_iters)
@@ -162,7 +162,7 @@ def PolynomialLR(  # noqa: N802
       ValueError: if a number is outside of its range.
     """
     checks.finite(lr=lr)
-    checks.whole(total_iters=total_iters)
+    checks.positive_int(total_iters=total_iters)
     checks.non_negative(power=power)
 
     def value(count: Count) -> jax.Array:
