@@ -162,7 +162,7 @@ def test_every_room_s_door_is_at_the_door(room: str) -> None:
 # --- words -------------------------------------------------------------------
 
 
-def documented() -> list[Any]:
+def documented() -> dict[str, Any]:
     """Return the functions at the door, and those of the rooms beside it.
 
     Those of `tree` are as plain as their names; they need a sentence only.
@@ -171,29 +171,30 @@ def documented() -> list[Any]:
     names = {name: getattr(gradtx, name) for name in DOOR}
     for room in rooms:
         names |= {f"{room.__name__}.{k}": v for k, v in vars(room).items()}
-    return [
-        pytest.param(x, id=name)
+    return {
+        name: x
         for name, x in names.items()
         if inspect.isfunction(x)
         and getattr(x, "__module__", "").startswith("gradtx")
         and not name.rpartition(".")[2].startswith("_")
-    ]
+    }
 
 
-@pytest.mark.parametrize("function", documented())
-def test_every_function_is_documented(function: Any) -> None:
+def test_every_function_is_documented() -> None:
     """A docstring says what each argument means, or points to one that does."""
-    text = function.__doc__
-    assert text, "no docstring"
-    assert text.split("\n")[0].strip().endswith((".", ":", "]")), "no summary"
-    parameters = inspect.signature(function).parameters
-    if not parameters or ":func:" in text or ":class:" in text:
-        return
-    if len(parameters) == 1 and "Args:" not in text:
-        return  # the summary speaks of it
-    assert "Args:" in text
-    missing = [name for name in parameters if name not in text.split("Args:")[1]]
-    assert not missing
+    for name, function in documented().items():
+        text = function.__doc__
+        assert text, f"{name} has no docstring"
+        summary = text.split("\n")[0].strip()
+        assert summary.endswith((".", ":", "]")), f"{name} has no summary"
+        parameters = inspect.signature(function).parameters
+        if not parameters or ":func:" in text or ":class:" in text:
+            continue
+        if len(parameters) == 1 and "Args:" not in text:
+            continue  # the summary speaks of it
+        arguments = text.partition("Args:")[2]
+        missing = [x for x in parameters if x not in arguments]
+        assert not missing, f"{name} says nothing of {missing}"
 
 
 # --- values ------------------------------------------------------------------
