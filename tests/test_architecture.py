@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "gradtx"
@@ -31,6 +32,12 @@ PRIVATE = re.compile(r"_|def __getattr__\(|from \S+ import \w+ as _\w+$")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Return what a file says, as Python reads it."""
+    return ast.parse(path.read_text())
+
+
 def parts(path: Path) -> tuple[str, ...]:
     """Return a module's path inside the package: `("optimizers", "adam")`."""
     names = path.relative_to(PACKAGE).with_suffix("").parts
@@ -44,7 +51,7 @@ def layer(names: tuple[str, ...]) -> int:
 
 def imported(path: Path) -> Iterator[tuple[str, ...]]:
     """Yield the modules of this package that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             found = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -96,7 +103,7 @@ def test_files_are_short() -> None:
 def test_functions_are_short() -> None:
     """A function has at most 40 lines below its docstring."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef):
                 assert own_lines(node) <= 40, f"{path}: {node.name}"
 
@@ -112,7 +119,7 @@ def own_lines(function: ast.FunctionDef) -> int:
 def test_every_file_says_what_it_is() -> None:
     """A file starts with a docstring; a folder's door and the front door re-export."""
     for path in FILES:
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         assert ast.get_docstring(tree), path
         if path.name == "__init__.py":
             _re_exports(path, tree)
