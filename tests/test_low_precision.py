@@ -65,6 +65,7 @@ def test_the_mean_of_squares_forgets(make: Any, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("row", catalogue.METHODS, ids=lambda row: row.name)
+@pytest.mark.one_in(4)
 def test_nothing_is_nan_in_half_precision(row: Any, dtype: str) -> None:
     """A zero, a tiny and a small gradient: the step is that of float32, rounded.
 

@@ -133,6 +133,7 @@ def trained(name: str, dtype: Any, *, kernel: bool | str) -> tuple[Tree, Any]:
         pytest.param("cuda", "adamw", jnp.bfloat16, marks=EXHAUSTIVE),
     ],
 )
+@pytest.mark.one_in(6)
 def test_a_kernel_makes_the_same_step(device: str, name: str, dtype: Any) -> None:
     """Codes, scales and weights are those of the step without kernels."""
     plain, none = trained(name, dtype, kernel=False)

@@ -76,6 +76,7 @@ def test_equal_shapes_are_done_at_once_and_not_in_every_step(name: str) -> None:
 
 
 @every_direction
+@pytest.mark.one_in(9)
 def test_leading_axes_are_batches(name: str) -> None:
     """Experts in one array are treated as matrices in arrays of their own.
 
@@ -107,6 +108,7 @@ def test_leading_axes_are_batches(name: str) -> None:
 
 
 @every_direction
+@pytest.mark.one_in(9)
 def test_nothing_is_nan(name: str) -> None:
     """Whatever gradients come, in whatever type, updates and state stay finite.
 
@@ -151,6 +153,7 @@ def test_state_is_bounded_on_an_embedding(name: str) -> None:
 
 
 @every_direction
+@pytest.mark.one_in(3)
 def test_what_is_costly_is_kept_in_between(name: str) -> None:
     """In a step that is not due, bases, roots, or the factors of PSGD stay."""
     params = {"w": jnp.ones((3, 3))}
@@ -187,6 +190,7 @@ def test_leaves_that_are_no_matrices_are_told() -> None:
 
 
 @pytest.mark.parametrize("name", ["soap", "psgd_kron", "shampoo", "splus"])
+@pytest.mark.one_in(3)
 def test_few_bits_are_for_the_means_only(name: str) -> None:
     """`quantize_state` leaves factors, bases and roots alone, by default."""
     params = {"w": jnp.ones((8, 8))}
