@@ -18,7 +18,7 @@ from gradtx.codecs.dither import rounded, rounded_down, share_of
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import is_differentiable, map_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
-from gradtx.core.apply_updates import apply_updates
+from gradtx.core.apply_updates import apply_updates, remember_sum
 from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.transformation import GradientTransformation
 from gradtx.tree import masks
@@ -138,7 +138,7 @@ def settled(
 
     Args:
       settle: from the parameter, the number that is meant after the step, and what is
-        kept beside to the update and what is kept then.
+        kept beside to the update, the parameter after it, and what is kept then.
       updates: what is added to the numbers meant before.
       params: the parameters.
       before: the numbers meant before.
@@ -153,5 +153,6 @@ def settled(
     # Not added here by hand: a kernel may have made the sums already.
     sums = apply_updates([x[i] for i in live], [moves[i] for i in live])
     for i, target in zip(live, sums, strict=True):
-        moves[i], new[i] = settle(p[i], target, new[i])
+        moves[i], landed, new[i] = settle(p[i], target, new[i])
+        remember_sum(p[i], moves[i], landed)
     return treedef.unflatten(moves), treedef.unflatten(new)

@@ -85,8 +85,8 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
     :func:`gradtx.apply_updates`, optax's or Equinox's. No such update can carry every
     parameter to the number next to x: where a step leads across 0, or to less than half
     of the parameter, p lands within half of the update's last bit, at most 2⁻⁹ of a
-    bfloat16 step. If that is more than the last bit of p, x is there from then on. Let
-    nothing that changes updates follow in a chain.
+    bfloat16 step. If that is more than the last bit of p, the next step starts there.
+    Let nothing that changes updates follow in a chain.
 
     Args:
       tx: any optimizer.
@@ -191,7 +191,7 @@ def _beside(
       slot: makes what is kept, from the parameter.
       see: from the parameter and what is kept to the float32 number that they mean.
       settle: from the parameter, the number that is meant after the step, and what is
-        kept to the update and what is kept then.
+        kept to the update, the parameter after it, and what is kept then.
       shown: what the state of ``tx`` is made of, from a parameter and what is kept; the
         parameter if None.
     """
@@ -241,16 +241,18 @@ def _completed(p: jax.Array, remainder: jax.Array) -> jax.Array:
 def _to_master(p: jax.Array, x: jax.Array, old: jax.Array) -> Any:
     del old
     u, landed = nearest_update(p, x)
-    return u, _followed(landed.astype(p.dtype), x)
+    # Where p lands elsewhere, the next step sees it: asked here, it costs a pass.
+    return u, landed.astype(p.dtype), x
 
 
 @jax.jit
 def _to_remainder(p: jax.Array, x: jax.Array, old: jax.Array) -> Any:
     u, landed = nearest_update(p, x)
-    return u, (x - landed).astype(old.dtype)
+    return u, landed.astype(p.dtype), (x - landed).astype(old.dtype)
 
 
 @jax.jit
 def _at_random(count: Count, p: jax.Array, x: jax.Array, salt: jax.Array) -> Any:
     bits = noise(p.shape, count.astype(jnp.uint32), salt)
-    return random_update(p, x, bits)[0], salt
+    u, landed = random_update(p, x, bits)
+    return u, landed.astype(p.dtype), salt
