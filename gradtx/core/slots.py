@@ -17,6 +17,8 @@ from gradtx.common.types import DTypeLike, Params, PyTree, Role
 from gradtx.lowering.sharding import placed_like, sharded_like
 from gradtx.tree.placeholders import with_role
 
+__all__ = ["squares", "totals", "weights", "wide_zeros", "zeros"]
+
 Slot = Callable[[jax.Array], PyTree]
 
 
