@@ -264,7 +264,8 @@ def _apply_rule(
 def _stored(old: jax.Array, new: jax.Array) -> jax.Array:
     if jnp.iscomplexobj(new) and not jnp.iscomplexobj(old):
         raise checks.InvalidArgument(
-            f"state of complex parameters cannot be kept as {old.dtype}: name none"
+            f"a state of {old.dtype} cannot hold that of complex parameters: leave "
+            "its dtype None"
         )
     return new.astype(old.dtype)
 
