@@ -126,10 +126,12 @@ def settled(value: Any, is_whole: Callable[[Any], bool]) -> Any:
       value: a tree of anything.
       is_whole: says what in it is not looked into.
     """
+    if is_whole(value):
+        return value
     if isinstance(value, Iterator):
         value = list(value)
     leaves, treedef = jax.tree.flatten(value, is_leaf=is_whole)
-    numbers = list(map(_as_number, leaves))
+    numbers = [x if is_whole(x) else _as_number(x) for x in leaves]
     same = all(x is y for x, y in zip(numbers, leaves, strict=True))
     return value if same else treedef.unflatten(numbers)
 

@@ -263,7 +263,8 @@ class Value:
     def checked(self) -> Self:
         """Refuse wrong settings immediately; traced ones cannot be looked at."""
         recipe: Any = self.recipe
-        traced = any(isinstance(x, Tracer) for x in recipe.arguments.values())
+        given = recipe.arguments.values()
+        traced = any(isinstance(x, Tracer) for x in given if not is_value(x))
         if not traced and not recipe.rejoined:
             _ = recipe.product
         return self
