@@ -1,4 +1,4 @@
-"""Arithmetic that stays right at zero, at the largest float, and in few bits."""
+"""Arithmetic that stays right at zero, at the largest float, in half precision."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -186,9 +186,9 @@ def mean(
 def overwrite(old: jax.Array, new: jax.Array, flag: jax.Array) -> jax.Array:
     """Return ``new``, for a slot of state that keeps the gradient as it came.
 
-    Written plainly, that is a copy apart, which reads the gradient a second time. XLA
-    does not see through this choice: it goes along with what else is computed, and into
-    the place of ``old``.
+    Written plainly, that is a separate copy, which reads the gradient a second time.
+    XLA cannot simplify this select away: it is fused with what else is computed, and
+    written in place of ``old``.
 
     Args:
       old: what is in the slot.
@@ -270,8 +270,8 @@ def clip_magnitude(x: jax.Array, bound: Scalar) -> jax.Array:
 
 
 def lengthened(x: jax.Array, length: jax.Array, least: jax.Array) -> jax.Array:
-    """Return x, known to have a length, brought to one of ``least`` where it is less.
+    """Return x, of a norm that is known, scaled up to the norm ``least`` if below it.
 
-    What has no length stays 0.
+    Where the norm is 0, x stays 0.
     """
     return jnp.where(length < least, least * safe_divide(x, length), x)

@@ -62,8 +62,8 @@ def masked(
     """Apply ``inner`` to some leaves and pass the updates of the others on as they are.
 
     Where the mask is False the update that comes in goes out. At the end of a chain
-    that is the raw gradient, which would be *added* to the parameter: to hold leaves
-    still, follow with ``masked(set_to_zero(), other_leaves)``.
+    that is the raw gradient, which would be *added* to the parameter: to freeze
+    leaves, follow with ``masked(set_to_zero(), other_leaves)``.
 
     ``inner`` sees a tree that has no leaf where the mask is False, so it neither keeps
     state for those nor counts them in a norm.

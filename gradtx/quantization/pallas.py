@@ -11,7 +11,7 @@ from gradtx.common.types import Count, OptState, Params, Updates
 from gradtx.kernels import Coding, Kernels, Program, Var, pieces, written_out
 from gradtx.lowering.jaxprs import Literal
 from gradtx.quantization.selection import Step
-from gradtx.wrappers.step import moved
+from gradtx.wrappers.step import params_after
 
 
 def in_kernels(
@@ -41,7 +41,7 @@ def in_kernels(
     def flat(*arrays: Any) -> list[Any]:
         updates, old, params = treedef.unflatten(arrays)
         updates, state = step(updates, old, params)
-        sums = jax.tree.leaves(moved(params, updates))
+        sums = jax.tree.leaves(params_after(params, updates))
         formats[:] = [*codecs(state), *(None for _ in sums)]
         return [*jax.tree.leaves(state), *sums]
 

@@ -22,7 +22,7 @@ from gradtx.lowering.control_flow import platform_dependent
 from gradtx.lowering.sharding import zero_count
 from gradtx.quantization.selection import Choice, Step, Where
 from gradtx.tree.roles import parts
-from gradtx.wrappers.step import moved
+from gradtx.wrappers.step import params_after
 
 # Those for which there are kernels.
 DEVICES = ("cuda", "tpu")
@@ -168,7 +168,7 @@ def _step_in_kernels(
 
     def without(*given: Any) -> tuple[Any, ...]:
         updates, state = _step(step, choose, *given, measured=True)
-        return updates, state, moved(given[2], updates)
+        return updates, state, params_after(given[2], updates)
 
     def within(
         updates: Any, state: Any, params: Any, *, kernels: Kernels

@@ -54,7 +54,7 @@ def conditionally_transform(
 
     Args:
       inner: any transformation; it runs only when the condition holds, and its state
-        stands still otherwise.
+        is unchanged otherwise.
       should_transform_fn: from the number of steps taken to a boolean. Under ``jit``
         both are traced; outside of it the function is called at every step with the
         number as it is, and may branch on it.
@@ -79,7 +79,7 @@ def conditionally_mask(
 
     Args:
       inner: any transformation; it runs only when the condition holds, and its state
-        stands still otherwise.
+        is unchanged otherwise.
       should_transform_fn: from the number of steps taken to a boolean. Under ``jit``
         both are traced; outside of it the function is called at every step with the
         number as it is, and may branch on it.
@@ -120,7 +120,7 @@ def _conditionally(
 
 
 class _Answered(NamedTuple):
-    """A state beside what the user's function says of this step."""
+    """A state, and what the user's function returned for this step."""
 
     wanted: jax.Array
     state: Any

@@ -68,14 +68,14 @@ def lookahead(
 ) -> GradientTransformation:
     """Let an optimizer explore, and follow it at a distance.
 
-        θ: the parameters, moved by the fast optimizer    φ: the slow weights
+        θ: the parameters, updated by the fast optimizer    φ: the slow weights
         every k steps:    φ ← φ + α (θ - φ),    θ ← φ
 
     Takes plain parameters and drops in wherever ``fast_optimizer`` stood; the slow
     weights, which one evaluates with, are found by :func:`gradtx.eval_params`. Extra
-    arguments reach the fast optimizer. Given :class:`LookaheadParams` instead, it moves
-    both of them, with gradients for the fast ones, and keeps none. Its own slow weights
-    are read and written only when they move, and are kept in at least float32.
+    arguments reach the fast optimizer. Given :class:`LookaheadParams` instead, it
+    updates both, with gradients for the fast ones, and keeps none. Its own slow weights
+    are read and written only when they change, and are kept in at least float32.
 
     What follows in a chain must not change the updates of a synchronising step, as they
     carry the parameters to the slow weights.

@@ -50,7 +50,7 @@ def outer_nesterov(
 ) -> GradientTransformation:
     """Take many steps for one gradient, and give it to Nesterov's momentum.
 
-        θ: the parameters, moved by inner          φ: where the last outer step led
+        θ: the parameters, updated by inner        φ: where the last outer step led
         every H steps:    Δ = φ - θ
                           b ← μ b + η Δ
                           θ ← φ - μ b - η Δ,    φ ← θ
@@ -59,7 +59,7 @@ def outer_nesterov(
     Muon. With μ = 0 it is Lookahead that follows by η. ``inner`` keeps its state.
 
     φ is what one evaluates with between: :func:`gradtx.eval_params` finds it. φ and b
-    are read and written only when they move, and are kept in at least float32. What
+    are read and written only when they change, and are kept in at least float32. What
     follows in a chain must not change the updates of an outer step, as they carry the
     parameters to φ.
 

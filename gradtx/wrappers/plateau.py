@@ -131,7 +131,7 @@ def reduce_on_plateau(
 def _value_given(value: Any) -> None:
     if value is None:
         raise checks.InvalidArgument(
-            "update needs the extra argument 'value', the number that is to fall: "
+            "update needs the extra argument 'value', the metric to minimize: "
             "call update(updates, state, params, value=...)"
         )
     if jnp.shape(value) != ():

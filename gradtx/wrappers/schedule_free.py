@@ -40,7 +40,7 @@ class ScheduleFreeState(NamedTuple):
     step_count: Count
     max_lr: Any  # the largest learning rate so far
     base_optimizer_state: OptState
-    z: Weights  # the sequence that the base optimizer moves
+    z: Weights  # the sequence that the base optimizer updates
 
     def averaged_params(self, params: Params) -> Params:
         """Return x, the average, from y = ``params``."""

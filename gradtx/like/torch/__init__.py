@@ -7,6 +7,7 @@ number of steps taken: those of ``torch.optim.lr_scheduler`` are in
 pair of real ones.
 """
 
+from gradtx.like.torch import lr_scheduler as lr_scheduler
 from gradtx.like.torch.adadelta import Adadelta as Adadelta
 from gradtx.like.torch.adafactor import Adafactor as Adafactor
 from gradtx.like.torch.adagrad import Adagrad as Adagrad
