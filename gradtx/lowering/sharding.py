@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -17,9 +18,12 @@ def placed_like(p: jax.Array, slot: jax.Array) -> jax.Array:
     """Keep the parameter's layout, which jit would forget: zeros depend on nothing.
 
     A slot of another shape that lies on one device is put on all of the parameter's.
+    One of NumPy, which stands for what a parameter does not need, varies nowhere.
     """
     alike = slot.shape == p.shape and p.ndim
-    if isinstance(p, Tracer):
+    if isinstance(slot, np.ndarray):
+        slot = jnp.asarray(slot)
+    elif isinstance(p, Tracer):
         return sharded_like(p, slot) if alike else varied(slot, varying_axes(p))
     mesh = _mesh_of(p)
     if mesh is None or isinstance(slot, Tracer) or slot.sharding.num_devices > 1:
