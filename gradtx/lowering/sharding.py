@@ -38,11 +38,12 @@ def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
     from what it is computed from. Zeros depend on nothing and would come out whole on
     every device. So each entry is made to depend on that of ``x`` by a condition that
     never holds, but that no compiler simplifies: no absolute value, NaN included, is
-    below -1. This costs one read of ``x``.
+    below -1. Then the entry would be another number, as a choice between equal ones is
+    no choice to a compiler. This costs one read of ``x``.
     """
     if not made.ndim or not jnp.issubdtype(x.dtype, jnp.inexact):
         return varied(made, varying_axes(x))
-    return jnp.where(jnp.abs(x) < -1, jnp.zeros_like(made), made)
+    return jnp.where(jnp.abs(x) < -1, (made == 0).astype(made.dtype), made)
 
 
 def layout_of(x: jax.Array) -> NamedSharding | None:
