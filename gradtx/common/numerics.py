@@ -22,6 +22,19 @@ def compute_dtype(dtype: DTypeLike) -> Any:
     return dtype
 
 
+def cast(x: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """Return an array in another type, and its largest numbers for those beyond it.
+
+    Infinities stay, so that what went wrong before shows.
+    """
+    both = jnp.issubdtype(dtype, jnp.floating), jnp.issubdtype(x.dtype, jnp.floating)
+    # The largest bfloat16 is about the largest float32, and needs no care.
+    if all(both) and jnp.finfo(dtype).maxexp < jnp.finfo(x.dtype).maxexp:
+        most = float(jnp.finfo(dtype).max)
+        x = jnp.where(jnp.isinf(x), x, jnp.clip(x, -most, most))
+    return x.astype(dtype)
+
+
 def real_dtype(dtype: DTypeLike) -> Any:
     """Return the real type of the same width: complex64 gives float32."""
     return jnp.finfo(dtype).dtype
