@@ -86,7 +86,8 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
     parameter to the number next to x: where a step leads across 0, or to less than half
     of the parameter, p lands within half of the update's last bit, at most 2⁻⁹ of a
     bfloat16 step. If that is more than the last bit of p, x is there from then on. Let
-    nothing that changes updates follow in a chain.
+    nothing that changes updates follow in a chain. Given to :func:`gradtx.lookahead`
+    and others that carry the parameters to places of their own, it goes around them.
 
     Args:
       tx: any optimizer.
