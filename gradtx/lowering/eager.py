@@ -104,9 +104,9 @@ class Update:
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Return the extra arguments for the program, or None where none is to run."""
-        if not self._closed or not _all_arrays((updates, state, params)):
+        if not self._closed or _CONFIG.jax_disable_jit:
             return None
-        if self._program is None:
+        if not _all_arrays((updates, state, params)) or self._program is None:
             return None
         if not extra:
             return extra

@@ -16,7 +16,7 @@ from gradtx.codecs.dither import noise
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import map_differentiable, parted
 from gradtx.common.types import Count, OptState, Params, Updates, Weights
-from gradtx.core import order
+from gradtx.core import order, state_fit
 from gradtx.core.slots import Slot, make_slot, weights, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -207,6 +207,7 @@ def _beside(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
         checks.require_params(params)
+        state_fit.of_class(state, state_type, list(state_type._fields))
         inner_state, kept = state
         before = meant(see, params, kept)
         u, inner_state = step_wide(inner, updates, inner_state, before, extra)

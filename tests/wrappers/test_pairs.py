@@ -174,3 +174,25 @@ def test_what_keeps_weights_exact_goes_around_what_moves_them(
     assert repr(within).startswith(outer)
     with pytest.raises(ValueError, match=rf"{outer}.*: with_\w+ must be outermost"):
         wrap(gradtx.chain(gradtx.identity(), exact(plain)))
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("masked", "apply_if_finite"),
+        ("split", "lookahead"),
+        ("master", "compensation"),
+        ("compensation", "master"),
+        ("masked", "stochastic"),
+    ],
+)
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_state_of_another_wrapper_is_refused(
+    name: str, other: str, *, jit: bool
+) -> None:
+    """Also where it holds an inner state under the same name."""
+    params, tx = tree("float32"), WRAPPERS[name](METHODS["adam"]())
+    state = WRAPPERS[other](METHODS["adam"]()).init(params)
+    update = partial(jax.eval_shape, tx.update) if jit else tx.update
+    with pytest.raises(ValueError, match=r"the state is \w+State, but this"):
+        update(params, state, params)
