@@ -64,6 +64,7 @@ FILES = {
     "common/spec.py",
     "core/order.py",
     "lowering/eager.py",
+    "lowering/settings.py",
     "codecs/encoded.py",
     "common/leaves.py",
     "common/numerics.py",
