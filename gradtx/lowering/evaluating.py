@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradtx.lowering import control_flow
 from gradtx.lowering.jaxprs import ClosedJaxpr, Jaxpr, Literal
 
 
@@ -153,7 +154,7 @@ def _scan(settings: dict[str, Any], taken: list[Any]) -> list[Any]:
         return made[: len(carry)], made[len(carry) :]
 
     how = {name: settings[name] for name in ("length", "reverse", "unroll")}
-    end, ys = jax.lax.scan(step, start, xs, **how)
+    end, ys = control_flow.scan(step, start, xs, **how)
     return [*end, *ys]
 
 
@@ -172,7 +173,7 @@ def _while(settings: dict[str, Any], taken: list[Any]) -> list[Any]:
     first = settings["cond_nconsts"]
     second = first + settings["body_nconsts"]
     asked, fixed, start = taken[:first], taken[first:second], taken[second:]
-    return jax.lax.while_loop(
+    return control_flow.while_loop(
         lambda carry: goes_on(*asked, *carry)[0],
         lambda carry: body(*fixed, *carry),
         start,
@@ -181,7 +182,7 @@ def _while(settings: dict[str, Any], taken: list[Any]) -> list[Any]:
 
 def _cond(settings: dict[str, Any], taken: list[Any]) -> list[Any]:
     which, *operands = taken
-    return jax.lax.switch(which, settings["branches"], *operands)
+    return control_flow.switch(which, settings["branches"], *operands)
 
 
 _ANEW: dict[str, Callable[[dict[str, Any], list[Any]], list[Any]]] = {
