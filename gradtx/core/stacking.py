@@ -61,8 +61,8 @@ class Leaves:
 
     def cut(self, column: Column) -> Column:
         """Return the blocks of arrays of the leaves' shapes."""
-        likes = zip(column, self.blocks, strict=True)
-        return [b.cut(b.unfold(x)[0]) for x, b in likes]
+        pairs = zip(column, self.blocks, strict=True)
+        return [b.cut(b.unfold(x)[0]) for x, b in pairs]
 
     def join(self, column: Column) -> Column:
         """Return the arrays that :meth:`cut` gave these blocks of."""

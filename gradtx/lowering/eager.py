@@ -124,14 +124,20 @@ class Update:
 
         On the device they are handed over faster, but it takes long to put them there.
         """
+        if _CONFIG.jax_enable_x64:
+            return self._wide
         if self._calls < _OFTEN:
             self._calls += 1
             return self._plain
-        return self._plain if _CONFIG.jax_enable_x64 else self._put
+        return self._put
+
+    @cached_property
+    def _wide(self) -> Any:
+        return settings.packed(jax.tree.leaves(self._recipe), np.float64)
 
     @cached_property
     def _plain(self) -> Any:
-        return settings.packed(jax.tree.leaves(self._recipe))
+        return settings.packed(jax.tree.leaves(self._recipe), np.float32)
 
     @cached_property
     def _put(self) -> Any:

@@ -12,8 +12,6 @@ import numpy as np
 
 Kinds = tuple[type | None, ...]
 
-_CONFIG: Any = jax.config  # its options are not declared
-
 _EXACT = 2**24  # up to here, float32 has every whole number
 
 
@@ -24,15 +22,20 @@ def kind_of(x: Any) -> type | None:
     return float if type(x) is float else None
 
 
-def packed(numbers: Sequence[Any]) -> tuple[np.ndarray, list[Any]]:
+def packed(
+    numbers: Sequence[Any], dtype: type[np.floating[Any]]
+) -> tuple[np.ndarray, list[Any]]:
     """Return an array of the numbers and by how much each grows, and what is not in it.
 
-    A column of zeros stands for those that have a type of their own.
+    A zero stands for each that has a type of its own.
+
+    Args:
+      numbers: all numbers of an optimizer.
+      dtype: of the array; JAX must not narrow it, as too large a number ends it.
     """
-    dtype = np.float64 if _CONFIG.jax_enable_x64 else np.float32
-    columns = [(x if kind_of(x) else 0, _growth(x)) for x in numbers]
+    rows = [(x if kind_of(x) else 0, _growth(x)) for x in numbers]
     with np.errstate(over="ignore"):
-        array = np.asarray(columns, dtype).reshape(-1, 2)
+        array = np.asarray(rows, dtype).reshape(-1, 2)
     return array, [x for x in numbers if not kind_of(x)]
 
 
