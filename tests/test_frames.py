@@ -64,6 +64,7 @@ FILES = {
     "common/arguments.py",
     "common/checks.py",
     "common/spec.py",
+    "lowering/settings.py",
     "common/leaves.py",
     "common/numerics.py",
     "lowering/eager.py",

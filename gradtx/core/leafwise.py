@@ -224,7 +224,7 @@ def settled(u: Any, g: Any, p: Any) -> Any:
     """
     if not is_differentiable(g):
         return frozen_update(g, p)
-    return u.astype(jnp.result_type(g if p is None else p))
+    return numerics.cast(u, jnp.result_type(g if p is None else p))
 
 
 def _one_leaf(
@@ -259,7 +259,7 @@ def _apply_rule(
     results = rule(to_compute_dtype(g), *jax.tree.map(to_compute_dtype, old), **named)
     u, new = parted(results, g, slots, old)
     kept = jax.tree.map(_stored, list(old), new)
-    return (u.astype(target), *kept)
+    return (numerics.cast(u, target), *kept)
 
 
 def _stored(old: jax.Array, new: jax.Array) -> jax.Array:

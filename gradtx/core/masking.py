@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from gradtx.common.types import MaskOrFn, OptState, Params, Updates
+from gradtx.core import state_fit
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -37,6 +38,7 @@ def restrict(
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
+        state_fit.of_class(state, MaskedState, ["inner_state"])
         flags = masks.as_prefix(mask, updates)
         shown = None if params is None else masks.mask_out(params, flags, "parameters")
         if extra_too:

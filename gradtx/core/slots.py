@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import checks, leaves, numerics
@@ -98,6 +99,15 @@ def totals(p: jax.Array, *, axis: Any = None, keepdims: bool = False) -> jax.Arr
     sums = jnp.sum(p.real.astype(dtype), axis=axis, keepdims=keepdims)
     slot = jnp.zeros_like(sums)
     return sharded_like(sums, slot) if isinstance(p, Tracer) else slot
+
+
+def unused(p: jax.Array) -> Any:
+    """Make a slot for what a parameter does not need: a single 0.
+
+    Args:
+      p: the parameter.
+    """
+    return np.zeros((1,), numerics.compute_dtype(numerics.real_dtype(p.dtype)))
 
 
 # What a slot is declared as by the function that makes it.

@@ -208,7 +208,11 @@ def blockwise(
             ),
             **given,
         )
-        moved = _in_range(u, [leaves[i][1] for i in here], [targets[i] for i in here])
+        likes = [leaves[i][1] if targets[i] is None else targets[i] for i in here]
+        moved = [
+            numerics.cast(x, jnp.result_type(like))
+            for x, like in zip(u, likes, strict=True)
+        ]
         fields = {
             name: treedef.unflatten(_put(before, here, after))
             for name, before, after in zip(slots, old, new, strict=True)
@@ -244,21 +248,6 @@ def _wide(g: jax.Array, target: Any) -> jax.Array:
     if target is not None:
         g = g.astype(jnp.promote_types(g.dtype, jnp.result_type(target)))
     return to_compute_dtype(g)
-
-
-def _in_range(u: Column, g: Column, targets: Column) -> Column:
-    """Return the updates in the types of the parameters, and within their range."""
-    return [
-        _within(x, jnp.result_type(like if target is None else target))
-        for x, like, target in zip(u, g, targets, strict=True)
-    ]
-
-
-def _within(x: jax.Array, dtype: Any) -> jax.Array:
-    largest = float(jnp.finfo(dtype).max)
-    if largest < float(jnp.finfo(x.dtype).max):
-        x = jnp.clip(x, -largest, largest)
-    return x.astype(dtype)
 
 
 def _put(before: Column, here: list[int], after: Column, *, typed: bool = True) -> Any:

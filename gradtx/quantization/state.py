@@ -80,8 +80,9 @@ def quantize_state(
         TPU, where it can: what is made entry by entry, with blocks that are equal
         pieces of the rows. It moves the parameters too, which
         :func:`gradtx.apply_updates` then takes from it, and so do wrappers such as
-        :func:`gradtx.with_compensation`. The updates are right whoever adds them; but
-        added otherwise they are computed a second time. For one device, or within
+        :func:`gradtx.with_compensation`. Whoever else adds the updates gets there too:
+        they are the distance from p to the rounded p + u, so what is chained behind
+        must not enlarge them. For one device, or within
         ``shard_map(..., check_vma=False)``; not differentiable. ``"cuda"`` and
         ``"tpu"`` imitate the kernel of such a device anywhere, slowly, for tests.
 
@@ -175,10 +176,8 @@ def _step_in_kernels(
     ) -> tuple[Any, ...]:
         u, new = _step(step, choose, updates, state, params, measured=True)
         given = updates, state.inner_state, params
-        codecs = partial(_codecs, choose)
-        made, sums = in_kernels(
-            step, codecs, given, new.inner_state, new.roundings, kernels
-        )
+        codecs, plain = partial(_codecs, choose), (u, new.inner_state)
+        u, made, sums = in_kernels(step, codecs, given, plain, new.roundings, kernels)
         return u, new._replace(inner_state=made), sums
 
     if isinstance(kernel, str):

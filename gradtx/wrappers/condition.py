@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import Count, OptState, Params, Updates
@@ -210,7 +211,8 @@ def apply_if_finite(
 def _wanted(
     condition: ConditionFn, step: Count, extra: dict[str, Any], forward: bool
 ) -> Any:
-    wanted = jnp.asarray(condition(step, **(extra if forward else {})))
+    wanted = condition(step, **(extra if forward else {}))
+    wanted = wanted if isinstance(wanted, jax.Array) else np.asarray(wanted)
     if wanted.shape != ():
         raise checks.InvalidArgument(
             f"should_transform_fn must return one boolean, got shape {wanted.shape}"

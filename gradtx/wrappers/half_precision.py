@@ -40,7 +40,7 @@ def nearest_update(p: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         return rounded(y, p.dtype)
 
     u, landed = _by(near, p, x)
-    return u.astype(p.dtype), landed
+    return numerics.cast(u, p.dtype), landed
 
 
 def random_update(
@@ -69,7 +69,7 @@ def random_update(
     (u, low), (larger, high) = _by(down, p, x), _by(up, p, x)
     rises = x - low > share_of(bits) * (high - low)
     u, landed = jnp.where(rises, larger, u), jnp.where(rises, high, low)
-    return u.astype(p.dtype), landed
+    return numerics.cast(u, p.dtype), landed
 
 
 def _by(

@@ -1,5 +1,6 @@
 """Lookahead: k steps forward, one step back."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +21,7 @@ from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.averages import holds_both, merge
+from gradtx.wrappers.outermost import outermost
 from gradtx.wrappers.step import typed_like, zeros_for
 from gradtx.wrappers.synchronise import synchronised
 
@@ -94,6 +96,10 @@ def lookahead(
     """
     checks.positive_int(sync_period=sync_period)
     checks.unit_interval(slow_step_size=slow_step_size)
+    how = {"sync_period": sync_period, "slow_step_size": slow_step_size}
+    again = partial(lookahead, **how, reset_state=reset_state)
+    if (outside := outermost(again, fast_optimizer)) is not None:
+        return outside
     fast = with_extra_args_support(fast_optimizer)
     follow, move_both = _following(slow_step_size), _moving_both(slow_step_size)
 

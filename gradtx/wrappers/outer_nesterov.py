@@ -1,5 +1,6 @@
 """Outer Nesterov: momentum of what many steps have done together."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.averages import merge
+from gradtx.wrappers.outermost import outermost
 from gradtx.wrappers.synchronise import synchronised
 
 
@@ -81,6 +83,10 @@ def outer_nesterov(
     checks.positive_int(every=every)
     checks.non_negative(outer_learning_rate=outer_learning_rate)
     checks.decay_rates(outer_momentum=outer_momentum)
+    how = {"outer_learning_rate": outer_learning_rate, "outer_momentum": outer_momentum}
+    again = partial(outer_nesterov, every=every, **how)
+    if (outside := outermost(again, inner)) is not None:
+        return outside
     inner = with_extra_args_support(inner)
 
     def rule(

@@ -16,7 +16,7 @@ from gradtx.codecs.dither import noise
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import map_differentiable, parted
 from gradtx.common.types import Count, OptState, Params, Updates, Weights
-from gradtx.core import order
+from gradtx.core import order, state_fit
 from gradtx.core.slots import Slot, make_slot, weights, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -86,7 +86,9 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
     parameter to the number next to x: where a step leads across 0, or to less than half
     of the parameter, p lands within half of the update's last bit, at most 2⁻⁹ of a
     bfloat16 step. If that is more than the last bit of p, the next step starts there.
-    Let nothing that changes updates follow in a chain.
+    Let nothing that changes updates follow in a chain. Given to
+    :func:`gradtx.lookahead` and others that carry the parameters to places of their
+    own, it goes around them.
 
     Args:
       tx: any optimizer.
@@ -207,6 +209,7 @@ def _beside(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
         checks.require_params(params)
+        state_fit.of_class(state, state_type, list(state_type._fields))
         inner_state, kept = state
         before = meant(see, params, kept)
         u, inner_state = step_in_float32(inner, updates, inner_state, before, extra)

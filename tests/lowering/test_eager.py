@@ -445,6 +445,19 @@ def test_a_number_is_as_exact_as_where_it_is_written() -> None:
         problems.assert_close(*ends, rtol=2e-6)
 
 
+def test_a_number_is_as_wide_as_the_floats_of_the_call() -> None:
+    """Where float64 is turned on or off between two steps, no digit is lost or made."""
+    tx, u = gradtx.scale(1 / 3), np.ones(2, np.float32)
+    for wide in (False, True, False):
+        with jax.enable_x64(wide):
+            made = tx.update(jnp.ones(2, float), gradtx.EmptyState())[0]
+            same = tx.update(jnp.asarray(u), gradtx.EmptyState())[0]
+            assert made[0] == (1 / 3 if wide else np.float32(1 / 3))
+            assert same.dtype == np.float32
+    huge = gradtx.scale(1e39).update(jnp.asarray(u), gradtx.EmptyState())[0]
+    assert jnp.all(jnp.isinf(huge))
+
+
 def test_another_structure_is_another_program() -> None:
     """Flags, types, names and parts are not taken for those of another."""
     params = {"w": jnp.ones(3)}
