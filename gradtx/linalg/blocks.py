@@ -94,8 +94,8 @@ class Blocks:
         if not whole and len(self.regions) == 1 and self._is_one_piece(flat):
             return self._as_it_lies(x)
         if self.numbers is None:
-            whole, undo = axes.on_every_device(x)
-            return whole.reshape(flat), lambda y: undo(y.reshape(self.shape))
+            copies, undo = axes.on_every_device(x)
+            return copies.reshape(flat), lambda y: undo(y.reshape(self.shape))
         matrices, back = axes.as_matrices(x, self.numbers, self.path)
         return matrices.reshape(flat), lambda y: back(y.reshape(matrices.shape))
 

@@ -137,7 +137,7 @@ def in_parts(x: jax.Array, split: AxisName, like: Any) -> jax.Array:
     parameter that lies in parts. Without a mesh it stays as it is.
 
     Args:
-      x: of shape (b, m, n); others stay as they are.
+      x: of shape (b, m, n), or (b, m) for diagonals; others stay as they are.
       split: the axes.
       like: a parameter, which tells the mesh.
     """
@@ -147,7 +147,7 @@ def in_parts(x: jax.Array, split: AxisName, like: Any) -> jax.Array:
     kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
     manual = AxisType.Manual
     absent = [n for n in names_of(split) if kinds.get(n, manual) is manual]
-    if split is None or x.ndim < 3 or absent:  # noqa: PLR2004
+    if split is None or x.ndim < 2 or absent:  # noqa: PLR2004
         return x
     layout = NamedSharding(mesh, evenly(x.shape, names_of(split), mesh))
     if AxisType.Explicit in kinds.values():
