@@ -34,11 +34,13 @@ def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
     from what it is computed from. Zeros depend on nothing and would come out whole on
     every device. So each entry is made to depend on that of ``x`` by a condition that
     never holds, but that no compiler simplifies: no absolute value, NaN included, is
-    below -1. This costs one read of ``x``.
+    below -1. This costs one read of ``x``. Zeros in place of zeros would be simplified,
+    so that what never comes is hidden from the compiler.
     """
     if not made.ndim or not jnp.issubdtype(x.dtype, jnp.inexact):
         return varied(made, varying_axes(x))
-    return jnp.where(jnp.abs(x) < -1, jnp.zeros_like(made), made)
+    other = jax.lax.optimization_barrier(jnp.zeros_like(made))
+    return jnp.where(jnp.abs(x) < -1, other, made)
 
 
 def layout_of(x: jax.Array) -> NamedSharding | None:

@@ -62,7 +62,7 @@ def in_split(
         layout = layouts.get(x.shape[1:])
         if missing:
             # Sent in whole, the padding would cost as much as what is wanted.
-            x = _placed(x, mesh, evenly(x.shape, names_of(split), mesh))[:many]
+            x = _placed(x, mesh, evenly(x.shape, axes, mesh))[:many]
         if layout is not None or layout_of(x) is not None:
             return laid_out(x, () if layout is None else layout.spec)
         return _free(x)
