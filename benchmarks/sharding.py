@@ -43,7 +43,8 @@ Trees = Callable[[], Shapes]
 class Row(NamedTuple):
     """A step to compile."""
 
-    build: Callable[[], Any]
+    build: Callable[[Any], Any]
+    """Makes the transformation, from the axes of the mesh."""
     tree: Trees
     cut: bool = False
     """Whether the parameters lie in parts over all devices."""
@@ -68,38 +69,48 @@ def xl() -> Shapes:
     return gpt2(XL, 50257, layers=6)
 
 
-def muon(split: str | None) -> Callable[[], Any]:
-    """Make Muon's direction, shared out or not."""
-    return lambda: gradtx.contrib.scale_by_muon(split=split)
+def muon(_: Any) -> Any:
+    """Make Muon's direction, left to the compiler."""
+    return gradtx.contrib.scale_by_muon()
 
 
-def adamw() -> Any:
+def muon_split(axes: Any) -> Any:
+    """Make Muon's direction, shared out."""
+    return gradtx.contrib.scale_by_muon(split=axes)
+
+
+def adamw(_: Any) -> Any:
     """Make AdamW."""
     return gradtx.adamw(RATE)
 
 
-def in_parts() -> Any:
+def in_parts(axes: Any) -> Any:
     """Make AdamW with its state in parts."""
-    return gradtx.zero1(adamw(), "d")
+    return gradtx.zero1(gradtx.adamw(RATE), axes)
 
 
-def both() -> Any:
+def on_host(axes: Any) -> Any:
+    """Make AdamW with its state in parts in the host's memory."""
+    return gradtx.offload(in_parts(axes))
+
+
+def both(axes: Any) -> Any:
     """Make Muon and AdamW with their state in parts and matrices shared out."""
-    return gradtx.zero1(gradtx.contrib.muon(RATE, split="d"), "d")
+    return gradtx.zero1(gradtx.contrib.muon(RATE, split=axes), axes)
 
 
 ROWS: dict[str, Row] = {
     "adamw, whole": Row(adamw, two_layers, summed=True),
     "adamw, zero1": Row(in_parts, two_layers, summed=True),
-    "muon, whole": Row(muon(None), matrices),
-    "muon split, whole": Row(muon("d"), matrices),
-    "muon split, whole, explicit": Row(muon("d"), matrices, kind=AxisType.Explicit),
-    "muon, FSDP": Row(muon(None), matrices, cut=True),
-    "muon split, FSDP": Row(muon("d"), matrices, cut=True),
+    "muon, whole": Row(muon, matrices),
+    "muon split, whole": Row(muon_split, matrices),
+    "muon split, whole, explicit": Row(muon_split, matrices, kind=AxisType.Explicit),
+    "muon, FSDP": Row(muon, matrices, cut=True),
+    "muon split, FSDP": Row(muon_split, matrices, cut=True),
     "muon split, FSDP, explicit": Row(
-        muon("d"), matrices, cut=True, kind=AxisType.Explicit
+        muon_split, matrices, cut=True, kind=AxisType.Explicit
     ),
-    "adamw, offload": Row(lambda: gradtx.offload(in_parts()), two_layers),
+    "adamw, offload": Row(on_host, two_layers),
     "XL adamw, zero1": Row(in_parts, xl, summed=True),
     "XL muon split, zero1": Row(both, xl, summed=True),
 }
@@ -147,7 +158,7 @@ class Figures(NamedTuple):
     sent: dict[str, float]
     """Bytes one device sends, by kind of collective."""
     flops: float
-    """Of one device."""
+    """Of the matrix products of one device; 0 where the compiler hides them."""
     host: float
     """The part of the state's bytes that are arguments in the host's memory."""
     temporary: float
@@ -163,7 +174,7 @@ def figures(row: Row, place: Place) -> Figures:
         place.shape, place.names, (row.kind,) * len(place.shape), devices=devices
     )
     params = {k: _leaf(s, mesh, row.cut) for k, s in row.tree().items()}
-    tx = row.build()
+    tx = row.build(place.names)
     step = _summed(tx) if row.summed else _plain(tx)
     state = _state(tx, row, place, mesh)
     parts = {
@@ -284,7 +295,7 @@ def _put(table: Table, label: str, found: Figures) -> None:
         f"{found.held / MEGA:,.0f}",
         f"{total / MEGA:,.0f}",
         f"{total / found.params:.2f}",
-        f"{found.flops / 1e9:,.0f}",
+        f"{found.flops / 1e9:,.0f}" if found.flops else "-",
         f"{found.host:.0%}",
         f"{found.temporary / MEGA:,.0f}",
         f"{found.seconds:.0f}",
