@@ -86,7 +86,7 @@ def adamw(_: Any) -> Any:
 
 def in_parts(axes: Any) -> Any:
     """Make AdamW with its state in parts."""
-    return gradtx.zero1(gradtx.adamw(RATE), axes)
+    return gradtx.zero1(gradtx.adamw(RATE), axes[0])
 
 
 def on_host(axes: Any) -> Any:
@@ -96,7 +96,7 @@ def on_host(axes: Any) -> Any:
 
 def both(axes: Any) -> Any:
     """Make Muon and AdamW with their state in parts and matrices shared out."""
-    return gradtx.zero1(gradtx.contrib.muon(RATE, split=axes), axes)
+    return gradtx.zero1(gradtx.contrib.muon(RATE, split=axes[0]), axes[0])
 
 
 ROWS: dict[str, Row] = {
