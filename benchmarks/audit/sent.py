@@ -3,7 +3,8 @@
 import math
 import re
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from benchmarks.audit.hlo import ARRAY, Computation, Instruction, Module, parse
 
@@ -34,7 +35,7 @@ TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 class Exchange(NamedTuple):
     """What one device sends in a step that takes the way of most of it."""
 
-    sent: Counter[str]
+    sent: Mapping[str, float]
     """Bytes, by kind of collective, as rings of devices send them."""
     within: float
     """Bytes of it that are sent within loops, in one round of each."""
@@ -59,7 +60,7 @@ def exchange(text: str, devices: int) -> Exchange:
 
 
 def _of(module: Module, around: Computation, devices: int) -> Exchange:
-    sent: Counter[str] = Counter()
+    sent: Any = Counter()
     within, perhaps = 0.0, []
     for x in around.instructions.values():
         kind = x.opcode.removesuffix("-start")

@@ -198,9 +198,8 @@ def test_a_stack_goes_over_no_more_devices_than_it_fills(kind: AxisType) -> None
 
 def _products_of_one() -> float:
     tx, one = contrib.scale_by_muon(), {"w": jnp.ones((16, 8))}
-    return products(
-        jax.jit(tx.update).lower(one, tx.init(one)).compile().as_text() or ""
-    )
+    lowered = jax.jit(tx.update).lower(one, tx.init(one))
+    return products(lowered.compile().as_text() or "")
 
 
 @both_kinds
