@@ -33,7 +33,6 @@ MORE = {
     "dion2": partial(gradtx.dion2, 0.1),
     "dion3": partial(gradtx.dion2, 0.1, b2=0.9),
     "scion": partial(gradtx.scion, 0.1),
-    "muown": partial(gradtx.muown, 0.1, eps=1.0),
     "soap_muon": partial(gradtx.soap_muon, 0.1),
     "kl_soap": partial(gradtx.kl_soap, 0.1),
     "kl_shampoo": partial(gradtx.kl_shampoo, 0.1),
