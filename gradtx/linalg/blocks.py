@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.linalg import axes
+from gradtx.lowering.sharding import laid_out
 
 Dims = tuple[int, ...]
 Merge = Callable[[Dims], Dims]
@@ -79,16 +80,38 @@ class Blocks:
         count = self.batch * math.prod(span.pieces for span in region)
         return count, tuple(span.length for span in region)
 
-    def unfold(self, x: jax.Array) -> tuple[jax.Array, Back]:
-        """Return a leaf as a batch of tensors, and the function that undoes it."""
+    def unfold(self, x: jax.Array, *, whole: bool = True) -> tuple[jax.Array, Back]:
+        """Return a leaf as a batch of tensors, and the function that undoes it.
+
+        Args:
+          x: the leaf.
+          whole: whether every device is to hold all of it, on a mesh that is part of
+            the array's type. Otherwise it stays as it lies where it is not cut.
+        """
         if self.elementwise:
             return x[None], lambda y: y[0]
         flat = (self.batch, *self.dims)
+        if not whole and len(self.regions) == 1 and self._is_one_piece(flat):
+            return self._as_it_lies(x)
         if self.numbers is None:
-            whole, undo = axes.on_every_device(x)
-            return whole.reshape(flat), lambda y: undo(y.reshape(self.shape))
+            copies, undo = axes.on_every_device(x)
+            return copies.reshape(flat), lambda y: undo(y.reshape(self.shape))
         matrices, back = axes.as_matrices(x, self.numbers, self.path)
         return matrices.reshape(flat), lambda y: back(y.reshape(matrices.shape))
+
+    def _is_one_piece(self, flat: Dims) -> bool:
+        """Whether no axis is cut, and none merged but as dimension numbers say."""
+        if any(span.pieces > 1 for span in self.regions[0]):
+            return False
+        if self.numbers is None:
+            return flat == (1, *self.shape)
+        return flat == axes.matrix_shape(self.shape, self.numbers, self.path)
+
+    def _as_it_lies(self, x: jax.Array) -> tuple[jax.Array, Back]:
+        if self.numbers is None:
+            spec = jax.typeof(x).sharding.spec
+            return x[None], lambda y: laid_out(y[0], spec)
+        return axes.as_matrices(x, self.numbers, self.path, whole=False)
 
     def cut(self, x: jax.Array) -> list[jax.Array]:
         """Return the blocks of a batch of tensors, an array (n, ...) a region."""

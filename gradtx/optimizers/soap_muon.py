@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ema, ema_of_squares, safe_divide, sqrt
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -71,6 +72,7 @@ def scale_by_soap_muon(
     *,
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Divide the mean gradient in SOAP's bases, then orthogonalize it.
 
@@ -99,6 +101,9 @@ def scale_by_soap_muon(
       ns_dtype: the type to iterate in; at least float32 if None.
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`scale_by_muon` takes them, but for ``heads`` and ``splits``.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -145,6 +150,7 @@ def scale_by_soap_muon(
         ScaleBySOAPMuonState,
         _plan,
         weight_dimension_numbers,
+        split=split,
         mu=lambda p, blocks: zeros(p, dtype=mu_dtype),  # noqa: ARG005
         nu=lambda p, blocks: squares(p),  # noqa: ARG005
         **factors_and_bases(up_to(max_precond_dim)),
@@ -211,6 +217,7 @@ def soap_muon(
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """SOAP-Muon for matrices, and AdamW for all other parameters.
 
@@ -241,6 +248,9 @@ def soap_muon(
       weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
         :func:`muon` takes them; every leaf of two axes is a matrix if None.
       rest: the method for all other leaves; ``adamw(learning_rate)`` if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -260,6 +270,7 @@ def soap_muon(
         mu_dtype=mu_dtype,
         ns_dtype=ns_dtype,
         weight_dimension_numbers=numbers,
+        split=split,
     )
     matrices = chain(
         direction,

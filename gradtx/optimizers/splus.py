@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ema, one_minus_power, safe_increment
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -64,6 +65,7 @@ def scale_by_splus(
     *,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Take the sign of the mean gradient in the eigenbases of its second moments.
 
@@ -91,6 +93,9 @@ def scale_by_splus(
         them, as :func:`scale_by_muon` takes it. Leaves of two axes are matrices if
         None.
       mu_dtype: the type to keep m in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -122,6 +127,7 @@ def scale_by_splus(
         ScaleBySPlusState,
         _plan,
         weight_dimension_numbers,
+        split=split,
         mu=lambda p, blocks: zeros(p, dtype=mu_dtype),  # noqa: ARG005
         **factors_and_bases(up_to(max_dim - 1)),
     )
@@ -208,6 +214,7 @@ def splus(
     *,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """SPlus: :func:`scale_by_splus`, with a mean of the parameters to evaluate with.
 
@@ -232,6 +239,9 @@ def splus(
       weight_dimension_numbers: which axes make up matrices, as
         :func:`scale_by_splus` takes it.
       mu_dtype: the type to keep the mean gradient in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters; from
@@ -263,6 +273,7 @@ def splus(
             max_dim,
             nonstandard_constant,
             weight_dimension_numbers=weight_dimension_numbers,
+            split=split,
             mu_dtype=mu_dtype,
         ),
         scale_by_learning_rate(learning_rate),
