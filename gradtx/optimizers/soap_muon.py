@@ -98,7 +98,7 @@ def scale_by_soap_muon(
       mu_dtype: the type to keep m in; the parameter's if None.
       ns_dtype: the type to iterate in; at least float32 if None.
       weight_dimension_numbers: which axes make up the matrices, as
-        :func:`scale_by_muon` takes them, but for ``heads`` and ``splits``.
+        :func:`scale_by_muon` takes them.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -153,13 +153,7 @@ def scale_by_soap_muon(
 
 def _plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
     del left
-    numbers = MatrixAxes() if numbers is None else numbers
-    if getattr(numbers, "heads", 1) > 1 or getattr(numbers, "splits", ()):
-        raise checks.InvalidArgument(
-            f"the leaf at {checks.path_name(path)} has heads or splits, which this "
-            "method does not take: give its axes without"
-        )
-    return Blocks(shape, numbers, path)
+    return Blocks(shape, MatrixAxes() if numbers is None else numbers, path)
 
 
 def _orthogonal(

@@ -40,6 +40,7 @@ from gradtx.optimizers.eigenbasis import (
 )
 from gradtx.primitives.decay_after import decay_after_step
 from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.shape import MuonDimensionNumbers, factors_of
 from gradtx.wrappers.chain import chain
 
 AXES = 2
@@ -133,10 +134,15 @@ def _plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
 
 
 def _factor(max_dim: int, otherwise: Scalar, blocks: Blocks) -> Any:
-    """Return s."""
-    if blocks.elementwise or max(blocks.dims) > max_dim:
+    """Return s of a leaf, or one for every column that fits its shape."""
+    if blocks.elementwise:
         return otherwise
-    return 2 / sum(blocks.dims)
+
+    def of_matrix(rows: int, columns: int) -> Any:
+        return otherwise if max(rows, columns) > max_dim else 2 / (rows + columns)
+
+    numbers = blocks.numbers or MuonDimensionNumbers()
+    return factors_of(blocks.shape, numbers, blocks.path, of_matrix)
 
 
 def _sign_back(turned: jax.Array, bases: Any) -> jax.Array:

@@ -16,7 +16,15 @@ def normal(*shape: int, seed: int = 0) -> jnp.ndarray:
 
 
 @pytest.mark.parametrize("limit", [None, 2, 3])
-@pytest.mark.parametrize("numbers", [None, gradtx.MuonDimensionNumbers(2, 0)])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        None,
+        gradtx.MuonDimensionNumbers(2, 0),
+        gradtx.MatrixAxes(2, (0, 1), heads=2),
+        gradtx.MatrixAxes(0, (1, 2), splits=(4, 1, 4, 1)),
+    ],
+)
 def test_blocks_are_put_together_again(numbers: object, limit: int | None) -> None:
     """Taken apart and joined, an array is what it was; blocks are no longer than asked.
 
