@@ -258,7 +258,11 @@ def splus(
             None if g is None else _plan(g.shape, n, path, left=left and n is None)
             for (path, g), n in zip(leaves, listed, strict=True)
         ]
-        factor = partial(_factor, max_dim, nonstandard_constant)
+
+        def factor(blocks: Blocks) -> Any:
+            s = _factor(max_dim, nonstandard_constant, blocks)
+            return jnp.broadcast_to(s, blocks.shape) if jnp.ndim(s) else s
+
         return treedef.unflatten([None if b is None else factor(b) for b in plans])
 
     return chain(
