@@ -126,10 +126,12 @@ def test_bases_of_zero_and_huge_matrices() -> None:
     for size in (0.0, 1e-38, 1.0, 1e37):
         q = bases.eigenvectors(a * size)
         np.testing.assert_allclose(q @ q.mT, eye, atol=1e-5)
-        new, _ = bases.turned(a * size, q, sort=True)
+        new, change, _ = bases.turned(a * size, q, sort=True)
         np.testing.assert_allclose(new @ new.mT, eye, atol=1e-5)
-    new, order = bases.turned(a * jnp.nan, eye, sort=True)
+        np.testing.assert_allclose(q @ change, new, atol=1e-5)
+    new, change, order = bases.turned(a * jnp.nan, eye, sort=True)
     np.testing.assert_array_equal(new, eye)
+    np.testing.assert_array_equal(change, eye)
     np.testing.assert_array_equal(order[0], np.arange(4))
 
 
