@@ -11,6 +11,7 @@ all threads, which a busy machine hardly lengthens.
 """
 
 import argparse
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from rich.table import Table
 import gradtx
 from benchmarks.audit import targets
 from benchmarks.audit.hlo import parse as parse_text
-from benchmarks.audit.moved import cost_of
+from benchmarks.audit.moved import Work, cost_of
 from benchmarks.options import parser, some_of
 from benchmarks.trees import CASES, FULL, QUICK, Shapes
 
@@ -68,6 +69,10 @@ class Figures(NamedTuple):
     moved: float
     """Bytes per parameter."""
     loops: int
+    costly: Work
+    """What is done in a step that does what is done in some steps only."""
+    scratch: float
+    """Bytes per parameter."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -115,7 +120,11 @@ def figures(
     work = cost.least
     count = sum(x.size for x in params.values())
     seconds = between - begun, ended - between
-    return Figures(work.kernels, *seconds, worked, work.moved / count, cost.loops)
+    costly = cost.one_loop(max) if cost.maybe else cost.most
+    scratch = getattr(compiled.memory_analysis(), "temp_size_in_bytes", math.nan)
+    moved = work.moved / count
+    more = cost.loops, costly.times(1 / count)._replace(kernels=costly.kernels)
+    return Figures(work.kernels, *seconds, worked, moved, *more, scratch / count)
 
 
 def _table(title: str) -> Table:
