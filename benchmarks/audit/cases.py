@@ -60,6 +60,7 @@ SCALED = Way("stepping", "most", 4, "g, after looking at all of it")
 NO_MEAN = Way("between", "least", -8, "the mean stands still")
 MEAN = Way("averaging", "most", 4, "p, to be averaged apart")
 OUTER = Way("exploring", "least", -16, "the slow weights and b stand still")
+PROJECTED = Way(again=4, why="g, after its projection", bound=False)
 NO_SLOW = Way("exploring", "least", -8, "the slow weights stand still")
 
 WAYS: dict[str, tuple[Way, ...]] = {
@@ -71,6 +72,12 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "average, adam": (NO_MEAN, MEAN),
     "tail_average, adam": (NO_MEAN._replace(label="before"), MEAN),
     "outer_nesterov, adam": (OUTER, Way("synchronising", "most")),
+    "stable_adamw": (Way(again=8, why="m and v, after the mean of g² / v"),),
+    "stable_adamw, no decay": (Way(again=8, why="m and v, after the mean of g² / v"),),
+    "came": (Way(again=12, why="g twice and m, after their mean squares"),),
+    "adam_mini": (GRADIENT._replace(why="g, after its mean squares"),),
+    "apollo": (PROJECTED,),
+    "apollo_mini": (PROJECTED,),
     "adafactor": (Way(again=12, why="g twice and p, after their mean squares"),),
     "adafactor, momentum": (Way(again=12, why="g, v and p, after their mean squares"),),
     "distance over gradients": (WITH_DISTANCE,),
@@ -189,6 +196,12 @@ MODIFIERS = (
     Case(
         "dynamic_loss_scale(adamw)",
         around("dynamic_loss_scale"),
+        ways=WAYS["skip_spikes, adam"],
+    ),
+    Case(
+        "skip_spikes(adamw)",
+        around("skip_spikes"),
+        needs=("value",),
         ways=WAYS["skip_spikes, adam"],
     ),
     Case("average(adamw)", around("average")),
