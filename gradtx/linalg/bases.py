@@ -23,7 +23,7 @@ def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
     """
     _, vectors = _eigh(matrices)
     vectors = vectors[..., ::-1] if descending else vectors
-    return _by_rows(identity_like(matrices), vectors)
+    return _by_rows(vectors)
 
 
 def identity_like(matrices: jax.Array) -> jax.Array:
@@ -32,13 +32,13 @@ def identity_like(matrices: jax.Array) -> jax.Array:
     return jnp.broadcast_to(eye, matrices.shape)
 
 
-def _by_rows(q: jax.Array, change: jax.Array) -> jax.Array:
-    """Return Q C, which a compiler stores by rows, as it does all that is around.
+def _by_rows(x: jax.Array) -> jax.Array:
+    """Return matrices as they are, in the order in which a product's result is stored.
 
     LAPACK stores by columns. A loop that carried its result would do so too, and what
     is in state would be transposed before and after it in every step.
     """
-    return jnp.matmul(q, change, precision=HIGHEST)
+    return jnp.matmul(identity_like(x), x, precision=HIGHEST)
 
 
 def _eigh(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -87,10 +87,11 @@ def turned(
     if sort:
         order = jnp.argsort(-jnp.sum(old * product, axis=-2), axis=-1)
         product = jnp.take_along_axis(product, order[..., None, :], axis=-1)
-    new = each_matrix(_orthogonal, product)
+    # Not by way of the old basis, whose rounding errors would grow from turn to turn.
+    new = _by_rows(each_matrix(_orthogonal, product))
     change = jnp.matmul(old.mT, new, precision=HIGHEST)
     finite = jnp.all(jnp.isfinite(change), axis=(-2, -1), keepdims=True)
-    new = jnp.where(finite, _by_rows(old, change), old)
+    new = jnp.where(finite, new, old)
     change = jnp.where(finite, change, identity_like(change))
     plain = jnp.arange(old.shape[-1])[None]
     return new, change, jnp.where(finite[..., 0], order, plain)
