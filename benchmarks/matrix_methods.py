@@ -9,8 +9,8 @@ parameters and state donated; nothing is run. Embeddings and vectors go where ea
 method sends them by default. A step between leaves bases, roots or factors as they are;
 a costly one finds them anew. The first step of SOAP, which finds eigenvectors, is
 neither. Beside them stand optax's Muon and, where it is installed (pip install
-distributed-kron), the program of PSGD's author. Processor seconds count the work of all
-threads that compile.
+distributed-kron), the program by the author of psgd-jax. Processor seconds count the
+work of all threads that compile.
 """
 
 import argparse
@@ -43,7 +43,7 @@ HEADINGS = (
 )
 
 
-def _author_of_kron() -> Any:
+def _distributed_kron() -> Any:
     return importlib.import_module("distributed_kron").kron(RATE)
 
 
@@ -56,7 +56,7 @@ METHODS: dict[str, tuple[ModuleType, Callable[[], Any]]] = {
     "kl_shampoo": (gradtx, lambda: gradtx.kl_shampoo(RATE)),
     "shampoo": (gradtx, lambda: gradtx.shampoo(RATE, precondition_frequency=10)),
     "psgd_kron": (gradtx, lambda: gradtx.psgd_kron(RATE)),
-    "distributed-kron": (optax, _author_of_kron),
+    "distributed-kron": (optax, _distributed_kron),
 }
 
 
