@@ -11,9 +11,11 @@ all threads, which a busy machine hardly lengthens.
 """
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 # Absent devices are compiled for, and one that is there is left alone.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -27,7 +29,7 @@ import gradtx
 from benchmarks import tables
 from benchmarks.audit import targets
 from benchmarks.audit.hlo import parse as read_program
-from benchmarks.audit.moved import cost_of
+from benchmarks.audit.moved import Work, cost_of
 from benchmarks.options import parser, some_of
 from benchmarks.timing import stages
 from benchmarks.trees import CASES, FULL, QUICK, Shapes, parameters
@@ -58,6 +60,25 @@ HEADINGS = (
 )
 
 
+class Figures(NamedTuple):
+    """What it takes to compile one step, and what it is then."""
+
+    kernels: float
+    before: float
+    """Seconds to trace and to lower."""
+    seconds: float
+    """Seconds to compile."""
+    processor: float
+    """Seconds that all threads worked on that."""
+    moved: float
+    """Bytes per parameter."""
+    loops: int
+    costly: Work
+    """What is done in a step that does what is done in some steps only."""
+    scratch: float
+    """Bytes per parameter."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
@@ -68,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in options.trees:
         shapes = TREES[name]()
         rows = (
-            [step, way, *figures(step, way, shapes, target)]
+            [step, way, *_row(_figures_of(step, way, shapes, target))]
             for step in options.steps
             for way in options.ways
         )
@@ -76,10 +97,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(tables.table(title, HEADINGS, rows, names=2))
 
 
-def figures(step: str, way: str, shapes: Shapes, target: targets.Target) -> list[str]:
-    """Compile a donated step of update and apply, and tell its figures."""
+def _figures_of(step: str, way: str, shapes: Shapes, target: targets.Target) -> Figures:
     library, wrap = WAYS[way]
-    tx = wrap(STEPS[step](library))
+    return figures(library, wrap(STEPS[step](library)), shapes, target)
+
+
+def figures(
+    library: ModuleType, tx: Any, shapes: Shapes, target: targets.Target
+) -> Figures:
+    """Compile a donated step of update and apply, and return its figures."""
 
     def on(x: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=target.sharding)
@@ -94,10 +120,22 @@ def figures(step: str, way: str, shapes: Shapes, target: targets.Target) -> list
     jitted = jax.jit(take, donate_argnums=(1, 2))
     found = stages(jitted, (params, params, state), target)
     cost = cost_of(read_program(found.compiled.as_text()))
-    seconds = (found.trace + found.lower, found.compile, found.processor)
-    moved = cost.least.moved / parameters(shapes)
-    kernels = f"{cost.least.kernels:g}"
-    return [kernels, f"{cost.loops}", *(f"{x:.1f}" for x in (*seconds, moved))]
+    count = parameters(shapes)
+    costly = cost.one_loop(max) if cost.maybe else cost.most
+    scratch = getattr(found.compiled.memory_analysis(), "temp_size_in_bytes", math.nan)
+    return Figures(
+        cost.least.kernels,
+        *(found.trace + found.lower, found.compile, found.processor),
+        cost.least.moved / count,
+        cost.loops,
+        costly.times(1 / count)._replace(kernels=costly.kernels),
+        scratch / count,
+    )
+
+
+def _row(found: Figures) -> list[str]:
+    numbers = (found.before, found.seconds, found.processor, found.moved)
+    return [f"{found.kernels:g}", f"{found.loops}", *(f"{x:.1f}" for x in numbers)]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

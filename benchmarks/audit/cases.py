@@ -114,6 +114,16 @@ WAYS: list[tuple[tuple[Way, ...], set[str]]] = [
     ),
     (_reads(12, "g twice and p, after their mean squares"), {"adafactor"}),
     (_reads(12, "g, v and p, after their mean squares"), {"adafactor, momentum"}),
+    (
+        _reads(8, "m and v, after the mean of g² / v"),
+        {"stable_adamw", "stable_adamw, no decay"},
+    ),
+    (_reads(12, "g twice and m, after their mean squares"), {"came"}),
+    (_reads(4, "g, after its mean squares"), {"adam_mini"}),
+    (
+        (Way(again=4, why="g, after its projection", bound=False),),
+        {"apollo", "apollo_mini"},
+    ),
     (_reads(12, "g, p and the start, after inner products"), {"mechanize"}),
     (_reads(8, "m and p, after inner products"), {"momo", "momo, adapted"}),
     (
@@ -127,7 +137,10 @@ WAYS: list[tuple[tuple[Way, ...], set[str]]] = [
     (_reads(8, "g and the former g, after the norm"), {"mars, adam", "mars, adamw"}),
     (_reads(-8, "one gradient of three is replaced"), {"grokfast_ma, sgd"}),
     (_reads(8, "g and m, after the share that is kept"), {"cautious, adam"}),
-    ((SKIPPING, SCALED), {"skip_spikes, adam", "dynamic_loss_scale(adamw)"}),
+    (
+        (SKIPPING, SCALED),
+        {"skip_spikes, adam", "skip_spikes(adamw)", "dynamic_loss_scale(adamw)"},
+    ),
     ((SKIPPING._replace(again=-8), SCALED), {"dynamic_loss_scale, sgd"}),
     (
         (Way("masking", "least", -28, "all is unchanged"), Way("step", "most")),

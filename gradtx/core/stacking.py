@@ -14,7 +14,7 @@ from jax.core import Tracer
 
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import frozen_update, is_differentiable
-from gradtx.common.types import AxisName, OptState, Params, PyTree, Updates
+from gradtx.common.types import AxisName, Count, OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     Leaf,
     Wants,
@@ -27,6 +27,7 @@ from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg import axes
 from gradtx.linalg.blocks import Back, Blocks
 from gradtx.linalg.stacks import by_shape
+from gradtx.lowering.fusion import hint_horizontal_fusion
 from gradtx.lowering.packing import is_sharded
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.lowering.shares import in_parts
@@ -50,9 +51,11 @@ class Leaves:
         g: Column,
         blocks: list[Blocks],
         pick: Callable[[PyTree], Column],
+        count: Count,
         split: AxisName = None,
     ) -> None:
-        self.g, self.blocks, self.pick, self.split = g, blocks, pick, split
+        self.g, self.blocks, self.pick, self.count = g, blocks, pick, count
+        self.split = split
         self._back: list[Back] = [
             self._unfolded(x, b)[1] for x, b in zip(g, blocks, strict=True)
         ]
@@ -75,7 +78,15 @@ class Leaves:
     def join(self, column: Column) -> Column:
         """Return the arrays that :meth:`cut` gave these blocks of."""
         rows = zip(column, self.blocks, self._back, strict=True)
-        return [back(b.join(x)) for x, b, back in rows]
+        return self.together([back(b.join(x)) for x, b, back in rows])
+
+    def together(self, column: Column) -> Column:
+        """Return a column as it is; what is made of it is to share kernels on a GPU.
+
+        For what comes out of a stack and is then treated entry by entry.
+        """
+        arrays, treedef = jax.tree.flatten(column)
+        return treedef.unflatten(hint_horizontal_fusion(arrays, self.count))
 
     def each(self, function: Callable[..., Any], *columns: Column) -> Column:
         """Apply a function to the arrays of every leaf."""
@@ -219,7 +230,7 @@ def blockwise(
 
         g = [_wide(leaves[i][1], targets[i]) for i in here]
         u, *new = rule(
-            Leaves(g, [plans[i] for i in here], pick, split),
+            Leaves(g, [plans[i] for i in here], pick, state.count, split),
             *(
                 [jax.tree.map(to_compute_dtype, column[i]) for i in here]
                 for column in old

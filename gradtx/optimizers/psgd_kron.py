@@ -28,7 +28,6 @@ from gradtx.linalg.blocks import Blocks
 from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.optimizers.psgd_factors import (
-    are_diagonal,
     check_mode,
     fitted,
     plan,
@@ -135,8 +134,7 @@ def scale_by_psgd_kron(
 
     def factors_of(p: jax.Array, blocks: Blocks) -> Any:
         limits = max_size_triangular, min_ndim_triangular, memory_save_mode
-        diagonal = are_diagonal(blocks, *limits)
-        return start(p, blocks, diagonal, preconditioner_init_scale)
+        return start(p, blocks, preconditioner_init_scale, *limits)
 
     def rule(
         leaves: Leaves,

@@ -173,6 +173,7 @@ def scale_by_shampoo(
         other: Updates | None = None,
     ) -> Any:
         new = leaves.stacked(products, leaves.cut(leaves.g), roots)
+        new = leaves.together(new)
         factors = jax.tree.map(partial(sum_or_mean, decay=b2), factors, new)
         due = is_due(t, precondition_frequency, start_preconditioning_step)
         roots = cond_inplace(

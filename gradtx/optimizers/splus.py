@@ -41,6 +41,7 @@ from gradtx.optimizers.eigenbasis import (
 )
 from gradtx.primitives.decay_after import decay_after_step
 from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.shape import MuonDimensionNumbers, factors_of
 from gradtx.wrappers.chain import chain
 
 AXES = 2
@@ -118,7 +119,7 @@ def scale_by_splus(
         )
         factors = averaged_grams(leaves, leaves.cut(leaves.g), factors, b2)
         due = (t == 1) | (t % inverse_every == 0)
-        find = partial(all_eigenvectors, leaves, factors, descending=False)
+        find = partial(all_eigenvectors, factors, descending=False)
         bases = cond_inplace(due, lambda _: find(), bases)
         return u, m, factors, bases
 
@@ -139,10 +140,15 @@ def _plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
 
 
 def _factor(max_dim: int, otherwise: Scalar, blocks: Blocks) -> Any:
-    """Return s."""
-    if blocks.elementwise or max(blocks.dims) > max_dim:
+    """Return s of a leaf, or one for every column that fits its shape."""
+    if blocks.elementwise:
         return otherwise
-    return 2 / sum(blocks.dims)
+
+    def of_matrix(rows: int, columns: int) -> Any:
+        return otherwise if max(rows, columns) > max_dim else 2 / (rows + columns)
+
+    numbers = blocks.numbers or MuonDimensionNumbers()
+    return factors_of(blocks.shape, numbers, blocks.path, of_matrix)
 
 
 def _sign_back(turned: jax.Array, bases: Any) -> jax.Array:
@@ -262,7 +268,11 @@ def splus(
             None if g is None else _plan(g.shape, n, path, left=left and n is None)
             for (path, g), n in zip(leaves, listed, strict=True)
         ]
-        factor = partial(_factor, max_dim, nonstandard_constant)
+
+        def factor(blocks: Blocks) -> Any:
+            s = _factor(max_dim, nonstandard_constant, blocks)
+            return jnp.broadcast_to(s, blocks.shape) if jnp.ndim(s) else s
+
         return treedef.unflatten([None if b is None else factor(b) for b in plans])
 
     return chain(

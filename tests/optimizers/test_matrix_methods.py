@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from configurations import EXHAUSTIVE
 
 import gradtx
-from gradtx import MuonDimensionNumbers
+from gradtx import MatrixAxes, MuonDimensionNumbers
 
 STACKED = MuonDimensionNumbers(1, 2)
 Tree = Any
@@ -105,6 +106,46 @@ def test_leading_axes_are_batches(name: str) -> None:
         assert np.isfinite(u["w"]).all()
         for i in range(3):
             np.testing.assert_allclose(u["w"][i], v[str(i)], rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "psgd_kron" else EXHAUSTIVE)
+        for name in DIRECTIONS
+    ],
+)
+def test_heads_and_splits_are_matrices_apart(name: str) -> None:
+    """What is fused steps as separate parameters do, each with factors of its own."""
+    numbers = {"q": MatrixAxes(1, 2, heads=2), "kv": MatrixAxes(splits=(3, 4, 4))}
+    fused = {"q": jnp.ones((2, 4, 8)), "kv": jnp.ones((4, 11))}
+
+    def apart(tree: Tree) -> Tree:
+        return {
+            "q": [jnp.split(x, 2, axis=1) for x in tree["q"]],
+            "kv": jnp.split(tree["kv"], [3, 7], axis=1),
+        }
+
+    pieces = apart(fused)
+    both = [(fused, numbers), (pieces, jax.tree.map(lambda _: MatrixAxes(), pieces))]
+    given = gradients(fused, 9)
+    probes = [{}, {}]
+    if name == "psgd_kron":
+        probes = [{"probes": x, "balance": True} for x in (given, apart(given))]
+    txs = [DIRECTIONS[name](weight_dimension_numbers=which) for _, which in both]
+    steps = [jax.jit(tx.update) for tx in txs]
+    states = [tx.init(p) for tx, (p, _) in zip(txs, both, strict=True)]
+    for seed in range(4):
+        g = gradients(fused, seed)
+        found = []
+        for i, grads in enumerate((g, apart(g))):
+            u, states[i] = steps[i](grads, states[i], both[i][0], **probes[i])
+            found.append(u if i else apart(u))
+        for one, other in zip(*map(jax.tree.leaves, found), strict=True):
+            np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
+    wrong = DIRECTIONS[name](weight_dimension_numbers=MatrixAxes(splits=(1, 2)))
+    with pytest.raises(ValueError, match=r"4 columns.*\['w'\].*cut"):
+        wrong.init({"w": jnp.ones((2, 4))})
 
 
 @every_direction

@@ -14,6 +14,7 @@ from gradtx.like.torch.adagrad import Adagrad as Adagrad
 from gradtx.like.torch.adam import Adam as Adam, AdamW as AdamW
 from gradtx.like.torch.adamax import Adamax as Adamax
 from gradtx.like.torch.asgd import ASGD as ASGD
+from gradtx.like.torch.lbfgs import LBFGS as LBFGS
 from gradtx.like.torch.lr_scheduler import (
     ChainedScheduler as ChainedScheduler,
     ConstantLR as ConstantLR,
