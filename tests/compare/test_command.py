@@ -15,10 +15,13 @@ import pytest
 import gradtx
 from gradtx.compare import command, searching
 from gradtx.compare.builtin import data, tasks
+from gradtx.compare.builtin.claims import CLAIMS
+from gradtx.compare.builtin.comparison import baseline
 from gradtx.compare.builtin.data import ALPHABET, Data, Split, encode, text
+from gradtx.compare.builtin.matrix_methods import MATRIX_CENTRES, MATRIX_METHODS
 from gradtx.compare.builtin.methods import CENTRES, METHODS
 from gradtx.compare.builtin.models import DigitNetwork
-from gradtx.compare.builtin.names import OPTIMIZERS, TASKS
+from gradtx.compare.builtin.names import MATRIX_OPTIMIZERS, OPTIMIZERS, TASKS
 from gradtx.compare.drawing import spread
 from gradtx.compare.guide import _forgiving
 from gradtx.compare.measures import middle, smooth, steps_to, working
@@ -261,6 +264,8 @@ def test_a_bad_value_gets_one_clear_line(arguments, complaint, capsys):
 def test_the_command_knows_its_tasks_and_methods():
     """The names that the command line knows are those of the tasks and methods."""
     assert tuple(METHODS) == tuple(CENTRES) == OPTIMIZERS
+    assert tuple(MATRIX_METHODS) == tuple(MATRIX_CENTRES) == MATRIX_OPTIMIZERS
+    assert set(CLAIMS) == {*OPTIMIZERS, *MATRIX_OPTIMIZERS}
     assert set(tasks.PROBLEMS) == set(TASKS)
 
 

@@ -13,3 +13,5 @@ OPTIMIZERS = (
     "adagrad",
     "lion",
 )
+MATRIX_OPTIMIZERS = ("muon", "normuon", "soap", "kl_shampoo", "shampoo", "psgd_kron")
+"""Taken in only where they are asked for."""
