@@ -83,7 +83,7 @@ def _normuon(rate: Course) -> Any:
 
 
 def _soap_muon(rate: Course) -> Any:
-    """The rest gets a rate of its own kind: Muon's steps have norms, AdamW's entries."""
+    """Give the rest half the rate: of Muon, a step's norm counts, of AdamW its size."""
     return gradtx.soap_muon(
         rate,
         weight_dimension_numbers=routes,
@@ -140,15 +140,11 @@ CANDIDATES = {
     ),
     "kl_shampoo": Candidate("KL-Shampoo", _kl_shampoo, 0.01),
     "shampoo": Candidate("Shampoo", _shampoo, 0.01),
-    "cautious": Candidate(
-        "cautious AdamW", lambda r: gradtx.cautious(_adamw(r)), 0.01
-    ),
+    "cautious": Candidate("cautious AdamW", lambda r: gradtx.cautious(_adamw(r)), 0.01),
     "ema_nesterov": Candidate("EMA-Nesterov AdamW", _ema_nesterov, 0.01),
     "hyperball": Candidate("hyperball AdamW", _hyperball, 0.02),
     "mars": Candidate("MARS-AdamW", _mars, 0.01),
-    "lion": Candidate(
-        "Lion", lambda r: gradtx.lion(r, weight_decay=10 * DECAY), 0.001
-    ),
+    "lion": Candidate("Lion", lambda r: gradtx.lion(r, weight_decay=10 * DECAY), 0.001),
     "ademamix": Candidate(
         "AdEMAMix", lambda r: gradtx.ademamix(r, b2=0.99, weight_decay=DECAY), 0.005
     ),

@@ -102,13 +102,20 @@ def _cells(each: dict[str, Any], its: Share, base: dict[str, Any]) -> tuple[str,
         ("≤ " if its.shortest else "") + part(its.middle),
         f"{part(its.low)} to {part(its.high)}",
         f"{steps * step / 1e3:.2f}" if np.isfinite(steps) else "never",
-        f"{ends.mean():.3f} ±{ends.std(ddof=1) if len(ends) > 1 else 0:.3f}",
+        _spread(ends),
         f"{100 * np.mean(np.array(each['accuracy'][-1], float)):.1f}",
         f"{step:.2f}",
         f"{each['state_bytes_per_parameter']:.1f}",
         f"{each['trials']}",
         f"{each['best']['learning_rate']:.2g}" + ("" if each["inside"] else " (edge)"),
     )
+
+
+def _spread(ends: np.ndarray) -> str:
+    """Write mean and deviation over the seeds."""
+    if not np.isfinite(ends).all():
+        return "diverged"
+    return f"{ends.mean():.3f} ±{ends.std(ddof=1) if len(ends) > 1 else 0:.3f}"
 
 
 def part(value: float) -> str:
@@ -121,7 +128,7 @@ def show(place: Path, task: str, picture: Path | None) -> None:
     found = load(place, task)
     if BASELINE not in found:
         return
-    print(f"\n{task}\n\n{table(found)}")  # noqa: T201
+    print(f"\n{task}\n\n{table(found)}")
     if picture is not None:
         draw(found, picture)
 

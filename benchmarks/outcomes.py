@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if not place.exists():
                 found = outcome(task, CANDIDATES[method], size, tuned=_tuned(method))
                 place.write_text(json.dumps(found) + "\n", encoding="utf-8")
-                print(f"{name}: {method} is done", flush=True)  # noqa: T201
+                print(f"{name}: {method} is done", flush=True)
         show(options.out, name, options.picture)
 
 
@@ -131,7 +131,7 @@ def _built(
 def _taking(built: Callable[..., Any], tuned: dict[str, list[float]]) -> Callable:
     """Give a function whose arguments are named, as a sweep wants them."""
     if not tuned:
-        return lambda learning_rate: built(learning_rate)
+        return built
     return lambda learning_rate, weight_decay, b2, linear: built(
         learning_rate, linear=linear, weight_decay=weight_decay, b2=b2
     )
@@ -152,9 +152,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the options; end with status 2 and a sentence where one is wrong."""
     reader = parser(__doc__)
     add = reader.add_argument
-    add("--tasks", type=some_of(PROBLEMS), default=["text", "digits"], metavar="A,B")
+    add("--tasks", type=some_of(PROBLEMS), metavar="A,B")
     names = list(CANDIDATES)
-    add("--methods", type=some_of(CANDIDATES), default=names, metavar="A,B")
+    add("--methods", type=some_of(CANDIDATES), metavar="A,B")
     add("--steps", type=whole, help="of the longest runs")
     add("--seeds", type=whole, help="of the runs that are counted")
     add("--minutes", type=whole, default=1440, help="begin no method after so many")
@@ -162,8 +162,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--picture", type=Path, help="where the picture is drawn, if anywhere")
     add("--quick", action="store_true", help="few steps and the smallest networks")
     options = reader.parse_args(arguments)
-    if options.quick and arguments is not None and "--methods" not in arguments:
-        options.methods = names[:3]
+    options.methods = options.methods or names[: 3 if options.quick else None]
+    options.tasks = options.tasks or ["text", "digits"][: 1 if options.quick else None]
     if options.out is None:
         options.out = folder("results/outcomes" + "-quick" * options.quick)
     return options

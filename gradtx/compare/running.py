@@ -165,9 +165,7 @@ def sweep(
     """
     fixed = protocol(steps, seeds, schedule, "grid")
     chosen = methods({"the optimizer": build})
-    asked = ask(
-        task, chosen, fixed, rates=rates, settings=settings, memory=memory
-    )
+    asked = ask(task, chosen, fixed, rates=rates, settings=settings, memory=memory)
     (request,) = requests(asked)
     program = asked.trainer.compile(request.build, request.first, request.plan)
     return asked.trainer.run(program, request.first, lambda: None)

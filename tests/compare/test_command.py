@@ -269,6 +269,15 @@ def test_the_command_knows_its_tasks_and_methods():
     assert set(tasks.PROBLEMS) == set(TASKS)
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [("adam adamw", None), ("adamw muon", "adamw"), ("adam muon", None)],
+)
+def test_steps_are_counted_to_adamws_end_beside_a_method_for_matrices(names, expected):
+    """AdamW is the baseline where a method for matrices takes part, and only there."""
+    assert baseline(names.split()) == expected
+
+
 def test_the_example_is_a_client_of_the_library():
     """The script, and the module's command, are under the names that are told."""
     assert len(EXAMPLE.read_text().splitlines()) < 100

@@ -193,8 +193,8 @@ CLAIMS: dict[str, Claim] = {
         _lion,
     ),
     "muon": Claim(
-        "Steps whose singular values are all near 1; half the work of AdamW on language "
-        "models (Jordan et al., 2024; Liu et al., arXiv 2502.16982).",
+        "Steps whose singular values are all near 1; half the work of AdamW on "
+        "language models (Jordan et al., 2024; Liu et al., arXiv 2502.16982).",
         _versus("adamw"),
     ),
     "normuon": Claim(

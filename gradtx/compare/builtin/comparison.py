@@ -57,7 +57,14 @@ def run_comparison(
     centres = CENTRES | MATRIX_CENTRES
     fixed = protocol(steps or problem.steps, seeds or problem.seeds, "constant", "grid")
     rates = {m: grid(centres[m][name], problem.rates).tolist() for m in optimizers}
-    asked = ask(problem.task, chosen, fixed, rates=rates, baseline=baseline(optimizers), out=folder)
+    asked = ask(
+        problem.task,
+        chosen,
+        fixed,
+        rates=rates,
+        baseline=baseline(optimizers),
+        out=folder,
+    )
     beside = [partial(best_path, method) for method in chosen]
     comparison, paths = compare_all(asked, display(), beside)
     draw_paths(paths, folder / PATHS)

@@ -104,7 +104,7 @@ MATRIX_METHODS = {
             "shampoo",
             "Shampoo",
             _shampoo,
-            "b1 0.9, b2 0.95, roots every 10 steps, sized like Adam's steps, weight decay 0.01",
+            "b1 0.9, b2 0.95, roots every 10 steps, steps of Adam's size, decay 0.01",
             "#B2182B",
             (),
         ),
