@@ -120,11 +120,11 @@ MATRIX_METHODS = {
 }
 
 MATRIX_CENTRES: dict[str, dict[str, float]] = {
-    "muon": {"digits": 0.005, "text": 0.01},
-    "normuon": {"digits": 0.005, "text": 0.01},
-    "soap": {"digits": 0.005, "text": 0.01},
-    "kl_shampoo": {"digits": 0.005, "text": 0.01},
-    "shampoo": {"digits": 0.005, "text": 0.01},
-    "psgd_kron": {"digits": 0.002, "text": 0.005},
+    "muon": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "normuon": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "soap": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "kl_shampoo": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "shampoo": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "psgd_kron": {"digits": 0.002, "text": 0.005, "lstm": 0.005},
 }
 """The learning rate in the middle of the first grid, for each task."""
