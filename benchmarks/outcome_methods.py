@@ -105,6 +105,16 @@ def _shampoo(rate: Course) -> Any:
     )
 
 
+def _soap(rate: Course) -> Any:
+    return gradtx.soap(rate, weight_decay=DECAY, weight_dimension_numbers=routes)
+
+
+def _psgd_kron(rate: Course) -> Any:
+    return gradtx.psgd_kron(
+        rate, weight_decay=DECAY, key=0, weight_dimension_numbers=routes
+    )
+
+
 def _kl_shampoo(rate: Course) -> Any:
     return gradtx.kl_shampoo(rate, weight_decay=DECAY, weight_dimension_numbers=routes)
 
@@ -132,12 +142,10 @@ def _hyperball(rate: Course) -> Any:
 CANDIDATES = {
     "adamw": Candidate("AdamW", _adamw, 0.01),
     "muon": Candidate("Muon", _muon, 0.02),
-    "soap": Candidate("SOAP", lambda r: gradtx.soap(r, weight_decay=DECAY), 0.01),
+    "soap": Candidate("SOAP", _soap, 0.01),
     "normuon": Candidate("NorMuon", _normuon, 0.02),
     "soap_muon": Candidate("SOAP-Muon", _soap_muon, 0.02),
-    "psgd_kron": Candidate(
-        "PSGD Kron", lambda r: gradtx.psgd_kron(r, weight_decay=DECAY, key=0), 0.005
-    ),
+    "psgd_kron": Candidate("PSGD Kron", _psgd_kron, 0.005),
     "kl_shampoo": Candidate("KL-Shampoo", _kl_shampoo, 0.01),
     "shampoo": Candidate("Shampoo", _shampoo, 0.01),
     "cautious": Candidate("cautious AdamW", lambda r: gradtx.cautious(_adamw(r)), 0.01),

@@ -4,8 +4,7 @@
 
 With methods for matrices, steps are counted to where AdamW ends:
 
-    python examples/compare_optimizers.py --task text \\
-        --optimizers adamw,muon,normuon,soap,kl_shampoo,shampoo,psgd_kron
+    python examples/compare_optimizers.py --task text --optimizers adamw,muon,soap
 
 Prints a table and writes pictures and a report with a selection guide. It is the same
 as ``python -m gradtx compare``; for a task of one's own see ``gradtx.compare.run``.

@@ -40,7 +40,7 @@ def _normuon(rate: Scalar) -> GradientTransformation:
 
 
 def _soap(rate: Scalar) -> GradientTransformation:
-    return soap(rate, weight_decay=DECAY)
+    return soap(rate, weight_decay=DECAY, weight_dimension_numbers=routes)
 
 
 def _kl_shampoo(rate: Scalar) -> GradientTransformation:
@@ -61,7 +61,7 @@ def _shampoo(rate: Scalar) -> GradientTransformation:
 
 
 def _psgd_kron(rate: Scalar) -> GradientTransformation:
-    return psgd_kron(rate, weight_decay=DECAY, key=0)
+    return psgd_kron(rate, weight_decay=DECAY, key=0, weight_dimension_numbers=routes)
 
 
 MATRIX_METHODS = {
