@@ -20,7 +20,7 @@ def muon_adamw(
     warmup_steps: int | None = None,
     weight_decay: Scalar = 0.1,
     beta: Scalar = 0.95,
-    b2: Scalar = 0.99,
+    b2: Scalar = 0.999,
     averaging: Scalar | None = None,
 ) -> GradientTransformation:
     """Muon and AdamW with the routing, the schedule and the decay of a whole run.
@@ -41,6 +41,9 @@ def muon_adamw(
     so that one learning rate serves both: begin with AdamW's, and try two and four
     times as much. All leaves decay.
 
+    On the small character transformer of ``docs/outcomes.md`` it took 0.60 of the steps
+    of tuned AdamW to end where that does (0.54 to 0.65 over five seeds).
+
     Args:
       params: the parameters, or their shapes: their paths and shapes decide.
       peak_learning_rate: η, positive, after the warm-up.
@@ -49,7 +52,7 @@ def muon_adamw(
         the steps if None.
       weight_decay: λ, at least 0, multiplied by the rate.
       beta: Muon's momentum, in [0, 1).
-      b2: AdamW's β₂, in [0, 1). Long runs like 0.999.
+      b2: AdamW's β₂, in [0, 1).
       averaging: the decay of a running mean of the weights, in [0, 1), for
         :func:`gradtx.eval_params`; None keeps none, which suits a rate that ends at 0.
 

@@ -27,7 +27,7 @@ def by_hand(params):
     return gradtx.muon(
         rate,
         beta=0.95,
-        adam_b2=0.99,
+        adam_b2=0.999,
         consistent_rms=0.2,
         muon_weight_dimension_numbers=gradtx.matrices(params),
         weight_decay=0.1,
