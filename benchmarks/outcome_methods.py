@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import gradtx
+from gradtx.compare.builtin.matrix_methods import routes
 
 DECAY = 0.1
 WARMUP = 0.1
@@ -45,11 +46,6 @@ class Candidate(NamedTuple):
     build: Callable[[Course], Any]
     centre: float
     """Of the first grid of rates."""
-
-
-def routes(tree: Any) -> Any:
-    """Tell by paths and shapes which leaves are matrices; the others are None."""
-    return gradtx.matrices(tree).tree
 
 
 def is_matrix(params: Any) -> Any:
