@@ -13,6 +13,7 @@ from gradtx import (
     microbatching as microbatching,
     perturbations as perturbations,
     projections as projections,
+    recipes as recipes,
     schedules as schedules,
     testing as testing,
     transforms as transforms,

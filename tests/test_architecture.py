@@ -19,7 +19,7 @@ LAYERS = {
     5: "linesearch primitives",
     6: "quantization wrappers",
     7: "optimizers",
-    8: "groups saving testing like experimental inspection sharding",
+    8: "groups saving testing like experimental inspection sharding recipes",
     9: "compare",
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()}

@@ -11,7 +11,7 @@ ROOMS = (
     *("experimental.aggregating", "like.authors", "like.keras", "like.optax"),
     *("like.torch", "kernels", "linalg", "linesearch", "losses", "microbatching"),
     *("optimizers", "perturbations", "primitives", "projections", "quantization"),
-    *("saving", "schedules", "sharding", "testing", "tree", "wrappers"),
+    *("recipes", "saving", "schedules", "sharding", "testing", "tree", "wrappers"),
 )
 
 ENTRY = re.compile(r"  (\*{0,2}\w+(?:, \*{0,2}\w+)*): \S")
