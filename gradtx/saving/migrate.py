@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.core import Tracer
 
-from gradtx.codecs import is_encoded
-from gradtx.codecs.sharding import put_like
 from gradtx.common import checks
-from gradtx.common.foreign import is_variable
 from gradtx.common.types import OptState, Params
 from gradtx.saving.matching import matched
-from gradtx.saving.slots import Slot, is_whole, slots, slots_alike, value_of
+from gradtx.saving.slots import (
+    Slot,
+    in_place_of,
+    is_whole,
+    slots,
+    slots_alike,
+    value_of,
+)
 
 
 class Changes(NamedTuple):
@@ -93,27 +96,11 @@ def migrate(
                 f"strict: the new state has no place for {', '.join(changes.dropped)}"
             )
     leaves = [
-        x.leaf if source is None else _in_place_of(x.leaf, old[source].leaf)
+        x.leaf if source is None else in_place_of(x.leaf, old[source].leaf)
         for x, source in zip(new, sources, strict=True)
     ]
     treedef = jax.tree.structure(fresh, is_leaf=is_whole)
     return treedef.unflatten(leaves), changes
-
-
-def _in_place_of(place: Any, leaf: Any) -> Any:
-    """Bring an array into the form of another: its type, its codec, its devices."""
-    value = value_of(leaf)
-    if is_encoded(place):
-        bare = jax.tree.map(value_of, place, is_leaf=is_variable)
-        made = bare.codec.encode(value.astype(bare.dtype))
-        return jax.tree.map(_held_like, place, made, is_leaf=is_variable)
-    return _held_like(place, value)
-
-
-def _held_like(place: Any, value: Any) -> Any:
-    array = value_of(place)
-    value = put_like(array, jnp.array(value, array.dtype))
-    return place.replace(value) if is_variable(place) else value
 
 
 # --- told ------------------------------------------------------------------------

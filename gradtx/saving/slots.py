@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from gradtx.codecs import is_encoded
+from gradtx.codecs.sharding import put_like
 from gradtx.common import checks
 from gradtx.common.foreign import is_variable
 from gradtx.common.types import OptState, PyTree
@@ -124,3 +126,19 @@ def _known(path: keys.Path) -> tuple[str, ...]:
         str(x) if isinstance(x, keys.NamedTupleKey) else str(keys.plain(x))
         for x in path
     )
+
+
+def in_place_of(place: Any, leaf: Any) -> Any:
+    """Bring an array into the form of another: its type, its codec, its devices."""
+    value = value_of(leaf)
+    if is_encoded(place):
+        bare = jax.tree.map(value_of, place, is_leaf=is_variable)
+        made = bare.codec.encode(value.astype(bare.dtype))
+        return jax.tree.map(_held_like, place, made, is_leaf=is_variable)
+    return _held_like(place, value)
+
+
+def _held_like(place: Any, value: Any) -> Any:
+    array = value_of(place)
+    value = put_like(array, jnp.array(value, array.dtype))
+    return place.replace(value) if is_variable(place) else value

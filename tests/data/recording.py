@@ -7,6 +7,8 @@ import numpy as np
 
 HERE = Path(__file__).parent
 KINDS = ("real", "complex")
+STEPS, BEFORE = 7, 4  # of a run, and up to where its state is kept
+RATE = 0.05
 
 
 def leaves(row):
@@ -46,3 +48,14 @@ def recorded_data():
 def save(name, result):
     """Write a file beside this one."""
     (HERE / name).write_text(json.dumps(result) + "\n")
+
+
+def random_arrays(shapes, seed):
+    """Return one array of each shape."""
+    draw = np.random.default_rng(seed)
+    return [draw.normal(size=shape).round(3) for shape in shapes.values()]
+
+
+def lists(values):
+    """Return arrays as lists."""
+    return [np.asarray(x).tolist() for x in values]

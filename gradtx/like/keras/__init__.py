@@ -23,3 +23,4 @@ from gradtx.like.keras.nadam import Nadam as Nadam
 from gradtx.like.keras.rmsprop import RMSprop as RMSprop
 from gradtx.like.keras.schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
 from gradtx.like.keras.sgd import SGD as SGD
+from gradtx.like.keras.state import state_from as state_from

@@ -38,3 +38,7 @@ from gradtx.like.torch.rmsprop import RMSprop as RMSprop
 from gradtx.like.torch.rprop import Rprop as Rprop
 from gradtx.like.torch.sgd import SGD as SGD
 from gradtx.like.torch.sparse_adam import SparseAdam as SparseAdam
+from gradtx.like.torch.state import (
+    from_param_groups as from_param_groups,
+    state_from as state_from,
+)

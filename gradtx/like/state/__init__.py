@@ -1,0 +1,1 @@
+"""States of other libraries' optimizers, brought into states of this one."""
