@@ -10,7 +10,8 @@ _MORE: dict[str, Iterable[str]] = {
     "": (
         *("assignment", "codecs", "compare", "contrib", "experimental", "like"),
         *("linalg", "losses", "microbatching", "perturbations", "projections"),
-        *("schedules", "slots", "testing", "transforms", "tree", "tree_utils"),
+        *("recipes", "schedules", "slots", "testing", "transforms", "tree"),
+        "tree_utils",
     ),
     ".experimental": ("aggregating",),
     ".like": ("authors", "keras", "optax", "torch"),
