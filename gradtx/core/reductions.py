@@ -8,13 +8,14 @@ import jax.numpy as jnp
 
 from gradtx.common import numerics
 from gradtx.common.leaves import differentiable, is_differentiable
-from gradtx.common.types import Params, PyTree, Updates
+from gradtx.common.types import AxisName, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
     matching_slots,
     to_compute_dtype,
 )
+from gradtx.lowering import collective
 from gradtx.lowering.sharding import replicated_like
 from gradtx.lowering.varying import varied_with
 from gradtx.tree.sums import sums
@@ -70,14 +71,36 @@ def sum_over_leaves(parts: Iterable[jax.Array]) -> jax.Array:
     return sum(parts, start=jnp.zeros((), jnp.float32))
 
 
-def sum_columns(rows: Iterable[tuple[jax.Array, ...]], many: int) -> Any:
-    """Return so many sums over all leaves, of the arrays in the row of each leaf."""
+def sum_columns(
+    rows: Iterable[tuple[jax.Array, ...]], many: int, axis_name: AxisName = None
+) -> Any:
+    """Return so many sums over all leaves, of the arrays in the row of each leaf.
+
+    Args:
+      rows: the arrays of each leaf.
+      many: how many arrays a row has.
+      axis_name: as :func:`gradtx.tree.norm` takes it.
+    """
     columns = list(zip(*map(sums, rows), strict=True)) or [()] * many
-    return [sum_over_leaves(column) for column in columns]
+    return [_summed_columns(column, axis_name) for column in columns]
 
 
-def shared_scalar(params: Params, value: Any) -> jax.Array:
-    """Make a number that all leaves share, in their largest type, at least float32."""
+def _summed_columns(parts: Iterable[jax.Array], axis_name: AxisName) -> jax.Array:
+    """Return the sum over leaves, and over devices of those that are in parts."""
+    groups = collective.by_axes(parts, axis_name)
+    return sum_over_leaves(
+        collective.summed(sum_over_leaves(found), axes) for axes, found in groups
+    )
+
+
+def shared_scalar(params: Params, value: Any, axis_name: AxisName = None) -> jax.Array:
+    """Make a number that all leaves share, in their largest type, at least float32.
+
+    Args:
+      params: the leaves, or their shapes and types.
+      value: the number.
+      axis_name: the axes along which it is one number of all devices.
+    """
     kinds = [numerics.real_dtype(jnp.result_type(p)) for p in differentiable(params)]
     dtype = jnp.result_type(jnp.float32, *map(numerics.compute_dtype, kinds))
-    return varied_with(params, replicated_like(params, value, dtype))
+    return varied_with(params, replicated_like(params, value, dtype), axis_name)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import AxisName
-from gradtx.lowering.varying import varying_axes
+from gradtx.lowering.varying import axis_names, varying_axes
 
 Groups = list[tuple[tuple[str, ...], list[Any]]]
 
@@ -24,7 +24,7 @@ def by_axes(arrays: Iterable[Any], axis_name: AxisName) -> Groups:
     arrays = list(arrays)
     if axis_name is None:
         return [((), arrays)]
-    names = (axis_name,) if isinstance(axis_name, str) else tuple(axis_name)
+    names = axis_names(axis_name)
     _check_told(names)
     groups: dict[tuple[str, ...], list[Any]] = {}
     for x in arrays:
@@ -58,6 +58,16 @@ def summed(x: Any, axes: tuple[str, ...]) -> Any:
 def largest(x: Any, axes: tuple[str, ...]) -> Any:
     """Return the largest over all devices along some axes; it has no derivative."""
     return jax.lax.pmax(x, axes) if axes else x
+
+
+def shared_along(tree: Any, axis_name: AxisName) -> Any:
+    """Return numbers that are equal along some axes with types that tell so."""
+
+    def one(x: Any) -> Any:
+        ((axes, _),) = by_axes([x], axis_name)
+        return largest(x, axes)
+
+    return jax.tree.map(one, tree) if axis_name is not None else tree
 
 
 def squares_together(

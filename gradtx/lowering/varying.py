@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import jax
 
 from gradtx.common.leaves import is_array
+from gradtx.common.types import AxisName
 
 T = TypeVar("T")
 Axes = frozenset[Any]
@@ -55,11 +56,24 @@ def varied_leaves(tree: T, axes: Iterable[Axes]) -> T:
     return treedef.unflatten([varied(x, a) for x, a in zip(leaves, axes, strict=True)])
 
 
-def varied_with(others: Any, tree: T) -> T:
+def axis_names(axis_name: AxisName) -> tuple[str, ...]:
+    """Return the names of the axes, of which there may be one or none."""
+    if axis_name is None:
+        return ()
+    return (axis_name,) if isinstance(axis_name, str) else tuple(axis_name)
+
+
+def varied_with(others: Any, tree: T, summed: AxisName = None) -> T:
     """Return a tree whose leaves all vary as those of another, taken together, do.
 
     For state that is to be computed from all leaves: a scan over steps wants it to vary
     from the first step on as it will after one.
+
+    Args:
+      others: the tree that tells the axes.
+      tree: the tree whose leaves are to vary.
+      summed: the axes over which it is computed from all devices: it is the same along
+        them.
     """
-    axes = all_axes(others)
+    axes = all_axes(others) - frozenset(axis_names(summed))
     return jax.tree.map(lambda x: varied(x, axes), tree) if axes else tree

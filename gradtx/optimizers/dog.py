@@ -9,6 +9,7 @@ from gradtx.common import checks
 from gradtx.common.leaves import differentiable
 from gradtx.common.numerics import abs_sq, largest_square, safe_divide, sqrt
 from gradtx.common.types import (
+    AxisName,
     MaskOrFn,
     OptState,
     Params,
@@ -39,7 +40,10 @@ class DoGState(NamedTuple):
 
 @transformation
 def scale_by_dog(
-    init_step: tuple[str, Scalar] = ("heuristic", 1e-6), eps: Scalar = 1e-8
+    init_step: tuple[str, Scalar] = ("heuristic", 1e-6),
+    eps: Scalar = 1e-8,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Multiply the gradient by the distance gone over the root of its squares' sum.
 
@@ -52,10 +56,13 @@ def scale_by_dog(
         x (1 + ‖p₀‖) for ``"heuristic"``; for ``"learning_rate"`` it starts from 0, and
         the first step is x g.
       eps: ε.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`clip_by_global_norm` takes it.
+        None: the norms of what this device holds.
 
     Raises:
       ValueError: for another name, or if a number is negative; from ``update`` if it is
-        given no parameters.
+        given no parameters, or for an axis that is not there.
 
     Reference: Ivgi et al., 2023, https://arxiv.org/abs/2302.12022
     """
@@ -72,22 +79,25 @@ def scale_by_dog(
         far = {
             "distance": lambda _: start,
             "heuristic": lambda params: (
-                start * (1 + norms.norm(differentiable(params)))
+                start * (1 + norms.norm(differentiable(params), axis_name=axis_name))
             ),
             "learning_rate": lambda _: 0,
         }[kind]
         return keep.init(params)._replace(
             is_init_step=replicated_like(params, True),  # noqa: FBT003
-            max_dist=made_of(lambda params: shared_scalar(params, far(params)), params),
-            sum_sq_norm_grads=shared_scalar(params, 0),
+            max_dist=made_of(
+                lambda params: shared_scalar(params, far(params), axis_name), params
+            ),
+            sum_sq_norm_grads=shared_scalar(params, 0, axis_name),
         )
 
     def update(
         updates: Updates, state: DoGState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
         checks.require_params(params)
-        far = jnp.maximum(state.max_dist, _distance(updates, params, state.init_params))
-        length, total = _added(updates, state.sum_sq_norm_grads, 1)
+        far = _distance(updates, params, state.init_params, axis_name)
+        far = jnp.maximum(state.max_dist, far)
+        length, total = _added(updates, state.sum_sq_norm_grads, 1, axis_name)
         # √(G + ε) is at least ‖g‖, unless the squares overflow.
         below = jnp.maximum(sqrt(total + eps), length)
         size = far
@@ -113,7 +123,10 @@ class DoWGState(NamedTuple):
 
 @transformation
 def scale_by_dowg(
-    init_estim_sq_dist: Scalar | None = None, eps: Scalar = 1e-4
+    init_estim_sq_dist: Scalar | None = None,
+    eps: Scalar = 1e-4,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Multiply the gradient by a step size in which far steps weigh more than near.
 
@@ -124,9 +137,13 @@ def scale_by_dowg(
     Args:
       init_estim_sq_dist: what r² starts from; ε if None.
       eps: ε.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`clip_by_global_norm` takes it.
+        None: the norms of what this device holds.
 
     Raises:
-      ValueError: if a number is negative; from ``update`` if it is given no parameters.
+      ValueError: if a number is negative; from ``update`` if it is given no parameters,
+        or for an axis that is not there.
 
     Reference: Khaled et al., 2023, https://arxiv.org/abs/2305.16284 (Algorithm 1)
     """
@@ -136,17 +153,17 @@ def scale_by_dowg(
     def init(params: Params) -> OptState:
         start = eps if init_estim_sq_dist is None else init_estim_sq_dist
         return keep.init(params)._replace(
-            weighted_sq_norm_grads=shared_scalar(params, 0),
-            estim_sq_dist=shared_scalar(params, start),
+            weighted_sq_norm_grads=shared_scalar(params, 0, axis_name),
+            estim_sq_dist=shared_scalar(params, start, axis_name),
         )
 
     def update(
         updates: Updates, state: DoWGState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
         checks.require_params(params)
-        far = abs_sq(_distance(updates, params, state.init_params))
+        far = abs_sq(_distance(updates, params, state.init_params, axis_name))
         far = jnp.maximum(state.estim_sq_dist, far)
-        length, total = _added(updates, state.weighted_sq_norm_grads, far)
+        length, total = _added(updates, state.weighted_sq_norm_grads, far, axis_name)
         # √v is at least r ‖g‖, unless the squares overflow.
         below = jnp.maximum(sqrt(total), sqrt(far) * length) + eps
         u, new = keep.update(updates, state, params, size=far, below=below)
@@ -164,17 +181,20 @@ def _scaled(
     return safe_divide(g, below) * size, p0
 
 
-def _distance(updates: Updates, params: Params | None, start: Params) -> jax.Array:
+def _distance(
+    updates: Updates, params: Params | None, start: Params, axis_name: AxisName
+) -> jax.Array:
     """Return ‖p - p₀‖ over all leaves."""
     leaves = compute_leaves(updates, params, init_params=start)
-    return norms.norm([p - p0 for _, p, p0 in leaves])
+    return norms.norm([p - p0 for _, p, p0 in leaves], axis_name=axis_name)
 
 
 def _added(
-    updates: Updates, total: jax.Array, weight: Any
+    updates: Updates, total: jax.Array, weight: Any, axis_name: AxisName
 ) -> tuple[jax.Array, jax.Array]:
     """Return ‖g‖, and the sum of squares with the weighted new one, which is finite."""
-    length = norms.norm([g for g, _ in compute_leaves(updates)])
+    grads = [g for g, _ in compute_leaves(updates)]
+    length = norms.norm(grads, axis_name=axis_name)
     most = largest_square(total.dtype)
     added = jnp.minimum(total + weight * abs_sq(length), most)
     return length, added.astype(total.dtype)
@@ -187,6 +207,8 @@ def dog(
     eps: Scalar = 1e-8,
     weight_decay: ScalarOrSchedule | None = None,
     mask: MaskOrFn | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """DoG: :func:`scale_by_dog` made an optimizer, which needs no learning rate.
 
@@ -200,13 +222,15 @@ def dog(
       eps: ε.
       weight_decay: λ of an L2 penalty, or a schedule of it; None leaves it out.
       mask: which leaves decay, as :func:`add_decayed_weights` takes it.
+      axis_name: as :func:`scale_by_dog` takes it.
 
     Raises:
       ValueError: if a number is negative.
 
     Reference: Ivgi et al., 2023, https://arxiv.org/abs/2302.12022
     """
-    return _penalised(scale_by_dog(init_step, eps), learning_rate, weight_decay, mask)
+    scaled = scale_by_dog(init_step, eps, axis_name=axis_name)
+    return _penalised(scaled, learning_rate, weight_decay, mask)
 
 
 @transformation
@@ -216,6 +240,8 @@ def dowg(
     eps: Scalar = 1e-4,
     weight_decay: ScalarOrSchedule | None = None,
     mask: MaskOrFn | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """DoWG: :func:`scale_by_dowg` made an optimizer, which needs no learning rate.
 
@@ -227,13 +253,14 @@ def dowg(
       eps: ε.
       weight_decay: λ of an L2 penalty, or a schedule of it; None leaves it out.
       mask: which leaves decay, as :func:`add_decayed_weights` takes it.
+      axis_name: as :func:`scale_by_dowg` takes it.
 
     Raises:
       ValueError: if a number is negative.
 
     Reference: Khaled et al., 2023, https://arxiv.org/abs/2305.16284
     """
-    scaled = scale_by_dowg(init_estim_sq_dist, eps)
+    scaled = scale_by_dowg(init_estim_sq_dist, eps, axis_name=axis_name)
     return _penalised(scaled, learning_rate, weight_decay, mask)
 
 

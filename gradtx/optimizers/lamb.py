@@ -1,6 +1,6 @@
 """LAMB: Adam's direction, as long in every layer as the layer's weights."""
 
-from gradtx.common.types import MaskOrFn, Scalar, ScalarOrSchedule
+from gradtx.common.types import AxisName, MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.primitives.decay import add_decayed_weights
@@ -18,6 +18,8 @@ def lamb(
     eps_root: Scalar = 0.0,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: MaskOrFn | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """LAMB: Adam with decay, rescaled in every leaf to the length of its parameter.
 
@@ -34,16 +36,19 @@ def lamb(
       eps_root: what is added inside the root.
       weight_decay: λ, or a schedule of it.
       mask: which leaves decay, as :func:`add_decayed_weights` takes it.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`clip_by_global_norm` takes it.
+        None: the norms of what this device holds.
 
     Raises:
       ValueError: if a decay rate is outside [0, 1), or another number but the
-        learning rate is negative.
+        learning rate is negative; from ``update`` for an axis that is not there.
 
     Reference: You et al., 2020, https://arxiv.org/abs/1904.00962 (Algorithm 2)
     """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root),
         add_decayed_weights(weight_decay, mask),
-        scale_by_trust_ratio(),
+        scale_by_trust_ratio(axis_name=axis_name),
         scale_by_learning_rate(learning_rate),
     )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import (
+    AxisName,
     MaskOrFn,
     OptState,
     Params,
@@ -44,6 +45,7 @@ def lars(
     nesterov: bool = False,
     *,
     norm_of_sum: bool = False,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """LARS: momentum whose rate in every leaf is relative to the leaf's parameter.
 
@@ -65,10 +67,13 @@ def lars(
       momentum: μ.
       nesterov: whether the momentum looks ahead.
       norm_of_sum: whether to divide by the norm of the sum, as optax does.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`clip_by_global_norm` takes it.
+        None: the norms of what this device holds.
 
     Raises:
       ValueError: if the momentum is outside [0, 1], or another number but the
-        learning rate is negative.
+        learning rate is negative; from ``update`` for an axis that is not there.
 
     Reference: You et al., 2017, https://arxiv.org/abs/1708.03888 (Algorithm 1)
     """
@@ -77,14 +82,18 @@ def lars(
     )
     checks.unit_interval(momentum=momentum)
     if norm_of_sum:
-        ratio = scale_by_trust_ratio(trust_coefficient=trust_coefficient, eps=eps)
+        ratio = scale_by_trust_ratio(
+            trust_coefficient=trust_coefficient, eps=eps, axis_name=axis_name
+        )
         directions = [
             add_decayed_weights(weight_decay, weight_decay_mask),
             restrict(ratio, trust_ratio_mask),
         ]
     else:
         masks_ = weight_decay_mask, trust_ratio_mask
-        directions = [_layerwise(weight_decay, trust_coefficient, eps, *masks_)]
+        directions = [
+            _layerwise(weight_decay, trust_coefficient, eps, *masks_, axis_name)
+        ]
     return chain(
         *directions, scale_by_learning_rate(learning_rate), trace(momentum, nesterov)
     )
@@ -103,14 +112,15 @@ def _layerwise(
     eps: Scalar,
     decay_mask: MaskOrFn,
     trust_mask: MaskOrFn,
+    axis_name: AxisName,
 ) -> GradientTransformation:
     """Decay and rescale at once, as the norms are taken before the decay is added."""
 
     def rule(
         g: jax.Array, decay: jax.Array, scaled: jax.Array, *, p: jax.Array
     ) -> tuple[jax.Array, ...]:
-        size, u = norms.norm(p), g + decay * p
-        length = norms.norm(g) + decay * size
+        size, u = norms.norm(p, axis_name=axis_name), g + decay * p
+        length = norms.norm(g, axis_name=axis_name) + decay * size
         trusty = trusted(u, trust * size, length + eps, (size, length))
         return jnp.where(scaled > 0, trusty, u), decay, scaled
 

@@ -16,6 +16,7 @@ from gradtx.common.numerics import (
     value_at,
 )
 from gradtx.common.types import (
+    AxisName,
     Count,
     MaskOrFn,
     OptState,
@@ -69,6 +70,7 @@ def prodigy(
     weight_decay_mask: MaskOrFn | None = None,
     *,
     use_bias_correction: bool = True,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Prodigy: AdamW whose learning rate d grows to the distance from the start.
 
@@ -97,10 +99,13 @@ def prodigy(
       safeguard_warmup: whether s gets d in place of γ d, for schedules that warm up.
       weight_decay_mask: which leaves decay, as :func:`add_decayed_weights` takes it.
       use_bias_correction: whether γ makes up for the start of m and v at zero.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which r
+        and ‖s‖₁ are summed for leaves in parts, as :func:`clip_by_global_norm` takes
+        it. None: the sums over what this device holds.
 
     Raises:
       ValueError: if a decay is outside [0, 1), or a number outside its range; from
-        ``update`` if it is given no parameters.
+        ``update`` if it is given no parameters, or for an axis that is not there.
 
     Reference: Mishchenko and Defazio, 2023, https://arxiv.org/abs/2306.06101
       (Algorithm 4)
@@ -114,8 +119,8 @@ def prodigy(
 
     def init(params: Params) -> OptState:
         return step.init(params)._replace(
-            estim_lr=shared_scalar(params, estim_lr0),
-            numerator_weighted=shared_scalar(params, 0),
+            estim_lr=shared_scalar(params, estim_lr0, axis_name),
+            numerator_weighted=shared_scalar(params, 0, axis_name),
         )
 
     def update(
@@ -128,7 +133,7 @@ def prodigy(
         weight = d / estim_lr0 * (d if safeguard_warmup else rate)
         u, new = step.update(updates, state, params, d=d, rate=rate, weight=weight)
         u = shrink(u, params, rate * value_at(weight_decay, state.count))
-        fallen, length = _sums(updates, params, state.params0, new.grad_sum)
+        fallen, length = _sums(updates, params, state.params0, new.grad_sum, axis_name)
         r = b3 * state.numerator_weighted + d / estim_lr0 * rate * fallen
         far = estim_lr_coef * safe_divide(r, length)
         return u, new._replace(
@@ -171,12 +176,16 @@ def _step(b1: Scalar, b2: Scalar, b3: Scalar, eps: Scalar) -> GradientTransforma
 
 
 def _sums(
-    updates: Updates, params: Params | None, start: Params, new: Updates
+    updates: Updates,
+    params: Params | None,
+    start: Params,
+    new: Updates,
+    axis_name: AxisName,
 ) -> list[jax.Array]:
     """Return ⟨g, p₀ - p⟩ and ‖s‖₁ over all leaves."""
     leaves = compute_leaves(updates, params, params0=start, grad_sum=new)
     rows = [(real_products(g, p0 - p), modulus(s)) for g, p, p0, s in leaves]
-    return sum_columns(rows, 2)
+    return sum_columns(rows, 2, axis_name)
 
 
 def _shrinking(mask: MaskOrFn | None) -> Callable[..., Updates]:

@@ -1,15 +1,25 @@
 """AdaGC: bound the gradient of every leaf by how large its gradients have been."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, OptState, Params, PyTree, Scalar, Updates
+from gradtx.common.types import (
+    AxisName,
+    Count,
+    OptState,
+    Params,
+    PyTree,
+    Scalar,
+    Updates,
+)
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import totals
 from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.lowering import collective
 from gradtx.tree import norms
 
 
@@ -35,6 +45,8 @@ def adagc(
     lambda_rel: Scalar = 1.05,
     warmup_steps: int = 100,
     eps: Scalar = 1e-8,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Scale a leaf's gradient down where it is larger than its gradients were.
 
@@ -52,9 +64,13 @@ def adagc(
       lambda_rel: λ_rel, above 0: how much larger than γ a norm may be.
       warmup_steps: how many steps, this number not among them, are the first.
       eps: ε, at least 0; of the norms that it is compared with, the least.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`clip_by_global_norm` takes it.
+        None: the norms of what this device holds.
 
     Raises:
-      ValueError: if a number is outside its range.
+      ValueError: if a number is outside its range; from ``init`` and ``update`` for an
+        axis that is not there.
 
     Reference: Wang et al., 2025, https://arxiv.org/abs/2502.11034 (Algorithm 1)
     """
@@ -80,12 +96,13 @@ def adagc(
 
     def init(params: Params) -> OptState:
         made = shrink.init(params)
-        return AdaGCState(made.count, made.gamma)
+        # The norm of a leaf in parts is one number of all devices.
+        return AdaGCState(made.count, collective.shared_along(made.gamma, axis_name))
 
     def update(
         updates: Updates, state: AdaGCState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        lengths = jax.tree.map(norms.norm, updates)
+        lengths = jax.tree.map(partial(norms.norm, axis_name=axis_name), updates)
         work = _Work(state.count, state.gamma, lengths)
         whole = norms.norm(lengths)
         new, done = shrink.update(updates, work, params, whole=whole)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.leaves import differentiable
 from gradtx.common.numerics import safe_divide
-from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.common.types import AxisName, OptState, Params, Scalar, Updates
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
@@ -22,7 +22,10 @@ from gradtx.tree import norms
 @order.keeps("direction")
 @transformation
 def normalize_by_update_norm(
-    scale_factor: Scalar = 1.0, eps: Scalar = 1e-6
+    scale_factor: Scalar = 1.0,
+    eps: Scalar = 1e-6,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Give all updates together one length.
 
@@ -31,9 +34,13 @@ def normalize_by_update_norm(
     Args:
       scale_factor: s, the length, a finite number.
       eps: ε; where it is 0, updates that are all 0 stay 0.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`clip_by_global_norm` takes it.
+        None: the norm of what this device holds.
 
     Raises:
-      ValueError: if ``eps`` is negative or ``scale_factor`` not finite.
+      ValueError: if ``eps`` is negative or ``scale_factor`` not finite; from ``update``
+        for an axis that is not there.
     """
     checks.finite(scale_factor=scale_factor)
     checks.non_negative(eps=eps)
@@ -44,7 +51,7 @@ def normalize_by_update_norm(
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        length = norms.norm(differentiable(updates)) + eps
+        length = norms.norm(differentiable(updates), axis_name=axis_name) + eps
         return divide.update(updates, state, params, length=length)
 
     return GradientTransformation(divide.init, update)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import safe_divide
-from gradtx.common.types import Scalar
+from gradtx.common.types import AxisName, Scalar
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
     EmptyState,
@@ -19,7 +19,11 @@ ScaleByTrustRatioState = EmptyState
 
 @transformation
 def scale_by_trust_ratio(
-    min_norm: Scalar = 0.0, trust_coefficient: Scalar = 1.0, eps: Scalar = 0.0
+    min_norm: Scalar = 0.0,
+    trust_coefficient: Scalar = 1.0,
+    eps: Scalar = 0.0,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Make every leaf's update as long as its parameter.
 
@@ -29,17 +33,22 @@ def scale_by_trust_ratio(
       min_norm: what both norms are raised to where they are smaller.
       trust_coefficient: c, the length of an update relative to its parameter.
       eps: ε, at least 0, added to the norm of the update.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`clip_by_global_norm` takes it.
+        None: the norms of what this device holds.
 
     Raises:
-      ValueError: if a number is negative; from ``update`` if it is given no parameters.
+      ValueError: if a number is negative; from ``update`` if it is given no parameters,
+        or for an axis that is not there.
 
     Reference: You et al., 2020, https://arxiv.org/abs/1904.00962
     """
     checks.non_negative(min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps)
 
     def rule(g: jax.Array, *, p: jax.Array) -> jax.Array:
-        size = jnp.maximum(norms.norm(p), min_norm)
-        length = jnp.maximum(norms.norm(g), min_norm)
+        size, length = (
+            jnp.maximum(norms.norm(x, axis_name=axis_name), min_norm) for x in (p, g)
+        )
         return trusted(g, trust_coefficient * size, length + eps, (size, length))
 
     return leafwise(rule, ScaleByTrustRatioState, elementwise=False)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.common.types import AxisName, Count, OptState, Params, Scalar, Updates
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import shared_scalar
@@ -41,6 +41,8 @@ def zclip(
     clip_option: str = "adaptive_scaling",
     clip_factor: Scalar = 1.0,
     skip_update_on_spike: bool = False,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Scale all updates down where their norm is an outlier among the norms before.
 
@@ -66,9 +68,13 @@ def zclip(
         less, or "mean"; in mode "zscore" only.
       clip_factor: c, above 0, with "adaptive_scaling" only.
       skip_update_on_spike: whether a spike leaves μ and σ as they are.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`clip_by_global_norm` takes it.
+        None: the norm of what this device holds.
 
     Raises:
-      ValueError: if a number is outside its range, or a mode or an option not known.
+      ValueError: if a number is outside its range, or a mode or an option not known;
+        from ``update`` for an axis that is not there.
 
     Reference: Kumar et al., 2025, https://arxiv.org/abs/2504.02507 (Algorithm 1)
     """
@@ -83,16 +89,17 @@ def zclip(
         multiply.init(params)
         state = ZClipState(
             count=zero_count(params),
-            mean=shared_scalar(params, 0),
-            std=shared_scalar(params, 0),
+            mean=shared_scalar(params, 0, axis_name),
+            std=shared_scalar(params, 0, axis_name),
             clipped=zero_count(params),
         )
-        return varied_with(params, state)  # what is counted hangs on all leaves
+        # What is counted hangs on all leaves.
+        return varied_with(params, state, axis_name)
 
     def update(
         updates: Updates, state: ZClipState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        n = norms.norm(updates).astype(state.mean.dtype)
+        n = norms.norm(updates, axis_name=axis_name).astype(state.mean.dtype)
         warm, finite = state.count < warmup_steps, jnp.isfinite(n)
         far, bound = bound_of(n, state)
         spike = far & ~warm & finite
