@@ -172,6 +172,32 @@ def test_zero1_of_a_pair_made_by_hand(kind: AxisType) -> None:
 
 
 @both_kinds
+def test_zero1_hands_parts_on_and_keeps_parts(kind: AxisType) -> None:
+    """Gradients and parameters are in parts before the inner step is taken.
+
+    Slots that come out of it whole are brought to parts, from `init` and from a step.
+    """
+    seen = []
+    with on(kind) as over:
+
+        def whole(like: Tree) -> Tree:
+            return laid(jax.tree.map(np.zeros_like, jax.device_get(like)), over)
+
+        def update(updates: Tree, state: Tree, params: Tree) -> Any:
+            seen.extend(jax.tree.leaves((updates, params)))
+            return updates, {"sum": whole(state["sum"])}
+
+        inner = gradtx.GradientTransformation(lambda p: {"sum": whole(p)}, update)
+        tx, params = zero1(inner, "d"), laid({"w": np.ones((3, 16))}, over)
+        state = tx.init(params)
+        updates, new = tx.update(params, state, params)
+    for x in (*seen, state["sum"]["w"], new["sum"]["w"]):
+        assert {shard.data.shape for shard in x.addressable_shards} == {(3, 2)}
+    assert updates["w"].sharding.is_equivalent_to(params["w"].sharding, 2)
+    assert len(seen) == 2
+
+
+@both_kinds
 def test_zero1_beside_tensor_parallelism(kind: AxisType) -> None:
     """What is cut over one axis already is cut over the others besides, or together.
 
