@@ -50,7 +50,8 @@ def resolve_dimension_numbers(numbers: Any, tree: PyTree, default: Any) -> PyTre
       default: from a leaf to its numbers.
 
     Raises:
-      ValueError: if the structures do not fit.
+      ValueError: if the structures do not fit, or what is given, or the function
+        returns, are no dimension numbers.
     """
     if is_placeholder(tree):
         return tree
@@ -61,6 +62,13 @@ def resolve_dimension_numbers(numbers: Any, tree: PyTree, default: Any) -> PyTre
     if masks.is_function(numbers) and not is_dimension_numbers(numbers):
         numbers = numbers(tree)
     found, treedef = jax.tree.flatten(plain(numbers), is_leaf=is_whole)
+    for x in found:
+        if not is_whole(x):
+            raise checks.InvalidArgument(
+                f"dimension numbers have a reduction_axis and an output_axis, which "
+                f"{type(x).__name__} has not: give None for what is no matrix, and "
+                "gradtx.matrices(params), not gradtx.matrices itself"
+            )
     parts = checks.leaves_like(tree, treedef, "the updates", "the dimension numbers")
     spread = [
         jax.tree.map(lambda _, n=n: n, part, is_leaf=checks.is_none)

@@ -1,10 +1,10 @@
 """Stacks of matrices shared out over the devices of a mesh: each works on whole ones.
 
-leaves, each in its layout          a step's matrices of one shape
-(b, m, n), as the leaves lie        laid end to end: nothing is sent
+leaves, each sharded as it is       a step's matrices of one shape
+(b, m, n), sharded as the leaves    concatenated: nothing is sent
 (b / devices, m, n) on each device  sent once: an all-to-all, or nothing if whole
 the function                        within ``shard_map``: nothing is sent
-(b, m, n), as the leaves lie        sent once: an all-to-all, or an all-gather
+(b, m, n), sharded as the leaves    sent once: an all-to-all, or an all-gather
 """
 
 from collections.abc import Callable, Iterable
@@ -41,7 +41,7 @@ def in_split(
       stacks: trees of arrays that begin with the batch.
 
     Raises:
-      ValueError: if the arrays lie on no mesh, or it has no such axis.
+      ValueError: if the arrays are on no mesh, or it has no such axis.
     """
     found, treedef = jax.tree.flatten(stacks)
     if split is None or not found:
@@ -50,7 +50,7 @@ def in_split(
     many = len(found[0])
     axes = fitting(many, names_of(split), mesh)
     missing = -many % devices_along(axes, mesh)
-    # What is cut costs less to bring back, so of two layouts it is the one to have.
+    # What is sharded costs less to bring back, so that of two shardings is taken.
     by_cuts = sorted(found, key=_is_cut)
     layouts = {x.shape[1:]: layout_of(x) for x in by_cuts}
     given = treedef.unflatten(
@@ -110,7 +110,7 @@ def _padded(x: jax.Array, missing: int) -> jax.Array:
 
 
 def _free(x: jax.Array) -> jax.Array:
-    """Keep an automatic mesh from laying out what is laid end to end by its batch."""
+    """Keep an automatic mesh from sharding what is concatenated along its batch."""
     mesh = jax.typeof(x).sharding.mesh
     if mesh.empty or layout_of(x) is not None:
         return x
@@ -120,7 +120,7 @@ def _free(x: jax.Array) -> jax.Array:
 def _placed(x: jax.Array, mesh: Any, spec: PartitionSpec) -> jax.Array:
     if layout_of(x) is not None:
         return laid_out(x, spec)
-    if not isinstance(x, Tracer) and FREE in spec:  # it lies somewhere already
+    if not isinstance(x, Tracer) and FREE in spec:  # it is placed already
         return x
     return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
 
@@ -131,10 +131,10 @@ def _is_cut(x: jax.Array) -> bool:
 
 
 def in_parts(x: jax.Array, split: AxisName, like: Any) -> jax.Array:
-    """Return batches of matrices of state in parts over the axes that share them out.
+    """Return batches of matrices of state, sharded over the axes that share them out.
 
     Each is cut along a side that the devices divide, so that it is exchanged like a
-    parameter that lies in parts. Without a mesh it stays as it is.
+    sharded parameter. Without a mesh it stays as it is.
 
     Args:
       x: of shape (b, m, n), or (b, m) for diagonals; others stay as they are.
@@ -169,7 +169,7 @@ def _mesh_of(x: Any, names: tuple[str, ...]) -> Any:
     """Return the mesh of an array, or the one that is set.
 
     Raises:
-      ValueError: if there is none, or it lacks an axis, or an array here is a device's.
+      ValueError: if there is none, or it lacks an axis; within shard_map over one.
     """
     mesh = jax.typeof(x).sharding.mesh
     if mesh.empty:

@@ -128,21 +128,24 @@ def averaged_grams(
     return jax.tree.map(lambda a, b: average(a, b, decay), factors, new)
 
 
-def all_eigenvectors(factors: Column, *, descending: bool) -> Column:
+def all_eigenvectors(leaves: Leaves, factors: Column, *, descending: bool) -> Column:
     """Return the eigenvectors of every factor."""
 
     def find(a: jax.Array) -> tuple[jax.Array]:
         return (eigenvectors(a, descending=descending),)
 
-    return by_length(find, factors)[0]
+    return by_length(leaves, find, factors)[0]
 
 
-def by_length(function: Callable[..., tuple[Any, ...]], *columns: Any) -> list[Column]:
+def by_length(
+    leaves: Leaves, function: Callable[..., tuple[Any, ...]], *columns: Any
+) -> list[Column]:
     """Apply a function to what there is for every axis, once for all of one length.
 
     So all decompositions of matrices of one size are one, of whatever leaf and axis.
 
     Args:
+      leaves: the leaves, which know how stacks are shared out.
       function: of an array (n, d, d) of every column to a tuple of arrays (n, ...).
       *columns: with an array, or None, for every axis of every region.
 
@@ -151,7 +154,7 @@ def by_length(function: Callable[..., tuple[Any, ...]], *columns: Any) -> list[C
     """
     treedef = jax.tree.structure(columns[0])
     rows = zip(*map(jax.tree.leaves, columns), strict=True)
-    found = zip(*by_shape(function, list(rows)), strict=True)
+    found = zip(*by_shape(function, list(rows), leaves.split), strict=True)
     return [treedef.unflatten(x) for x in found] or [columns[0]]
 
 
@@ -176,7 +179,7 @@ def refreshed(
       squares: what is sorted with them, if anything.
     """
     first = t == 1
-    start = partial(all_eigenvectors, factors, descending=True)
+    start = partial(all_eigenvectors, leaves, factors, descending=True)
     bases = cond_inplace(first, lambda _: start(), bases)
     kept = (bases, mean) if squares is None else (bases, mean, squares)
     due = ~first & ((t - 1) % every == 0)
@@ -207,7 +210,7 @@ def turn_bases(
         return (bases, mean) if squares is None else (bases, mean, squares)
 
     turn = partial(turned, sort=squares is not None)
-    new, change, order = by_length(turn, factors, bases)
+    new, change, order = by_length(leaves, turn, factors, bases)
     m = leaves.join(leaves.stacked(multiply_axes, leaves.cut(mean), change))
     if squares is None:
         return new, m

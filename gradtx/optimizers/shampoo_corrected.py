@@ -148,7 +148,7 @@ def scale_by_corrected_shampoo(
         blocks = leaves.cut(leaves.g)
         factors = averaged_grams(leaves, blocks, factors, b2, sum_or_mean)
         due = is_due(t, precondition_frequency, start_preconditioning_step)
-        find = partial(all_eigenvectors, factors, descending=False)
+        find = partial(all_eigenvectors, leaves, factors, descending=False)
         bases = cond_inplace(due, lambda _: find(), bases)
         g = leaves.join(rotate(leaves, blocks, bases))
         v = leaves.each(lambda v, g: sum_or_mean(v, abs_sq(g), b2), v, g)

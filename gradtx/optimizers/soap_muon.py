@@ -140,7 +140,7 @@ def scale_by_soap_muon(
         y = rotate_back(leaves, leaves.cut(leaves.each(divided, w, v)), bases)
         u = leaves.stacked(partial(_orthogonal, iteration, first), x, y)
         factors = averaged_grams(leaves, leaves.cut(leaves.g), factors, b2)
-        start = partial(all_eigenvectors, factors, descending=True)
+        start = partial(all_eigenvectors, leaves, factors, descending=True)
         bases = cond_inplace(first, lambda _: start(), bases)
         due = ~first & ((t - 1) % precondition_frequency == 0)
         turn = partial(_turn, leaves, factors)
@@ -180,7 +180,8 @@ def _turn(leaves: Leaves, factors: Column, bases: Column, v: Column) -> tuple[An
     """Turn the bases by one QR each, and sort v as their columns."""
     if not jax.tree.leaves(bases):
         return bases, v
-    bases, _, order = by_length(partial(turned, sort=True), factors, bases)
+    turn = partial(turned, sort=True)
+    bases, _, order = by_length(leaves, turn, factors, bases)
     return bases, leaves.join(leaves.stacked(sorted_axes, leaves.cut(v), order))
 
 

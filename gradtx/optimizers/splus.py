@@ -119,7 +119,7 @@ def scale_by_splus(
         )
         factors = averaged_grams(leaves, leaves.cut(leaves.g), factors, b2)
         due = (t == 1) | (t % inverse_every == 0)
-        find = partial(all_eigenvectors, factors, descending=False)
+        find = partial(all_eigenvectors, leaves, factors, descending=False)
         bases = cond_inplace(due, lambda _: find(), bases)
         return u, m, factors, bases
 

@@ -389,6 +389,13 @@ def test_what_is_no_matrix_is_refused() -> None:
         tx.init({"w": jnp.ones((2, 4))})
 
 
+def test_what_are_no_dimension_numbers_is_refused() -> None:
+    """The function that makes routes, given for its result, is told from it."""
+    tx = gradtx.soap(0.1, weight_dimension_numbers=gradtx.matrices)
+    with pytest.raises(ValueError, match="MatrixRoutes has not"):
+        tx.init({"w": jnp.ones((4, 3))})
+
+
 @pytest.mark.parametrize("name", ["normuon", "muown", "dion", "dion2"])
 @pytest.mark.one_in(3)
 def test_state_in_few_bits(name: str) -> None:
