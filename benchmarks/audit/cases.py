@@ -55,6 +55,8 @@ WITH_MOMENTS = Way(again=12, why="m, v and p, after the update's norm")
 WITH_DISTANCE = Way(again=8, why="g and p, after the distance")
 WITH_PARAMS = Way(again=8, why="g and p, after their norms")
 PRODUCTS = Way(bound=False, why="matrix products or histories rule")
+MEASURED = Way(again=12, why="u out and in, and p, for the norm of u")
+MEASURED_CLIP = Way(again=16, why="g after its norm, and u and p for that of u")
 SKIPPING = Way("skipping", "least", -24, "all but g stands still")
 SCALED = Way("stepping", "most", 4, "g, after looking at all of it")
 NO_MEAN = Way("between", "least", -8, "the mean stands still")
@@ -64,6 +66,7 @@ NO_SLOW = Way("exploring", "least", -8, "the slow weights stand still")
 
 WAYS: dict[str, tuple[Way, ...]] = {
     "chain": (GRADIENT,),
+    "with_metrics": (MEASURED,),
     "accumulate": (ADDING, STEPPING),
     "apply_if_finite": (Way("", "most", 4, "g, after looking whether it is finite"),),
     "lookahead, adam": (NO_SLOW, Way("synchronising", "most")),
@@ -179,6 +182,11 @@ def around(wrap: str, **settings: Any) -> Callable[[Any], Any]:
     return lambda lib: getattr(lib, wrap)(wrapped(lib), **settings)
 
 
+def measured_clip(lib: Any) -> Any:
+    """Make AdamW after a clip, with the numbers that are kept of every step."""
+    return lib.with_metrics(clipped("clip_by_global_norm", 1.0)(lib))
+
+
 MODIFIERS = (
     Case("mars, adamw", before("mars"), ways=WAYS["mars, adam"]),
     Case("mars without a bound, adamw", before("mars", max_norm=None)),
@@ -209,6 +217,8 @@ MODIFIERS = (
         ways=WAYS["outer_nesterov, adam"],
     ),
     Case("primal_averaging(adamw)", around("primal_averaging")),
+    Case("with_metrics(adamw)", around("with_metrics"), ways=(MEASURED,)),
+    Case("with_metrics(clip, adamw)", measured_clip, ways=(MEASURED_CLIP,)),
     Case("hyperball(adamw)", around("hyperball"), matrix=True, ways=(WITH_MOMENTS,)),
 )
 
