@@ -3,13 +3,13 @@
 import math
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from benchmarks import timing
 from benchmarks.methods import Method
 from benchmarks.trees import nbytes
 
@@ -53,22 +53,15 @@ class Program:
             updates, state = self.tx.update(grads, state, params)
             return self.lib.apply_updates(params, updates), state
 
-        jax.clear_caches()
-        clock = [time.perf_counter()]
         # gradtx has a compiler of steps of its own, which its users are told to use.
         jit = getattr(self.lib, "jit_step", jax.jit)
-        jitted = jit(step, donate_argnums=(1, 2))
-        traced = jitted.trace(self.grads, self.params, self.state)
-        clock.append(time.perf_counter())
-        lowered = traced.lower()
-        clock.append(time.perf_counter())
-        self.compiled = lowered.compile()
-        clock.append(time.perf_counter())
-        seconds = [after - before for before, after in pairwise(clock)]
+        arguments = (self.grads, self.params, self.state)
+        found = timing.stages(jit(step, donate_argnums=(1, 2)), arguments)
+        self.compiled, traced = found.compiled, found.traced
         memory = self.compiled.memory_analysis()
         moved = (self.compiled.cost_analysis() or {}).get("bytes accessed", math.nan)
         return Stages(
-            *seconds,
+            *(found.trace, found.lower, found.compile),
             equations=count_equations(traced.jaxpr.jaxpr),
             distinct=count_distinct(traced.jaxpr.jaxpr, set()),
             moved_bytes=4 * moved / nbytes(self.grads),

@@ -1,4 +1,4 @@
-"""Train in few bits: AdamW in float32 against every format of weights and state.
+"""Train in low precision: AdamW in float32 against every format of weights and state.
 
     python benchmarks/precision.py
     python benchmarks/precision.py --tasks digits --formats float32,int8-state
@@ -14,16 +14,18 @@ is trained: a step of every format is timed, in turn with float32's.
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
+from rich.table import Table
 
-from benchmarks import machine
+from benchmarks import machine, pictures, tables
 from benchmarks.options import folder, parser, some_of, whole
-from benchmarks.survival import showing, speed
-from benchmarks.survival.formats import FORMATS
+from benchmarks.survival.formats import FORMATS, REFERENCE
+from benchmarks.survival.speed import speed_table, speeds
 from benchmarks.survival.training import STUDIES, Result, Study, train
 from gradtx.compare.task import start
 
@@ -35,27 +37,25 @@ Found = dict[str, dict[str, Result]]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
+    console = tables.console(WIDE)
     if options.speed:
         time_steps(console, options)
         return
     studies = {name: resized(STUDIES[name](), options) for name in options.tasks}
     titles = {name: described(study) for name, study in studies.items()}
     found: Found = {}
-    for name, results in run(studies, options.formats):
-        found[name] = results
-        console.print(showing.table(titles[name], results, box.SIMPLE))
-        save(options.out, found, titles)
+    for name, study in studies.items():
+        found[name] = dict(trained(name, study, options.formats))
+        console.print(loss_table(titles[name], found[name]))
+        save(options, found, titles)
     console.print(f"Written to {options.out}: tables.md, precision.json, precision.png")
 
 
 def time_steps(console: Console, options: argparse.Namespace) -> None:
     """Time a step of every format, and show and write what it takes."""
-    found = speed.speeds(options.formats, options.size, options.repeats)
+    found = speeds(options.formats, options.size, options.repeats)
     title = f"one matrix of {options.size:,} parameters: AdamW, one step"
-    console.print(speed.table(title, found, box.SIMPLE))
+    console.print(speed_table(title, found))
     rows = {name: one._asdict() for name, one in found.items()}
     record = {**machine.facts(), "size": options.size, "rows": rows}
     (options.out / "speed.json").write_text(json.dumps(record, indent=1) + "\n")
@@ -64,62 +64,72 @@ def time_steps(console: Console, options: argparse.Namespace) -> None:
 def resized(study: Study, options: argparse.Namespace) -> Study:
     """Return the study with the steps and seeds that are asked for."""
     asked = {"steps": options.steps, "seeds": options.seeds}
-    return study._replace(
-        problem=study.problem._replace(**{k: x for k, x in asked.items() if x})
-    )
+    given = {name: number for name, number in asked.items() if number}
+    return study._replace(problem=study.problem._replace(**given))
 
 
 def described(study: Study) -> str:
     """Say what is trained."""
     problem, task = study.problem, study.problem.task
-    return (
-        f"{task.name}: {problem.steps} steps of {task.batch_size}, {problem.seeds} "
-        "seeds, "
-        f"AdamW up to a rate of {study.rate:g}"
+    told = f"{problem.steps} steps of {task.batch_size}, {problem.seeds} seeds"
+    return f"{task.name}: {told}, AdamW up to a rate of {study.rate:g}"
+
+
+def trained(
+    name: str, study: Study, formats: Sequence[str]
+) -> Iterator[tuple[str, Result]]:
+    """Train a task in every format, from one beginning."""
+    problem = study.problem
+    begin = start(problem.task, problem.steps, problem.seeds)
+    shown = Console(stderr=True)
+    for kept in track(formats, description=name, console=shown, transient=True):
+        yield kept, train(study, begin, FORMATS[kept])
+
+
+def loss_table(
+    title: str, results: Mapping[str, Result], style: box.Box = box.SIMPLE
+) -> Table:
+    """Make the table of one task: a row for every format."""
+    headings = (
+        *("format", "weights B/param", "state B/param", "training loss"),
+        *("validation loss", "off float32, in its sd"),
     )
 
+    def told(values: np.ndarray) -> str:
+        return f"{values.mean():.4f} ±{values.std(ddof=1):.4f}"
 
-def run(
-    studies: Mapping[str, Study], formats: Sequence[str]
-) -> Iterator[tuple[str, dict[str, Result]]]:
-    """Train every task in every format, and yield each task when it is done."""
-    total = len(studies) * len(formats)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        shown = progress.add_task("", total=total)
-        for task, study in studies.items():
-            problem = study.problem
-            begin = start(problem.task, problem.steps, problem.seeds)
-            results = {}
-            for name in formats:
-                progress.update(shown, description=f"{task}: {name}")
-                results[name] = train(study, begin, FORMATS[name])
-                progress.advance(shown)
-            yield task, results
+    reference = results.get(REFERENCE)
+    rows = (
+        [
+            *(name, f"{x.weight_bytes:.2f}", f"{x.state_bytes:.2f}"),
+            *(told(x.last), told(x.validation)),
+            "" if reference is None else f"{x.away(reference):+.2f}",
+        ]
+        for name, x in results.items()
+    )
+    return tables.table(title, headings, rows, style)
 
 
-def save(out: Path, found: Found, titles: Mapping[str, str]) -> None:
+def save(options: argparse.Namespace, found: Found, titles: dict[str, str]) -> None:
     """Write the figures, the tables and the picture of what there is by now."""
     facts = machine.facts()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "task": task,
             "format": name,
-            "weight_bytes": result.weight_bytes,
-            "state_bytes": result.state_bytes,
-            "validation": result.validation.tolist(),
-            "losses": result.losses.round(5).tolist(),
+            "weight_bytes": x.weight_bytes,
+            "state_bytes": x.state_bytes,
+            "validation": x.validation.tolist(),
+            "losses": x.losses.round(5).tolist(),
         }
         for task, results in found.items()
-        for name, result in results.items()
+        for name, x in results.items()
     ]
-    record = {**facts, "tasks": dict(titles), "rows": rows}
-    (out / "precision.json").write_text(json.dumps(record) + "\n")
-    with (out / "tables.md").open("w") as file:
-        paper = Console(file=file, width=2 * WIDE)
-        for task, results in found.items():
-            paper.print(showing.table(titles[task], results, box.MARKDOWN))
+    parts = [loss_table(titles[task], x, box.MARKDOWN) for task, x in found.items()]
+    record = {**facts, "tasks": titles, "rows": rows}
+    tables.write(options.out, "precision", record, parts, WIDE)
     caption = f"{facts['device']}, jax {facts['versions']['jax']}"
-    showing.draw(found, titles, caption, out / "precision.png")
+    pictures.formats(found, titles, caption, options.out / "precision.png")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

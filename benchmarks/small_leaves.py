@@ -11,8 +11,8 @@ all threads, which a busy machine hardly lengthens.
 """
 
 import argparse
+import math
 import os
-import time
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -24,16 +24,15 @@ os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 import jax
 import jax.numpy as jnp
 import optax
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 import gradtx
+from benchmarks import tables
 from benchmarks.audit import targets
-from benchmarks.audit.hlo import parse as parse_text
-from benchmarks.audit.moved import cost_of
+from benchmarks.audit.hlo import parse as read_program
+from benchmarks.audit.moved import Work, cost_of
 from benchmarks.options import parser, some_of
-from benchmarks.trees import CASES, FULL, QUICK, Shapes
+from benchmarks.timing import stages
+from benchmarks.trees import CASES, FULL, QUICK, Shapes, parameters
 
 WIDE = 100  # columns of the tables where the terminal does not say
 RATE = 1e-3
@@ -55,6 +54,12 @@ WAYS = {
 }
 
 
+HEADINGS = (
+    *("step", "by", "kernels", "loops", "trace, lower s", "compile s"),
+    *("processor s", "B/param"),
+)
+
+
 class Figures(NamedTuple):
     """What it takes to compile one step, and what it is then."""
 
@@ -68,6 +73,10 @@ class Figures(NamedTuple):
     moved: float
     """Bytes per parameter."""
     loops: int
+    costly: Work
+    """What is done in a step that does what is done in some steps only."""
+    scratch: float
+    """Bytes per parameter."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,18 +85,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
     target = targets.load(options.target)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
+    console = tables.console(WIDE)
     for name in options.trees:
         shapes = TREES[name]()
-        table = _table(f"{len(shapes):,} leaves ({name}), {target.device}")
-        for step in options.steps:
-            for way in options.ways:
-                library, wrap = WAYS[way]
-                tx = wrap(STEPS[step](library))
-                _put(table, step, way, figures(library, tx, shapes, target))
-        console.print(table)
+        rows = (
+            [step, way, *_row(_figures_of(step, way, shapes, target))]
+            for step in options.steps
+            for way in options.ways
+        )
+        title = f"{len(shapes):,} leaves ({name}), {target.device}"
+        console.print(tables.table(title, HEADINGS, rows, names=2))
+
+
+def _figures_of(step: str, way: str, shapes: Shapes, target: targets.Target) -> Figures:
+    library, wrap = WAYS[way]
+    return figures(library, wrap(STEPS[step](library)), shapes, target)
 
 
 def figures(
@@ -101,40 +113,29 @@ def figures(
     params = {k: on(jax.ShapeDtypeStruct(s, jnp.float32)) for k, s in shapes.items()}
     state = jax.tree.map(on, jax.eval_shape(tx.init, params))
 
-    def step(grads: Any, params: Any, state: Any) -> tuple[Any, Any]:
+    def take(grads: Any, params: Any, state: Any) -> tuple[Any, Any]:
         updates, state = tx.update(grads, state, params)
         return library.apply_updates(params, updates), state
 
-    jax.clear_caches()
-    begun = time.perf_counter()
-    lowered = jax.jit(step, donate_argnums=(1, 2)).lower(params, params, state)
-    between, worked = time.perf_counter(), time.process_time()
-    compiled = lowered.compile(target.options or None)
-    ended, worked = time.perf_counter(), time.process_time() - worked
-    cost = cost_of(parse_text(compiled.as_text()))
-    work = cost.least
-    count = sum(x.size for x in params.values())
-    seconds = between - begun, ended - between
-    return Figures(work.kernels, *seconds, worked, work.moved / count, cost.loops)
+    jitted = jax.jit(take, donate_argnums=(1, 2))
+    found = stages(jitted, (params, params, state), target)
+    cost = cost_of(read_program(found.compiled.as_text()))
+    count = parameters(shapes)
+    costly = cost.one_loop(max) if cost.maybe else cost.most
+    scratch = getattr(found.compiled.memory_analysis(), "temp_size_in_bytes", math.nan)
+    return Figures(
+        cost.least.kernels,
+        *(found.trace + found.lower, found.compile, found.processor),
+        cost.least.moved / count,
+        cost.loops,
+        costly.times(1 / count)._replace(kernels=costly.kernels),
+        scratch / count,
+    )
 
 
-def _table(title: str) -> Table:
-    table = Table(title=title, box=box.SIMPLE, title_justify="left")
-    for heading in ("step", "by"):
-        table.add_column(heading, no_wrap=True)
-    for heading in (
-        *("kernels", "loops", "trace, lower s", "compile s", "processor s"),
-        "B/param",
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
-def _put(table: Table, step: str, way: str, found: Figures) -> None:
-    seconds = (found.before, found.seconds, found.processor)
-    times = [f"{x:.1f}" for x in seconds]
-    kernels, loops = f"{found.kernels:g}", f"{found.loops}"
-    table.add_row(step, way, kernels, loops, *times, f"{found.moved:.1f}")
+def _row(found: Figures) -> list[str]:
+    numbers = (found.before, found.seconds, found.processor, found.moved)
+    return [f"{found.kernels:g}", f"{found.loops}", *(f"{x:.1f}" for x in numbers)]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

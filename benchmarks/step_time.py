@@ -5,16 +5,14 @@
 
 A step is update and apply, compiled by `gradtx.jit_step` or, for optax, by `jax.jit`,
 with parameters and state donated. The libraries take turns in one run, each on its own
-copy of the same tree, and beside them a copy of as many numbers, whose speed is the
+copy of the same tree, and with them a copy of as many numbers, whose speed is the
 yardstick. With ``--eager`` it is `update` alone, called outside of `jit`. Tables go to
 the terminal; tables.md, step_time.json and step_time.png to the folder of ``--out``.
 """
 
 import argparse
-import json
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 # JAX would take most of a GPU for itself, and PyTorch needs room there too.
@@ -26,10 +24,10 @@ import jax
 import optax
 from rich import box
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 
 import gradtx
-from benchmarks import machine, picture, tables, torch_side
+from benchmarks import machine, pictures, tables, torch_side
 from benchmarks.measure import Libraries, Row, Tree, measure
 from benchmarks.methods import METHODS
 from benchmarks.options import folder, parser, some_of, whole
@@ -41,9 +39,7 @@ WIDE = 150  # columns of the tables where the terminal does not say
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
+    console = tables.console(WIDE)
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
     alone = options.no_torch or options.eager
@@ -51,79 +47,49 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if absence:
         console.print(absence)
     libraries = Libraries({"gradtx": gradtx, "optax": optax}, torch, options.eager)
-    facts = machine.facts()
-    rows, titles = run(options, libraries, console)
-    save(options.out, facts, rows, titles)
+    shapes = {case: CASES[case](options.sizes) for case in options.cases}
+    titles = {case: describe(case, tree) for case, tree in shapes.items()}
+    rows: list[Row] = []
+    for case, shape in shapes.items():
+        tree = Tree(case, random_tree(shape, 0, 0.02), random_tree(shape, 1, 1e-3))
+        shown = Console(stderr=True)
+        for name in track(options.methods, case, console=shown, transient=True):
+            measured = measure(libraries, name, METHODS[name], tree, options.repeats)
+            rows.append(measured)
+        for table in shown_tables(rows, {case: titles[case]}):
+            console.print(table)
+    save(options, rows, titles)
     console.print(f"Written to {options.out}: tables.md, step_time.json, step_time.png")
 
 
-def run(
-    options: argparse.Namespace, libraries: Libraries, console: Console
-) -> tuple[list[Row], dict[str, str]]:
-    """Measure all methods on all trees, and show each tree's tables when done."""
-    rows: list[Row] = []
-    titles = {}
-    total = len(options.cases) * len(options.methods)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=total)
-        for case in options.cases:
-            shapes = CASES[case](options.sizes)
-            titles[case] = describe(case, shapes)
-            tree = Tree(
-                case, random_tree(shapes, 0, 0.02), random_tree(shapes, 1, 1e-3)
-            )
-            for name in options.methods:
-                progress.update(task, description=f"{case}: {name}")
-                rows.append(
-                    measure(libraries, name, METHODS[name], tree, options.repeats)
-                )
-                progress.advance(task)
-            show(console.print, rows, case, titles[case])
-    return rows, titles
-
-
-def show(
-    put: Callable[[Any], None],
-    rows: Sequence[Row],
-    case: str,
-    title: str,
-    style: box.Box = box.SIMPLE,
-) -> None:
-    """Put out the tables of one tree: its steps, and what came before the first."""
-    held = [row for row in rows if row.case == case]
-    put(tables.step_table(f"{title}: one step", held, style))
-    if any(row.entries["gradtx"].stages for row in held):
-        put(tables.stage_table(f"{title}: before it (gradtx / optax)", held, style))
+def shown_tables(
+    rows: Sequence[Row], titles: dict[str, str], style: box.Box = box.SIMPLE
+) -> Iterator[Any]:
+    """Yield the tables of some trees: their steps, and what came before the first."""
+    for case, title in titles.items():
+        held = [row for row in rows if row.case == case]
+        yield tables.step_table(f"{title}: one step", held, style)
+        if any(row.entries["gradtx"].stages for row in held):
+            before = f"{title}: before it (gradtx / optax)"
+            yield tables.stage_table(before, held, style)
 
 
 def save(
-    out: Path, facts: dict[str, Any], rows: Sequence[Row], titles: dict[str, str]
+    options: argparse.Namespace, rows: Sequence[Row], titles: dict[str, str]
 ) -> None:
     """Write the figures, the tables and the picture."""
-    record = {**facts, "cases": titles, "rows": [plain(row) for row in rows]}
-    (out / "step_time.json").write_text(json.dumps(record, indent=1) + "\n")
-    with (out / "tables.md").open("w") as file:
-        paper = Console(file=file, width=2 * WIDE)
-        for case, title in titles.items():
-            show(paper.print, rows, case, title, box.MARKDOWN)
+    facts = machine.facts()
+    record = {**facts, "cases": titles, "rows": rows}
+    parts = shown_tables(rows, titles, box.MARKDOWN)
+    tables.write(options.out, "step_time", record, parts, WIDE)
+    versions = ", ".join(
+        f"{x} {facts['versions'][x]}" for x in ("jax", "optax", "torch")
+    )
     caption = (
         f"{facts['device']}, {facts['processor']}, {facts['cores']} cores; "
-        f"jax {facts['versions']['jax']}, optax {facts['versions']['optax']}, "
-        f"torch {facts['versions']['torch']}; medians, with quartiles as whiskers"
+        f"{versions}; medians, with quartiles as whiskers"
     )
-    picture.draw(rows, titles, caption, out / "step_time.png")
-
-
-def plain(value: Any) -> Any:
-    """Turn records into dictionaries, as JSON has them."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return value
-
-
-# --- the command line --------------------------------------------------------
+    pictures.steps(rows, titles, caption, options.out / "step_time.png")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

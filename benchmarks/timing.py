@@ -4,6 +4,8 @@ import gc
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -65,6 +67,41 @@ def _turn(run: Contestant, steps: int) -> float:
     begun = time.perf_counter()
     run(steps)
     return (time.perf_counter() - begun) / steps
+
+
+class Stages(NamedTuple):
+    """A compiled program, the traced one, and the seconds that each stage took."""
+
+    compiled: Any
+    traced: Any
+    trace: float
+    lower: float
+    compile: float
+    processor: float
+    """Seconds that all threads worked on compiling: more than a busy machine adds."""
+
+
+def stages(jitted: Any, arguments: tuple[Any, ...], target: Any = None) -> Stages:
+    """Trace, lower and compile from nothing, by the clock.
+
+    Args:
+      jitted: the function, jitted.
+      arguments: what it is traced with.
+      target: the device that it is compiled for, if not the one at hand.
+    """
+    jax.clear_caches()
+    clock = [time.perf_counter()]
+    traced = jitted.trace(*arguments)
+    clock.append(time.perf_counter())
+    with target.present() if target else nullcontext():
+        lowered = traced.lower()
+    clock.append(time.perf_counter())
+    worked = time.process_time()
+    compiled = lowered.compile(target.options or None if target else None)
+    worked = time.process_time() - worked
+    clock.append(time.perf_counter())
+    trace, lower, compiling = (after - before for before, after in pairwise(clock))
+    return Stages(compiled, traced, trace, lower, compiling, worked)
 
 
 class Copy:

@@ -14,10 +14,9 @@ run, so no figure depends on how busy the machine is, except the seconds.
 
 import argparse
 import fnmatch
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,12 @@ import jax
 import optax
 from rich import box
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 
 import gradtx
-from benchmarks import machine
-from benchmarks.audit import cases, compiling, picture, tables, targets
+from benchmarks import machine, pictures, tables
+from benchmarks.audit import cases, compiling, targets
+from benchmarks.audit.tables import Row, summary, table
 from benchmarks.options import folder, parser, some_of, whole
 
 WIDE = 190  # columns of the tables where the terminal does not say
@@ -44,17 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the audit."""
     known = cases.cases()
     options = parse(arguments, known)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
+    console = tables.console(WIDE)
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
-    loaded = _loaded(options.target, console)
-    rows: list[tables.Row] = []
-    for target in loaded:
-        rows += _audited(target, [known[name] for name in options.rows], options)
-        _show(console.print, rows, target)
-        _save(options.out, rows, loaded)
+    done: list[tuple[targets.Target, list[Row]]] = []
+    for target in _loaded(options.target, console):
+        done += [(target, list(_audited(target, known, options)))]
+        for part in _told(*done[-1]):
+            console.print(part)
+        _save(options.out, done)
     console.print(f"Written to {options.out}: tables.md, traffic.json, traffic.png")
 
 
@@ -72,18 +70,12 @@ def _loaded(names: list[str], console: Console) -> list[targets.Target]:
 
 
 def _audited(
-    target: targets.Target, chosen: list[cases.Case], options: argparse.Namespace
-) -> list[tables.Row]:
-    rows = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(chosen))
-        for case in chosen:
-            progress.update(task, description=f"{target.name}: {case.name}")
-            own = compiling.figures(case, gradtx, target, options.size)
-            theirs, lacking = _optax(case, target, options)
-            rows.append(tables.Row(target.name, case.name, own, theirs, lacking))
-            progress.advance(task)
-    return rows
+    target: targets.Target, known: dict[str, cases.Case], options: argparse.Namespace
+) -> Iterator[Row]:
+    shown = Console(stderr=True)
+    for name in track(options.rows, target.name, console=shown, transient=True):
+        own = compiling.figures(known[name], gradtx, target, options.size)
+        yield Row(target.name, name, own, *_optax(known[name], target, options))
 
 
 def _optax(
@@ -97,50 +89,40 @@ def _optax(
         return None, f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def _show(
-    put: Callable[[Any], None],
-    rows: Iterable[tables.Row],
-    target: targets.Target,
-    style: box.Box = box.SIMPLE,
-) -> None:
-    held = [row for row in rows if row.target == target.name]
-    put(tables.table(_title(target), held, style))
-    put(f"{target.device}: {tables.summary(held)}.\n")
+def _told(
+    target: targets.Target, rows: list[Row], style: box.Box = box.SIMPLE
+) -> Iterator[Any]:
+    yield table(_title(target), rows, style)
+    yield f"{target.device}: {summary(rows)}.\n"
 
 
 def _title(target: targets.Target) -> str:
     return f"{target.device}, {target.compiler}"
 
 
-def _save(out: Path, rows: list[tables.Row], loaded: Sequence[targets.Target]) -> None:
+def _save(out: Path, done: list[tuple[targets.Target, list[Row]]]) -> None:
     """Write the figures, the tables and the picture of what there is by now."""
     facts = machine.facts()
-    facts["versions"] |= {target.name: target.compiler for target in loaded}
-    record = {**facts, "rows": [plain(row) for row in rows]}
-    (out / "traffic.json").write_text(json.dumps(record, indent=1) + "\n")
-    done = [x for x in loaded if any(row.target == x.name for row in rows)]
-    with (out / "tables.md").open("w") as file:
-        paper = Console(file=file, width=2 * WIDE)
-        for target in done:
-            _show(paper.print, rows, target, box.MARKDOWN)
     versions = facts["versions"]
+    versions |= {target.name: target.compiler for target, _ in done}
+    parts = [x for each in done for x in _told(*each, box.MARKDOWN)]
+    record = {**facts, "rows": [row for _, rows in done for row in rows]}
+    tables.write(out, "traffic", record, parts, WIDE)
+    points = {_title(x): _points(rows) for x, rows in done}
     caption = f"jax {versions['jax']}, optax {versions['optax']}"
-    titles = {target.name: _title(target) for target in done}
-    picture.draw(rows, titles, caption, out / "traffic.png")
+    pictures.traffic(points, caption, out / "traffic.png")
 
 
-def plain(value: Any) -> Any:
-    """Turn records into what JSON has, with the ratios that follow from them."""
-    if isinstance(value, compiling.Passage):
-        more = {"moved": value.moved, "ratio": value.ratio}
-        return {**value._asdict(), **more}
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
-    return value
+def _points(rows: list[Row]) -> list[pictures.Point]:
+    return [
+        (
+            f"{row.name}: {own.label}" if own.label else row.name,
+            *(own.floor, own.moved),
+            row.optax.passages[place].moved if row.optax else None,
+        )
+        for row in rows
+        for place, own in enumerate(row.gradtx.passages)
+    ]
 
 
 # --- the command line --------------------------------------------------------
@@ -152,13 +134,9 @@ def parse(
     """Read the options; end with status 2 and a sentence where one is wrong."""
     reader = parser(__doc__)
     add = reader.add_argument
-    add(
-        "--target",
-        type=some_of(targets.TARGETS),
-        default=list(targets.TARGETS),
-        metavar="A,B",
-        help="of cpu, tpu and cuda (default: all)",
-    )
+    every = list(targets.TARGETS)
+    told = "of cpu, tpu and cuda (default: all)"
+    add("--target", type=some_of(every), default=every, metavar="A,B", help=told)
     add("--rows", nargs="+", default=["*"], metavar="ROW", help="names; * is allowed")
     add("--size", type=whole, default=SIZE, help="parameters (default 67,108,864)")
     add("--out", type=folder, default="results/traffic", help="a folder")

@@ -30,27 +30,18 @@ def gpt2(
     width: int, vocabulary: int, layers: int = 12, positions: int = 1024
 ) -> Shapes:
     """Return the shapes of GPT-2's parameters, the output sharing the embedding."""
+    linear = {"attn.c_attn": (1, 3), "attn.c_proj": (1, 1)}
+    linear |= {"mlp.c_fc": (1, 4), "mlp.c_proj": (4, 1)}
     shapes: Shapes = {"wte": (vocabulary, width), "wpe": (positions, width)}
     for layer in range(layers):
-        for name, shape in _block(width).items():
-            shapes[f"h{layer}.{name}"] = shape
+        for name, (rows, columns) in linear.items():
+            shapes[f"h{layer}.{name}.weight"] = (rows * width, columns * width)
+            shapes[f"h{layer}.{name}.bias"] = (columns * width,)
+        for name in ("ln_1", "ln_2"):
+            shapes |= {
+                f"h{layer}.{name}.{part}": (width,) for part in ("weight", "bias")
+            }
     return shapes | {"ln_f.weight": (width,), "ln_f.bias": (width,)}
-
-
-def _block(width: int) -> Shapes:
-    linear = {
-        "attn.c_attn": (width, 3 * width),
-        "attn.c_proj": (width, width),
-        "mlp.c_fc": (width, 4 * width),
-        "mlp.c_proj": (4 * width, width),
-    }
-    shapes: Shapes = {}
-    for name, (rows, columns) in linear.items():
-        shapes[f"{name}.weight"] = (rows, columns)
-        shapes[f"{name}.bias"] = (columns,)
-    for name in ("ln_1", "ln_2"):
-        shapes[f"{name}.weight"] = shapes[f"{name}.bias"] = (width,)
-    return shapes
 
 
 CASES: dict[str, Callable[[Size], Shapes]] = {

@@ -13,6 +13,7 @@ from gradtx import (
     microbatching as microbatching,
     perturbations as perturbations,
     projections as projections,
+    recipes as recipes,
     schedules as schedules,
     testing as testing,
     transforms as transforms,
@@ -25,6 +26,7 @@ from gradtx.common.numerics import (
     safe_increment as safe_increment,
     safe_int32_increment as safe_int32_increment,
 )
+from gradtx.common.public_names import show_public_names as _show_public_names
 from gradtx.common.safe import (
     safe_norm as safe_norm,
     safe_root_mean_squares as safe_root_mean_squares,
@@ -559,3 +561,5 @@ from gradtx.wrappers import (
     with_master_weights as with_master_weights,
     with_stochastic_rounding as with_stochastic_rounding,
 )
+
+_show_public_names(__name__)

@@ -1,6 +1,6 @@
 """The tree utilities under their long names: forwards to :mod:`gradtx.tree`."""
 
-from functools import partial
+from functools import partial as _partial
 
 from gradtx import tree
 from gradtx.tree import NamedTupleKey as NamedTupleKey
@@ -44,6 +44,6 @@ tree_zeros_like = tree.zeros_like
 # Names of before, for those who have them
 tree_add_scalar_mul = tree.add_scale
 tree_scalar_mul = tree.scale
-tree_l1_norm = partial(tree.norm, ord=1)
-tree_l2_norm = partial(tree.norm, ord=2)
-tree_linf_norm = partial(tree.norm, ord="inf")
+tree_l1_norm = _partial(tree.norm, ord=1)
+tree_l2_norm = _partial(tree.norm, ord=2)
+tree_linf_norm = _partial(tree.norm, ord="inf")

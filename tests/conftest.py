@@ -10,6 +10,7 @@ os.environ["XLA_FLAGS"] = (
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import hypothesis
 import jax
@@ -34,21 +35,6 @@ CORE = (
 )
 
 
-# The tests of which one case in so many is tried without --exhaustive: each of them is
-# slow, and holds a law of one program by many cases.
-SAMPLED = {
-    "test_a_kernel_makes_the_same_step": 4,
-    "test_few_bits_are_for_the_means_only": 2,
-    "test_leading_axes_are_batches": 3,
-    "test_leading_axes_count_matrices": 4,
-    "test_matrices_side_by_side_are_matrices_apart": 4,
-    "test_no_gradient_makes_nan": 4,
-    "test_nothing_is_nan": 3,
-    "test_nothing_traced_is_left_behind": 5,
-    "test_the_size_of_the_gradients_does_not_matter": 3,
-}
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Say how much is tried."""
     group = parser.getgroup("gradtx")
@@ -69,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "exhaustive: one more configuration of a law (run by --exhaustive)"
     )
+    config.addinivalue_line(
+        "markers", "one_in(n): a slow law, of which every n-th case is usual"
+    )
+    if not config.getoption("--exhaustive"):
+        # Most programs run a few times on a few numbers: compiling them takes longer.
+        jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
     if hasattr(config, "cache") and not jax.config.jax_compilation_cache_dir:
         folder = config.cache.mkdir("compiled-programs")
         jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -92,17 +84,23 @@ def pytest_collection_modifyitems(
     """Leave out what only --exhaustive asks for."""
     if config.getoption("--exhaustive"):
         return
-    seen: dict[str, int] = {}
-    chosen, left_out = [], []
+    cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        name = getattr(item, "originalname", item.name)
-        if name in SAMPLED:
-            seen[name] = seen.get(name, -1) + 1
-        skipped = seen.get(name, 0) % SAMPLED.get(name, 1)
-        exhaustive = skipped or item.get_closest_marker("exhaustive")
-        (left_out if exhaustive else chosen).append(item)
-    items[:] = chosen
-    config.hook.pytest_deselected(items=left_out)
+        if not item.get_closest_marker("exhaustive"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    chosen = {item for law in cases.items() for item in _usual(*law)}
+    config.hook.pytest_deselected(items=[x for x in items if x not in chosen])
+    items[:] = [x for x in items if x in chosen]
+
+
+def _usual(law: str, cases: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the cases of a law that are tried without --exhaustive.
+
+    Where a slow one begins depends on its name, so that laws meet different methods.
+    """
+    mark = cases[0].get_closest_marker("one_in")
+    n = mark.args[0] if mark else 1
+    return cases[crc32(law.encode()) % min(n, len(cases)) :: n]
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parent.parent / "gradtx"
 
@@ -20,20 +19,25 @@ LAYERS = {
     5: "linesearch primitives",
     6: "quantization wrappers",
     7: "optimizers",
-    8: "groups saving testing like experimental inspection sharding",
+    8: "groups saving testing like experimental inspection sharding recipes",
     9: "compare",
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()}
 DOOR = 10
 
-# This room also answers, by a function, four names that stand on a layer above.
+# This package also answers, by a function, four names that stand on a layer above.
 ANSWERS_UPWARD = ("schedules",)
+# And the door sees to what `dir()` shows.
+PRIVATE_LINES = (ANSWERS_UPWARD, ())
 PRIVATE = re.compile(r"_|def __getattr__\(|from \S+ import \w+ as _\w+$")
 
 FILES = sorted(PACKAGE.rglob("*.py"))
-every_file = pytest.mark.parametrize(
-    "path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES]
-)
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Return what a file says, as Python reads it."""
+    return ast.parse(path.read_text())
 
 
 def parts(path: Path) -> tuple[str, ...]:
@@ -49,7 +53,7 @@ def layer(names: tuple[str, ...]) -> int:
 
 def imported(path: Path) -> Iterator[tuple[str, ...]]:
     """Yield the modules of this package that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             found = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -73,12 +77,12 @@ def _module(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-@every_file
-def test_imports_go_down(path: Path) -> None:
+def test_imports_go_down() -> None:
     """A module imports from its own layer and those below."""
-    here = layer(parts(path))
-    above = [x for x in imported(path) if layer(x) > here]
-    assert not above
+    for path in FILES:
+        here = layer(parts(path))
+        above = [x for x in imported(path) if layer(x) > here]
+        assert not above, path
 
 
 def test_there_are_no_circles() -> None:
@@ -91,19 +95,19 @@ def test_there_are_no_circles() -> None:
         done |= ready
 
 
-@every_file
-def test_files_are_short(path: Path) -> None:
+def test_files_are_short() -> None:
     """A file has at most 300 lines; the doors list as many names as there are."""
-    if path.name != "__init__.py":
-        assert len(path.read_text().splitlines()) <= 300
+    for path in FILES:
+        if path.name != "__init__.py":
+            assert len(path.read_text().splitlines()) <= 300, path
 
 
-@every_file
-def test_functions_are_short(path: Path) -> None:
+def test_functions_are_short() -> None:
     """A function has at most 40 lines below its docstring."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef):
-            assert own_lines(node) <= 40, node.name
+    for path in FILES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef):
+                assert own_lines(node) <= 40, f"{path}: {node.name}"
 
 
 def own_lines(function: ast.FunctionDef) -> int:
@@ -114,24 +118,33 @@ def own_lines(function: ast.FunctionDef) -> int:
     return lines - sum((x.end_lineno or 0) - x.lineno + 1 for x in within)
 
 
-@every_file
-def test_every_file_says_what_it_is(path: Path) -> None:
+def test_every_file_says_what_it_is() -> None:
     """A file starts with a docstring; a folder's door and the front door re-export."""
-    tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree)
-    if path.name == "__init__.py":
-        for node in tree.body[1:]:
-            if parts(path) == ANSWERS_UPWARD and PRIVATE.match(ast.unparse(node)):
-                continue
-            assert isinstance(node, ast.ImportFrom | ast.Import), ast.unparse(node)
-            for alias in node.names:
-                assert alias.asname == alias.name, ast.unparse(node)
-    elif layer(parts(path)) == DOOR:
-        # What starts the command ends in a call, where it is no module.
-        starts = path.name == "__main__.py"
-        for node in tree.body[1:-1] if starts else tree.body[1:]:
-            forwards = isinstance(node, ast.ImportFrom | ast.Import | ast.Assign)
-            assert forwards, ast.unparse(node)
+    for path in FILES:
+        tree = parsed(path)
+        assert ast.get_docstring(tree), path
+        if path.name == "__init__.py":
+            _re_exports(path, tree)
+        elif layer(parts(path)) == DOOR:
+            _forwards(path, tree)
+
+
+def _re_exports(path: Path, tree: ast.Module) -> None:
+    for node in tree.body[1:]:
+        if parts(path) in PRIVATE_LINES and PRIVATE.match(ast.unparse(node)):
+            continue
+        where = f"{path}: {ast.unparse(node)}"
+        assert isinstance(node, ast.ImportFrom | ast.Import), where
+        for alias in node.names:
+            assert alias.asname == alias.name, where
+
+
+def _forwards(path: Path, tree: ast.Module) -> None:
+    # What starts the command ends in a call, where it is no module.
+    starts = path.name == "__main__.py"
+    for node in tree.body[1:-1] if starts else tree.body[1:]:
+        forwards = isinstance(node, ast.ImportFrom | ast.Import | ast.Assign)
+        assert forwards, f"{path}: {ast.unparse(node)}"
 
 
 def table() -> str:

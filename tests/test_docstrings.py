@@ -6,27 +6,25 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 ROOMS = (
     *("assignment", "codecs", "compare", "core", "groups", "inspection"),
     *("experimental.aggregating", "like.authors", "like.keras", "like.optax"),
     *("like.torch", "kernels", "linalg", "linesearch", "losses", "microbatching"),
     *("optimizers", "perturbations", "primitives", "projections", "quantization"),
-    *("saving", "schedules", "testing", "tree", "wrappers"),
+    *("recipes", "saving", "schedules", "sharding", "testing", "tree", "wrappers"),
 )
 
 ENTRY = re.compile(r"  (\*{0,2}\w+(?:, \*{0,2}\w+)*): \S")
 
 
-def functions() -> list[Any]:
-    """Return the public functions of the rooms, as parameters of a test."""
-    return [
-        pytest.param(x, id=f"{room}.{name}")
+def functions() -> dict[str, Callable[..., Any]]:
+    """Return the public functions of the packages by their addresses."""
+    return {
+        f"{room}.{name}": x
         for room in ROOMS
         for name, x in vars(importlib.import_module(f"gradtx.{room}")).items()
         if inspect.isfunction(x) and not name.startswith("_")
-    ]
+    }
 
 
 def described(text: str) -> list[str]:
@@ -44,13 +42,12 @@ def taken(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind not in rest]
 
 
-@pytest.mark.parametrize("function", functions())
-def test_every_parameter_is_described(function: Callable[..., Any]) -> None:
+def test_every_parameter_is_described() -> None:
     """A function's docstring describes each of its parameters, and none it lacks."""
-    text = inspect.getdoc(function) or ""
-    found = described(text)
-    names = taken(function)
-    assert not [name for name in names if name not in found], "not described"
-    known = inspect.signature(function).parameters
-    assert not [name for name in found if name not in known], "no parameter"
-    assert len(set(found)) == len(found), "described twice"
+    for name, function in functions().items():
+        found = described(inspect.getdoc(function) or "")
+        lacking = [x for x in taken(function) if x not in found]
+        assert not lacking, f"{name} does not describe {lacking}"
+        unknown = set(found) - set(inspect.signature(function).parameters)
+        assert not unknown, f"{name} has no {unknown}"
+        assert len(set(found)) == len(found), f"{name} describes one twice"

@@ -65,6 +65,7 @@ def test_the_mean_of_squares_forgets(make: Any, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("row", catalogue.METHODS, ids=lambda row: row.name)
+@pytest.mark.one_in(4)
 def test_nothing_is_nan_in_half_precision(row: Any, dtype: str) -> None:
     """A zero, a tiny and a small gradient: the step is that of float32, rounded.
 
@@ -198,3 +199,40 @@ def test_the_variance_of_steady_gradients(*, inside: bool) -> None:
     (params, state), steps = train(jnp.zeros(512))
     assert problems.all_finite((params, state))
     assert steps.max() <= 1.01 * 1e-3 * jnp.abs(g).max() / 1e-5
+
+
+OUT_OF_RANGE = {
+    "sgd": lambda: gradtx.sgd(2.0),
+    "adam": lambda: gradtx.adam(1e6),
+    "muon": lambda: gradtx.contrib.muon(1e6),
+    "shampoo": lambda: gradtx.shampoo(1e6),
+    "chain": lambda: gradtx.chain(gradtx.scale(3.0), gradtx.scale(-1.0)),
+    "with_compensation": lambda: gradtx.with_compensation(gradtx.sgd(2.0)),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_an_update_beyond_float16_is_its_largest(name: str) -> None:
+    """A finite gradient never gives infinity, and an infinite one is not hidden."""
+    p = jnp.ones((2, 2), jnp.float16)
+    g = jnp.full_like(p, 60000)
+    tx = OUT_OF_RANGE[name]()
+    u = tx.update(g, tx.init(p), p)[0]
+    assert u.dtype == p.dtype
+    assert jnp.all((jnp.abs(u) >= 60000) & jnp.isfinite(u))
+    if name == "sgd":
+        assert jnp.all(tx.update(g * jnp.inf, tx.init(p), p)[0] == -jnp.inf)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-200, 1e200])
+def test_a_norm_over_two_precisions(size: float) -> None:
+    """Nothing overflows on the way where float64 is beside float32, jitted or not."""
+    with jax.enable_x64(True):  # noqa: FBT003
+        a = 3.0 if size > 0.5 else 0.0
+        tree = {"a": jnp.float32([0.0, a]), "b": jnp.float64([4 * size, 0.0])}
+        right = np.hypot(a, 4 * size)
+        tx = gradtx.normalize_by_update_norm()
+        for run in (lambda f: f, jax.jit):
+            np.testing.assert_allclose(run(gradtx.tree.norm)(tree), right, rtol=1e-12)
+            u, _ = run(tx.update)(tree, tx.init(tree))
+            assert all(jnp.all(jnp.isfinite(x)) for x in u.values())

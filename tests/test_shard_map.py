@@ -7,12 +7,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+import optax.contrib
 import problems
 import pytest
 from jax.sharding import AxisType, PartitionSpec as P
 
 import gradtx
 from gradtx import contrib
+from gradtx.lowering.varying import varied
 
 Tree = Any
 ADAM = gradtx.adam(0.1)
@@ -42,9 +45,6 @@ TOGETHER: dict[str, Callable[[], Any]] = {
     "apply_if_finite": lambda: gradtx.apply_if_finite(gradtx.chain(CLIP, ADAM), 2),
     "normalize_by_update_norm": gradtx.normalize_by_update_norm,
     "monitor": lambda: gradtx.chain(gradtx.snapshot("size", gradtx.tree.norm), ADAM),
-    "reduce_on_plateau": lambda: gradtx.chain(
-        ADAM, contrib.reduce_on_plateau(patience=1)
-    ),
     "backtracking": lambda: gradtx.chain(
         gradtx.sgd(1.0), gradtx.scale_by_backtracking_linesearch(5, store_grad=True)
     ),
@@ -103,6 +103,7 @@ def hold(made: dict[str, Any], *, apart: bool, check: bool, jit: bool = True) ->
 
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.one_in(3)
 def test_each_device_takes_the_steps_of_its_piece(apart: bool, check: bool) -> None:
     """Every wrapper, in a scan, with and without the check of what varies."""
     cases = APART if apart else TOGETHER
@@ -132,6 +133,62 @@ def test_a_state_leaves_with_its_counts_on_every_device() -> None:
         got, made = jax.jit(update)(grads, made, params)
         expected, state = tx.update(grads, state, params)
         problems.assert_close(jax.device_get((got, made)), (expected, state))
+
+
+# What looks at numbers of all devices only, or at each leaf's shard.
+SAME_EVERYWHERE: dict[str, Callable[[Any], Any]] = {
+    "plateau": lambda lib: lib.chain(
+        lib.sgd(1.0), lib.contrib.reduce_on_plateau(patience=1, cooldown=1)
+    ),
+    "adafactor": lambda lib: lib.adafactor(0.1, multiply_by_parameter_scale=False),
+}
+
+
+@pytest.mark.parametrize("name", SAME_EVERYWHERE)
+@pytest.mark.parametrize("lib", [gradtx, optax], ids=["gradtx", "optax"])
+def test_what_is_the_same_on_every_device_leaves_as_that(lib: Any, name: str) -> None:
+    """After a scan over shards with the loss of all, as from optax, `P()` takes it."""
+    params = problems.small_tree()
+    params["w"] = params["w"][:, 0]  # a vector's moments are not factored
+    tx = lib.with_extra_args_support(SAME_EVERYWHERE[name](lib))
+    specs = jax.tree.map(
+        lambda x: P("d") if x.shape in {p.shape for p in params.values()} else P(),
+        tx.init(params),
+    )
+
+    def steps(params: Tree, over: Any) -> Any:
+        def body(carry: Any, _: None) -> Any:
+            loss = over(sum(jnp.sum(jnp.cos(x)) for x in carry[0].values()))
+            grads = jax.tree.map(lambda x: -jnp.sin(x), carry[0])
+            updates, state = tx.update(grads, carry[1], carry[0], value=loss)
+            return (lib.apply_updates(carry[0], updates), state), None
+
+        return jax.lax.scan(body, (params, tx.init(params)), length=3)[0]
+
+    local = partial(steps, over=partial(jax.lax.psum, axis_name="d"))
+    lay = P("d"), specs
+    mapped = jax.shard_map(local, mesh=two_devices(), in_specs=P("d"), out_specs=lay)
+    got = jax.device_get(jax.jit(mapped)(params))
+    if lib is gradtx and name != "adafactor":  # which clips each shard by its own norm
+        problems.assert_close(got, jax.device_get(steps(params, lambda x: x)))
+
+
+def test_a_plateau_of_each_device() -> None:
+    """Where devices are to differ, `pcast` lets the state vary before a loop."""
+    tx = contrib.reduce_on_plateau(patience=1)
+    losses, u = jnp.float32([[3.0, 2.0, 1.0], [1.0, 1.0, 2.0]]), jnp.float32([1, 1])
+
+    def scales(losses: Any, u: Any, varying: Any) -> Any:
+        body = lambda state, loss: tx.update(u, state, value=loss)[::-1]  # noqa: E731
+        return jax.lax.scan(body, varying(tx.init(u)), losses[0])[1]
+
+    def varying(state: Any) -> Any:
+        return jax.tree.map(lambda x: varied(x, frozenset("d")), state)
+
+    local = partial(scales, varying=varying)
+    mapped = jax.shard_map(local, mesh=two_devices(), in_specs=P("d"), out_specs=P("d"))
+    alone = [scales(losses[i : i + 1], u[:1], lambda x: x) for i in range(2)]
+    problems.assert_close(jax.jit(mapped)(losses, u), jnp.concatenate(alone))
 
 
 def test_an_optimizer_for_each_device() -> None:

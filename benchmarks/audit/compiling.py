@@ -1,8 +1,6 @@
 """Compile one step for a target, and read off what it does."""
 
 import math
-import time
-from itertools import pairwise
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -14,6 +12,7 @@ from benchmarks.audit.cases import Case, Way
 from benchmarks.audit.hlo import parse
 from benchmarks.audit.moved import Cost, Work, cost_of
 from benchmarks.audit.targets import Target
+from benchmarks.timing import stages
 
 
 class Passage(NamedTuple):
@@ -27,18 +26,12 @@ class Passage(NamedTuple):
     floor: float
     """The fewest bytes per parameter that can be read and written."""
     bound: bool
-    """Whether the floor can be reached."""
+    """Whether that can be reached."""
     why: str
-
-    @property
-    def moved(self) -> float:
-        """Bytes per parameter read and written."""
-        return self.read + self.written
-
-    @property
-    def ratio(self) -> float:
-        """How many times the floor is moved."""
-        return self.moved / self.floor
+    moved: float
+    """Bytes per parameter read and written."""
+    ratio: float
+    """That, in multiples of the fewest."""
 
 
 class Figures(NamedTuple):
@@ -62,26 +55,17 @@ def figures(case: Case, library: ModuleType, target: Target, size: int) -> Figur
     """Compile a library's step of a case, and return its figures."""
     shape = (math.isqrt(size),) * 2 if case.matrix else (size,)
     step, arguments = _step(case, library, _struct(shape, target, case.weights))
-    jax.clear_caches()
-    clock = [time.perf_counter()]
-    traced = jax.jit(step, donate_argnums=(1, 2)).trace(*arguments)
-    clock.append(time.perf_counter())
-    with target.present():
-        lowered = traced.lower()
-    clock.append(time.perf_counter())
-    compiled = lowered.compile(target.options or None)
-    clock.append(time.perf_counter())
+    found = stages(jax.jit(step, donate_argnums=(1, 2)), arguments, target)
     count = math.prod(shape)
-    cost = cost_of(parse(compiled.as_text()))
-    once = floor(traced, arguments) / count
-    memory = compiled.memory_analysis()
+    cost = cost_of(parse(found.compiled.as_text()))
+    once = floor(found.traced, arguments) / count
+    memory = found.compiled.memory_analysis()
     return Figures(
         tuple(_passage(way, _picked(cost, way), once, count) for way in case.ways),
         tuple(round(work.moved / count, 3) for work in cost.paths()),
         getattr(memory, "temp_size_in_bytes", math.nan) / count,
-        cost.loops,
-        cost.open,
-        *(after - before for before, after in pairwise(clock)),
+        *(cost.loops, cost.open),
+        *(found.trace, found.lower, found.compile),
     )
 
 
@@ -92,9 +76,10 @@ def _picked(cost: Cost, way: Way) -> Work:
 
 
 def _passage(way: Way, work: Work, once: float, count: int) -> Passage:
-    read, written = work.read / count, work.written / count
+    read, written, moved = (x / count for x in (work.read, work.written, work.moved))
     least = once + way.again
-    return Passage(way.label, read, written, work.kernels, least, way.bound, way.why)
+    told = (work.kernels, least, way.bound, way.why)
+    return Passage(way.label, read, written, *told, moved, moved / least)
 
 
 def _step(case: Case, library: ModuleType, leaf: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -154,12 +139,9 @@ def _origins(jaxpr: Any, wanted: Any) -> list[Any]:
         outer = dict(zip(inner.jaxpr.invars, equation.invars, strict=True))
         handed = _origins(inner.jaxpr, inner.jaxpr.outvars)
         for result, source in zip(equation.outvars, handed, strict=True):
-            if (
-                isinstance(source, Var)
-                and source in outer
-                and isinstance(outer[source], Var)
-            ):
-                origin[result] = origin.get(outer[source])
+            given = outer.get(source) if isinstance(source, Var) else None
+            if isinstance(given, Var):
+                origin[result] = origin.get(given)
     return [origin.get(v) if isinstance(v, Var) else None for v in wanted]
 
 

@@ -9,23 +9,9 @@ SPACE = re.compile(r"S\((\d+)\)")
 HEAD = re.compile(r"^\s*(ENTRY\s+)?%?([\w.\-]+)\s*\(.*\)\s*->\s*.*\{\s*$")
 NAME = re.compile(r"^\s*(ROOT\s+)?%?([\w.\-]+)\s*=\s*(.*)$")
 COMMENT = re.compile(r"/\*.*?\*/")
-OPEN, CLOSE = "([{", ")]}"
 
 VALUES = ("parameter", "constant")  # between their parentheses stand no operands
 NARROW = {"pred": 8, "token": 0, "opaque": 0}  # bits of types that name no number
-
-
-class Array(NamedTuple):
-    """One array as an instruction's type has it."""
-
-    nbytes: float
-    space: int = 0
-    """The memory it lies in: 0 is the device's main memory."""
-
-    @property
-    def far(self) -> float:
-        """The bytes that lie in main memory."""
-        return self.nbytes if self.space == 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +26,6 @@ class Instruction:
     attributes: str
     inner: str
     """The text between the parentheses: a parameter's number, a constant."""
-
-    @property
-    def arrays(self) -> list[Array]:
-        """The arrays of its type, of a tuple's parts one after the other."""
-        return arrays_of(self.kind)
 
     @property
     def parts(self) -> list[str]:
@@ -116,59 +97,54 @@ def _read(line: str, computation: Computation) -> None:
     if not found:
         return
     root, name, rest = found.groups()
-    kind, rest = _type_and_rest(rest)
-    opcode, _, rest = rest.partition("(")
-    end = closing("(" + rest, 0) - 1
-    inner = rest[:end]
-    operands = () if opcode.strip() in VALUES else tuple(_last_words(inner))
+    kind, rest = cut(rest, " ")
+    call, attributes = cut(rest, ",")
+    opcode, _, inner = call.removesuffix(")").partition("(")
+    # An operand is written as %name, or with its type before it.
+    names = [] if opcode in VALUES else split(inner)
+    operands = tuple(part.rsplit(" ", 1)[-1].lstrip("%") for part in names)
     computation.instructions[name] = Instruction(
-        name, opcode.strip(), kind, operands, rest[end + 1 :], inner
+        name, opcode, kind, operands, attributes, inner
     )
     if root:
         computation.root = name
 
 
-def _last_words(inner: str) -> list[str]:
-    # An operand is written as %name, or with its type before it.
-    return [part.rsplit(" ", 1)[-1].lstrip("%") for part in split(inner)]
-
-
-def _type_and_rest(text: str) -> tuple[str, str]:
-    end = closing(text, 0) + 1 if text.startswith("(") else text.index(" ")
-    return text[:end], text[end:].lstrip()
-
-
-def closing(text: str, start: int) -> int:
-    """Return where the bracket that opens at ``start`` closes."""
+def cut(text: str, mark: str) -> tuple[str, str]:
+    """Cut at the first mark that stands in no bracket; without one, behind the text."""
     depth = 0
-    for place in range(start, len(text)):
-        depth += (text[place] in OPEN) - (text[place] in CLOSE)
-        if depth == 0:
-            return place
-    raise ValueError(f"a bracket is not closed: {text[start : start + 80]}")
+    for place, letter in enumerate(text):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == mark and depth == 0:
+            return text[:place].strip(), text[place + 1 :].strip()
+    return text.strip(), ""
 
 
 def split(text: str) -> list[str]:
     """Split at the commas that stand in no bracket."""
-    parts, depth, start = [], 0, 0
-    for place, letter in enumerate(text):
-        depth += (letter in OPEN) - (letter in CLOSE)
-        if letter == "," and depth == 0:
-            parts.append(text[start:place].strip())
-            start = place + 1
-    return [*parts, text[start:].strip()] if text.strip() else []
+    parts = []
+    while text:
+        part, text = cut(text, ",")
+        parts.append(part)
+    return parts
 
 
-def arrays_of(kind: str) -> list[Array]:
-    """Return the arrays that a type's text names."""
-    found = []
+def nbytes(kind: str, *, far: bool = False) -> float:
+    """Count the bytes of the arrays that a type's text names.
+
+    Args:
+      kind: the text.
+      far: count those in the device's main memory only, whose number is 0.
+    """
+    total = 0.0
     for dtype, shape, layout in ARRAY.findall(kind):
-        count = 1
-        for length in re.findall(r"\d+", shape):
-            count *= int(length)
-        space = SPACE.search(layout or "")
-        found.append(Array(count * bits(dtype) / 8, int(space[1]) if space else 0))
-    return found
+        space = SPACE.search(layout)
+        if not (far and space and int(space[1])):
+            count = 1
+            for length in re.findall(r"\d+", shape):
+                count *= int(length)
+            total += count * bits(dtype) / 8
+    return total
 
 
 def bits(dtype: str) -> int:

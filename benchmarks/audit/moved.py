@@ -1,15 +1,13 @@
 """Count what the computations of a compiled program read, write and launch."""
 
-import itertools
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from benchmarks.audit.hlo import Computation, Instruction, Module, arrays_of
+from benchmarks.audit.hlo import Computation, Instruction, Module, nbytes
 
-# What moves nothing: names for values that lie somewhere already.
+# What transfers nothing: names for values that are in some memory already.
 FREE = {
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast"),
     *("after-all", "add-dependency", "opt-barrier", "partition-id", "replica-id"),
@@ -89,12 +87,12 @@ class Cost:
     @property
     def least(self) -> Work:
         """The work where every choice falls on what moves least."""
-        return self.extreme(min)
+        return self.paths()[0]
 
     @property
     def most(self) -> Work:
         """The work where every choice falls on what moves most."""
-        return self.extreme(max)
+        return self.paths()[-1]
 
     def one_loop(self, pick: Callable[..., Any]) -> Work:
         """Return the work where just one of the open loops runs: ``min`` or ``max``.
@@ -102,48 +100,26 @@ class Cost:
         So it is where one stands for what is done if a condition holds, and the other
         for what is done if it does not.
         """
-        before = Cost(self.always, self.choices).extreme(min)
-        rounds = [loop.extreme(pick) for loop in self.maybe]
+        end = 0 if pick is min else -1
+        rounds = [loop.paths()[end] for loop in self.maybe]
+        before = Cost(self.always, self.choices).least
         return before.plus(pick(rounds, key=lambda work: work.moved))
-
-    def extreme(self, pick: Callable[..., Any]) -> Work:
-        """Return the work where ``pick``, min or max, takes every choice."""
-        total = self.always
-        for choice in self._all_choices():
-            ends = [branch.extreme(pick) for branch in choice]
-            total = total.plus(pick(ends, key=lambda work: work.moved))
-        return total
-
-    def _all_choices(self) -> list[list["Cost"]]:
-        return [*self.choices, *([Cost(), loop] for loop in self.maybe)]
 
     def paths(self) -> list[Work]:
         """Return the different ways through, the one that moves least first.
 
-        Where there are too many, only the first and the last of them.
+        Ways that move the same are one; of too many, only the first and last are kept.
         """
-        if self.ways() > MOST_PATHS:
-            return [self.least, self.most]
-        found = {round(work.moved): work for work in self.walk()}
-        return [found[key] for key in sorted(found)]
-
-    def ways(self) -> int:
-        """Count the ways through."""
-        return math.prod(
-            sum(branch.ways() for branch in choice) for choice in self._all_choices()
-        )
-
-    def walk(self) -> Iterator[Work]:
-        """Yield the work of every way through."""
-        options = [
-            [work for branch in choice for work in branch.walk()]
-            for choice in self._all_choices()
-        ]
-        for chosen in itertools.product(*options):
-            total = self.always
-            for work in chosen:
-                total = total.plus(work)
-            yield total
+        found = [self.always]
+        for choice in (*self.choices, *([Cost(), loop] for loop in self.maybe)):
+            ends = [work for branch in choice for work in branch.paths()]
+            ways = {}
+            for work in (before.plus(end) for before in found for end in ends):
+                ways.setdefault(round(work.moved), work)
+            found = [ways[key] for key in sorted(ways)]
+            if len(found) > MOST_PATHS:
+                found = [found[0], found[-1]]
+        return found
 
 
 def cost_of(module: Module) -> Cost:
@@ -159,20 +135,22 @@ def _computation(module: Module, computation: Computation) -> Cost:
 
 
 def _instruction(module: Module, around: Computation, x: Instruction) -> Cost:
-    if _moves_nothing(x):
+    if _is_free(x):
         return Cost()
     if x.opcode == "while":
         return _loop(module, x)
-    if x.opcode in CALLS and x.called(*CALLS[x.opcode]):
-        inside = [module.computations[name] for name in x.called(*CALLS[x.opcode])]
-        if x.opcode == "fusion":
-            return Cost(Work(*_fused(module, around, x, inside[0]), kernels=1))
-        branches = [_computation(module, one) for one in inside]
-        return Cost(choices=[branches]) if len(branches) > 1 else branches[0]
-    return Cost(Work(_read(around, x), _written(around, x), kernels=1))
+    names = x.called(*CALLS.get(x.opcode, ()))
+    inside = [module.computations[name] for name in names]
+    if not inside:
+        return Cost(Work(_read(around, x), _written(around, x), kernels=1))
+    if x.opcode == "fusion":
+        read = _fused(module, around, x, inside[0])
+        return Cost(Work(read, _stored(x, inside[0]), kernels=1))
+    branches = [_computation(module, one) for one in inside]
+    return Cost(choices=[branches]) if len(branches) > 1 else branches[0]
 
 
-def _moves_nothing(x: Instruction) -> bool:
+def _is_free(x: Instruction) -> bool:
     if x.opcode == "custom-call":
         target = TARGET.search(x.attributes)
         return bool(target) and target[1] in FREE_TARGETS
@@ -181,62 +159,47 @@ def _moves_nothing(x: Instruction) -> bool:
 
 def _loop(module: Module, x: Instruction) -> Cost:
     trips = TRIPS.search(x.attributes)
-    body, condition = (
+    body, total = (
         _computation(module, module.computations[x.called(name)[0]])
         for name in ("body", "condition")
     )
-    condition.add(Cost(loops=1 + body.loops))
+    loops = total.loops + 1 + body.loops
     if trips is None:
-        condition.maybe.append(body)
+        total.maybe.append(body)
     else:
-        condition.add(body.times(int(trips[1])))
-        condition.loops = 1 + body.loops
-    return condition
+        total.add(body.times(int(trips[1])))
+    total.loops = loops
+    return total
 
 
 # --- one instruction ---------------------------------------------------------
 
 
-def _far(kind: str) -> float:
-    return sum(array.far for array in arrays_of(kind))
-
-
 def _read(around: Computation, x: Instruction) -> float:
     opcode = x.opcode.removesuffix("-start")
-    if opcode in {"broadcast", "iota"}:
-        return 0.0 if opcode == "iota" else _operand(around, x.operands[0])
+    if opcode == "iota":
+        return 0.0
     names = list(dict.fromkeys(x.operands))
-    if opcode in SLICES:
-        taken = min(_size(_result(x)), _operand(around, names[0], near_too=True))
-        first = taken if _operand(around, names[0]) else 0.0
-        return first + sum(_operand(around, name) for name in names[1:])
-    if opcode == "dynamic-update-slice":
-        names = names[1:]
-    return sum(_operand(around, name) for name in names)
+    kinds = [around.instructions[name].kind for name in names]
+    read = [nbytes(kind, far=True) for kind in kinds]
+    if opcode == "broadcast":
+        return read[0]
+    if opcode in SLICES and read[0]:
+        read[0] = min(nbytes(_result(x)), nbytes(kinds[0]))
+    return sum(read[1:] if opcode == "dynamic-update-slice" else read)
 
 
 def _written(around: Computation, x: Instruction) -> float:
-    if x.opcode == "dynamic-update-slice" and _far(x.kind):
-        update = around.instructions[x.operands[1]]
-        return _size(update.kind)
-    return _far(_result(x))
+    if x.opcode == "dynamic-update-slice" and nbytes(x.kind, far=True):
+        return nbytes(around.instructions[x.operands[1]].kind)
+    return nbytes(_result(x), far=True)
 
 
 def _result(x: Instruction) -> str:
     """Return the type of what is computed: a start's type holds more than that."""
     if not x.opcode.endswith("-start") or not x.kind.startswith("("):
         return x.kind
-    parts = x.parts
-    return parts[0] if x.opcode == "copy-start" else parts[1]
-
-
-def _operand(around: Computation, name: str, *, near_too: bool = False) -> float:
-    source = around.instructions[name]
-    return _size(source.kind) if near_too else _far(source.kind)
-
-
-def _size(kind: str) -> float:
-    return sum(array.nbytes for array in arrays_of(kind))
+    return x.parts[0] if x.opcode == "copy-start" else x.parts[1]
 
 
 # --- fusions -----------------------------------------------------------------
@@ -244,15 +207,15 @@ def _size(kind: str) -> float:
 
 def _fused(
     module: Module, around: Computation, x: Instruction, inside: Computation
-) -> tuple[float, float]:
-    """Return the bytes that a fusion reads and writes."""
-    read = 0.0
-    for name in dict.fromkeys(x.operands):
-        places = [i for i, operand in enumerate(x.operands) if operand == name]
-        whole = _operand(around, name)
-        used = sum(_used(module, inside, inside.parameter(i)) for i in places)
-        read += min(whole, used)
-    return read, _stored(x, inside)
+) -> float:
+    """Return the bytes that a fusion reads."""
+    used = dict.fromkeys(x.operands, 0.0)
+    for place, name in enumerate(x.operands):
+        used[name] += _used(module, inside, inside.parameter(place))
+    return sum(
+        min(nbytes(around.instructions[name].kind, far=True), count)
+        for name, count in used.items()
+    )
 
 
 def _used(module: Module, inside: Computation, value: Instruction) -> float:
@@ -263,7 +226,7 @@ def _used(module: Module, inside: Computation, value: Instruction) -> float:
         if user.opcode == "bitcast":
             total += _used(module, inside, user)
         elif user.opcode in SLICES and first:
-            total += _size(user.kind)
+            total += nbytes(user.kind)
         elif user.opcode == "dynamic-update-slice" and first:
             continue  # it is written in place
         elif user.opcode == "fusion":
@@ -272,7 +235,7 @@ def _used(module: Module, inside: Computation, value: Instruction) -> float:
                 if operand == value.name:
                     total += _used(module, within, within.parameter(place))
         else:
-            return _size(value.kind)
+            return nbytes(value.kind)
     return total
 
 
@@ -280,12 +243,11 @@ def _stored(x: Instruction, inside: Computation) -> float:
     """Return how many bytes of a fusion's results are written to main memory."""
     root = inside.instructions[inside.root]
     names = root.operands if root.opcode == "tuple" else (root.name,)
-    parts = x.parts
-    if len(parts) != len(names):
-        return _far(x.kind)
+    if len(x.parts) != len(names):
+        return nbytes(x.kind, far=True)
     return sum(
-        min(_far(part), _new(inside, inside.instructions[name]))
-        for part, name in zip(parts, names, strict=True)
+        min(nbytes(part, far=True), _new(inside, inside.instructions[name]))
+        for part, name in zip(x.parts, names, strict=True)
     )
 
 
@@ -293,5 +255,5 @@ def _new(inside: Computation, value: Instruction) -> float:
     if value.opcode == "bitcast":
         return _new(inside, inside.instructions[value.operands[0]])
     if value.opcode == "dynamic-update-slice":
-        return _size(inside.instructions[value.operands[1]].kind)
-    return _size(value.kind)
+        return nbytes(inside.instructions[value.operands[1]].kind)
+    return nbytes(value.kind)

@@ -1,11 +1,12 @@
 """The catalogue of the tests, a second time: with optax where gradtx stood."""
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import optax
 
@@ -14,29 +15,23 @@ TESTS = Path(__file__).parents[2] / "tests"
 
 def catalogue(library: ModuleType | None = None) -> list[Any]:
     """Return the rows of the tests, made by gradtx or by a library with its names."""
-    # Not the tests' own name: they may be running, with rows that are pickled.
-    name = f"catalogue_of_{'gradtx' if library is None else library.__name__}"
-    spec = importlib.util.spec_from_file_location(name, TESTS / "catalogue.py")
-    if spec is None or spec.loader is None:  # pragma: no cover
-        raise FileNotFoundError(TESTS / "catalogue.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where the rows' class looks for its module
-    put_in = {} if library is None else {"gradtx": _Lacking(library)}
-    before = _taken_out("gradtx" if put_in else "methods", "methods")
-    sys.path.insert(0, str(TESTS))  # where the families of methods stand
-    sys.modules.update(put_in)  # type: ignore[arg-type]
-    _Lacking.loading = True
+    # The tests may be running: what they have imported is put back in its place.
+    anew = {"catalogue", "methods", "gradtx" if library else "methods"}
+    before = _taken_out(anew)
+    if library:
+        sys.modules["gradtx"] = _Lacking(library)  # type: ignore[assignment]
     try:
-        spec.loader.exec_module(module)
+        with (
+            patch.object(sys, "path", [str(TESTS), *sys.path]),
+            patch.object(_Lacking, "loading", new=True),
+        ):
+            return importlib.import_module("catalogue").ROWS
     finally:
-        _Lacking.loading = False
-        sys.path.remove(str(TESTS))
-        _taken_out("gradtx" if put_in else "methods", "methods")
+        _taken_out(anew)
         sys.modules.update(before)
-    return module.ROWS
 
 
-def _taken_out(*packages: str) -> dict[str, ModuleType]:
+def _taken_out(packages: set[str]) -> dict[str, ModuleType]:
     """Take modules out of those that are imported, and return them."""
     names = [name for name in sys.modules if name.split(".")[0] in packages]
     return {name: sys.modules.pop(name) for name in names}

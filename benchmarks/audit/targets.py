@@ -1,6 +1,5 @@
 """The compilers: for the processor at hand, and for devices that are not."""
 
-import importlib.metadata
 import importlib.util
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,6 +8,8 @@ from typing import Any, NamedTuple
 import jax
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
+
+from benchmarks.machine import version_of
 
 # What the compiler asks a device before it plans its kernels.
 H200 = """
@@ -50,7 +51,7 @@ class Target(NamedTuple):
     compiler: str
     """What compiles for it, with its version."""
     sharding: Any
-    """Where the arguments are said to lie."""
+    """Where the arguments are said to be placed."""
     options: dict[str, Any]
     """Handed to the compiler."""
 
@@ -61,13 +62,8 @@ class Target(NamedTuple):
 
 def cpu() -> Target:
     """Return the processor at hand."""
-    return Target(
-        "cpu",
-        "CPU",
-        f"jaxlib {_version('jaxlib')}",
-        SingleDeviceSharding(jax.devices("cpu")[0]),
-        {},
-    )
+    device = SingleDeviceSharding(jax.devices("cpu")[0])
+    return Target("cpu", "CPU", f"jaxlib {version_of('jaxlib')}", device, {})
 
 
 def tpu() -> Target:
@@ -75,13 +71,8 @@ def tpu() -> Target:
     _need("libtpu", "libtpu")
     # The smallest piece that its compiler knows has four chips; one is used.
     devices = topologies.get_topology_desc("v5e:2x2", "tpu").devices
-    return Target(
-        "tpu",
-        "TPU v5e",
-        f"libtpu {_version('libtpu')}",
-        SingleDeviceSharding(devices[0]),
-        {},
-    )
+    device = SingleDeviceSharding(devices[0])
+    return Target("tpu", "TPU v5e", f"libtpu {version_of('libtpu')}", device, {})
 
 
 def cuda() -> Target:
@@ -90,14 +81,10 @@ def cuda() -> Target:
     devices = topologies.get_topology_desc(
         platform="cuda", topology="1x1x1", target_config=H200
     ).devices
-    return Target(
-        "cuda",
-        "NVIDIA H200",
-        f"jax-cuda13-plugin {_version('jax-cuda13-plugin')}",
-        SingleDeviceSharding(devices[0]),
-        # There is nothing to time the choices on.
-        {"xla_gpu_autotune_level": 0},
-    )
+    compiler = f"jax-cuda13-plugin {version_of('jax-cuda13-plugin')}"
+    untimed = {"xla_gpu_autotune_level": 0}  # there is nothing to time the choices on
+    device = SingleDeviceSharding(devices[0])
+    return Target("cuda", "NVIDIA H200", compiler, device, untimed)
 
 
 TARGETS: dict[str, Callable[[], Target]] = {"cpu": cpu, "tpu": tpu, "cuda": cuda}
@@ -125,10 +112,3 @@ def _need(module: str, package: str) -> None:
             f"the compiler is not installed: pip install '{package}', or all that the "
             "benchmarks need on Linux with pip install 'gradtx[bench]'"
         )
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"

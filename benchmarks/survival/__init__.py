@@ -1,1 +1,1 @@
-"""Whether training survives in few bits."""
+"""Low-precision training: whether it converges in every format."""

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from rich import box
 from rich.table import Table
 
 import gradtx
 from benchmarks.jax_side import Program
 from benchmarks.methods import Method
-from benchmarks.survival.formats import FORMATS, Kept
-from benchmarks.survival.showing import REFERENCE
+from benchmarks.survival.formats import FORMATS, REFERENCE, Kept
+from benchmarks.tables import quartiles, table
 from benchmarks.timing import Spread, in_turn, spread
 from benchmarks.trees import nbytes, parameters, random_tree
 
@@ -59,19 +58,11 @@ def speeds(names: list[str], size: int, repeats: int) -> dict[str, Speed]:
     return found
 
 
-def table(title: str, found: Mapping[str, Speed], style: box.Box) -> Table:
-    """Lay the times out: a row for every format."""
-    made = Table(title=title, box=style, title_justify="left")
-    made.add_column("format")
-    for name in ("ms (quartiles)", "/ float32", "B/param", "scratch B/param"):
-        made.add_column(name, justify="right")
-    for name, speed in found.items():
-        low, middle, high = (f"{1e3 * s:.1f}" for s in speed.seconds)
-        made.add_row(
-            name,
-            f"{middle} ({low}-{high})",
-            f"{speed.ratio:.2f}",
-            f"{speed.bytes:.2f}",
-            f"{speed.scratch:.2f}",
-        )
-    return made
+def speed_table(title: str, found: Mapping[str, Speed]) -> Table:
+    """Make the table of times: a row for every format."""
+    headings = ("format", "ms (quartiles)", "/ float32", "B/param", "scratch B/param")
+    rows = (
+        [name, quartiles(x.seconds), *(f"{number:.2f}" for number in x[1:])]
+        for name, x in found.items()
+    )
+    return table(title, headings, rows)

@@ -1,9 +1,8 @@
 """Random bits for stochastic (unbiased) rounding, and rounding to narrower floats.
 
 The random bits are hashes of the position in the array and of the number of the
-rounding: computed where they are used, they take no memory, and a sharded array is
-  given
-the same bits as one on a single device.
+rounding: computed where they are used, they take no memory, and a sharded array has the
+same bits as one on a single device.
 """
 
 from typing import Any

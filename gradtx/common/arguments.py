@@ -1,9 +1,9 @@
-"""The single arguments of a value: which move, how they compare, how they are written.
+"""The arguments of a value: which are dynamic, how they compare and are written.
 
-A number moves: it is a leaf of the value. A flag, a name, a type or a function does
-not: it is part of the structure. So is an array of several numbers or a random key,
-compared by what it holds, unless it is traced: frameworks that keep an optimizer beside
-arrays that are trained, such as ``nnx`` of Flax, take no arrays in it.
+A number is dynamic: it is a leaf of the value. A flag, a name, a type or a function is
+static: it is part of the structure. So is an array of several numbers or a random key,
+compared by what it holds, unless it is traced: frameworks that keep an optimizer next
+to arrays that are trained, such as ``nnx`` of Flax, take no arrays in it.
 """
 
 import inspect
@@ -126,10 +126,12 @@ def settled(value: Any, is_whole: Callable[[Any], bool]) -> Any:
       value: a tree of anything.
       is_whole: says what in it is not looked into.
     """
+    if is_whole(value):
+        return value
     if isinstance(value, Iterator):
         value = list(value)
     leaves, treedef = jax.tree.flatten(value, is_leaf=is_whole)
-    numbers = list(map(_as_number, leaves))
+    numbers = [x if is_whole(x) else _as_number(x) for x in leaves]
     same = all(x is y for x, y in zip(numbers, leaves, strict=True))
     return value if same else treedef.unflatten(numbers)
 

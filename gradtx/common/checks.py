@@ -110,11 +110,11 @@ def _concrete(value: Any) -> float | None:
         return None
     if array.shape:
         raise InvalidArgument(
-            f"a setting must be one number, got an array of shape {array.shape}: "
-            "map over stacked settings with jax.vmap"
+            f"a hyperparameter must be a scalar, got an array of shape {array.shape}: "
+            "map over stacked ones with jax.vmap"
         )
     if array.dtype.kind not in "fiu" and not jnp.issubdtype(array.dtype, jnp.floating):
-        raise InvalidArgument(f"a setting must be a real number, got {value!r}")
+        raise InvalidArgument(f"a hyperparameter must be a real number, got {value!r}")
     return float(array)
 
 
@@ -126,7 +126,7 @@ def _require(name: str, value: Any, low: float, high: float, interval: str) -> N
     above = number > low if open_low else number >= low
     below = number < high if open_high else number <= high
     if not (above and below):
-        raise InvalidArgument(f"{name} must lie in {interval}, got {number:g}")
+        raise InvalidArgument(f"{name} must be in {interval}, got {number:g}")
 
 
 def decay_rates(**rates: Any) -> None:

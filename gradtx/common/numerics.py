@@ -1,9 +1,8 @@
-"""Arithmetic that stays right at zero, at the largest float, and in few bits."""
+"""Arithmetic that stays right at zero, at the largest float, in half precision."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import jax
@@ -21,6 +20,19 @@ def compute_dtype(dtype: DTypeLike) -> Any:
     if jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4:  # noqa: PLR2004
         return jnp.dtype(jnp.float32)
     return dtype
+
+
+def cast(x: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """Return an array in another type, and its largest numbers for those beyond it.
+
+    Infinities stay, so that what went wrong before shows.
+    """
+    both = jnp.issubdtype(dtype, jnp.floating), jnp.issubdtype(x.dtype, jnp.floating)
+    # The largest bfloat16 is about the largest float32, and needs no care.
+    if all(both) and jnp.finfo(dtype).maxexp < jnp.finfo(x.dtype).maxexp:
+        most = float(jnp.finfo(dtype).max)
+        x = jnp.where(jnp.isinf(x), x, jnp.clip(x, -most, most))
+    return x.astype(dtype)
 
 
 def real_dtype(dtype: DTypeLike) -> Any:
@@ -96,23 +108,23 @@ def largest_square(dtype: DTypeLike) -> float:
 def one_minus(x: Scalar) -> Any:
     """Return 1 - x, to the last digit also where x was rounded when it was traced."""
     rest = _RESTS.get(id(x))
-    return 1 - x if rest is None else (1 - x) + rest()
+    return 1 - x if rest is None else (1 - x) + rest
 
 
 # What was lost of a number, by the identity of what stands for it.
-_RESTS: dict[int, Callable[[], Any]] = {}
+_RESTS: dict[int, Any] = {}
 
 
 @contextmanager
-def known_rests(numbers: Sequence[Any], rests: Any) -> Iterator[None]:
+def known_rests(numbers: Sequence[Any], rests: Sequence[Any]) -> Iterator[None]:
     """Let :func:`one_minus` know by how much numbers grew when they were traced.
 
     In float32, 0.999 is 1.3e-8 too large, and 1 - 0.999 too small by a part in a
     hundred thousand. Written into the program, a number loses nothing.
     """
     entries = {
-        id(x): partial(jax.lax.index_in_dim, rests, i, keepdims=False)
-        for i, x in enumerate(numbers)
+        id(x): rest
+        for x, rest in zip(numbers, rests, strict=True)
         if isinstance(x, Tracer) and x.dtype == jnp.float32
     }
     _RESTS.update(entries)
@@ -140,7 +152,7 @@ def one_minus_power(base: Scalar, exponent: Count, dtype: DTypeLike) -> jax.Arra
         zero = base == 0
         rest = _RESTS.get(id(base))
         less_1 = jnp.where(zero, 0.5, base) - 1
-        exact = jnp.log1p(less_1 if rest is None else less_1 - rest())
+        exact = jnp.log1p(less_1 if rest is None else less_1 - rest)
         log = jnp.where(zero, -1e30, exact).astype(dtype)  # and 0 · log is 0
     return -jnp.expm1(t * log)
 
@@ -186,9 +198,9 @@ def mean(
 def overwrite(old: jax.Array, new: jax.Array, flag: jax.Array) -> jax.Array:
     """Return ``new``, for a slot of state that keeps the gradient as it came.
 
-    Written plainly, that is a copy apart, which reads the gradient a second time. XLA
-    does not see through this choice: it goes along with what else is computed, and into
-    the place of ``old``.
+    Written plainly, that is a separate copy, which reads the gradient a second time.
+    XLA cannot simplify this select away: it is fused with what else is computed, and
+    written in place of ``old``.
 
     Args:
       old: what is in the slot.
@@ -270,8 +282,8 @@ def clip_magnitude(x: jax.Array, bound: Scalar) -> jax.Array:
 
 
 def lengthened(x: jax.Array, length: jax.Array, least: jax.Array) -> jax.Array:
-    """Return x, known to have a length, brought to one of ``least`` where it is less.
+    """Return x, of a norm that is known, scaled up to the norm ``least`` if below it.
 
-    What has no length stays 0.
+    Where the norm is 0, x stays 0.
     """
     return jnp.where(length < least, least * safe_divide(x, length), x)

@@ -96,23 +96,23 @@ class Recipe:
         for name, value in self.arguments.items():
             leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
             free = not self.factory.is_static(name, value)
-            moves = tuple(
+            dynamic = tuple(
                 free and (arguments.is_dynamic(x) or is_value(x)) for x in leaves
             )
-            split[name] = leaves, treedef, moves
+            split[name] = leaves, treedef, dynamic
         return split
 
     @cached_property
     def flat(self) -> tuple[list[Any], Any]:
         """The numbers, by argument, and all that is fixed."""
         children, fixed = [], []
-        for name, (leaves, treedef, moves) in self._split.items():
-            pairs = list(zip(leaves, moves, strict=True))
-            moving = treedef.unflatten([x if m else None for x, m in pairs])
+        for name, (leaves, treedef, dynamic) in self._split.items():
+            pairs = list(zip(leaves, dynamic, strict=True))
+            child = treedef.unflatten([x if free else None for x, free in pairs])
             # Containers without a leaf are none of a framework's business.
-            children.append(moving if any(moves) else None)
-            rest = tuple(arguments.held(x) for x, m in pairs if not m)
-            fixed.append((name, treedef, moves, rest))
+            children.append(child if any(dynamic) else None)
+            static = tuple(arguments.held(x) for x, free in pairs if not free)
+            fixed.append((name, treedef, dynamic, static))
         return children, (self.factory, tuple(fixed))
 
     @classmethod
@@ -120,12 +120,12 @@ class Recipe:
         """Put the parts together again, whatever the leaves have become."""
         factory, fixed = aux
         split: dict[str, Split] = {}
-        for (name, treedef, moves, rest), child in zip(fixed, children, strict=True):
-            given = treedef.flatten_up_to(child) if any(moves) else moves
-            still = map(arguments.released, rest)
-            pairs = zip(given, moves, strict=True)
-            leaves = [x if moved else next(still) for x, moved in pairs]
-            split[name] = leaves, treedef, moves
+        for (name, treedef, dynamic, kept), child in zip(fixed, children, strict=True):
+            given = treedef.flatten_up_to(child) if any(dynamic) else dynamic
+            static = map(arguments.released, kept)
+            pairs = zip(given, dynamic, strict=True)
+            leaves = [x if free else next(static) for x, free in pairs]
+            split[name] = leaves, treedef, dynamic
         recipe = cls(factory, {}).joined(split)
         recipe.rejoined = True
         return recipe
@@ -133,7 +133,7 @@ class Recipe:
     def joined(self, split: dict[str, Split]) -> Self:
         """Return the recipe with some arguments, and those as they have been parted.
 
-        What moves goes on moving, also where it is no number for a while, as in a tree
+        What is dynamic stays so, also where it is no number for a while, as in a tree
         of None that stands for this one.
         """
         given = {name: treedef.unflatten(x) for name, (x, treedef, _) in split.items()}
@@ -190,10 +190,10 @@ class Recipe:
                 f"parts have {sorted(set(_names(self)))}"
             )
         ((argument, i),) = owners
-        leaves, treedef, moves = self._split[argument]
+        leaves, treedef, dynamic = self._split[argument]
         part = leaves[i].replace(**{name: value})
         leaves = [*leaves[:i], part, *leaves[i + 1 :]]
-        return self.joined({**self._split, argument: (leaves, treedef, moves)})
+        return self.joined({**self._split, argument: (leaves, treedef, dynamic)})
 
 
 def is_value(x: Any) -> bool:
@@ -261,9 +261,10 @@ class Value:
         return self.from_recipe(self.recipe.replace(**changes)).checked()
 
     def checked(self) -> Self:
-        """Refuse wrong settings at once; there is nothing to see in traced ones."""
+        """Refuse wrong settings immediately; traced ones cannot be looked at."""
         recipe: Any = self.recipe
-        traced = any(isinstance(x, Tracer) for x in recipe.arguments.values())
+        given = recipe.arguments.values()
+        traced = any(isinstance(x, Tracer) for x in given if not is_value(x))
         if not traced and not recipe.rejoined:
             _ = recipe.product
         return self

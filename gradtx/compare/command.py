@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from gradtx.compare.builtin.names import OPTIMIZERS, TASKS
+from gradtx.compare.builtin.names import MATRIX_OPTIMIZERS, OPTIMIZERS, TASKS
+
+KNOWN = (*OPTIMIZERS, *MATRIX_OPTIMIZERS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +83,9 @@ def parse(
         type=_methods,
         default=list(OPTIMIZERS),
         metavar="A,B,...",
-        help=f"which to compare, of {', '.join(OPTIMIZERS)} (default: all)",
+        help=f"which to compare, of {', '.join(OPTIMIZERS)} (default: these), "
+        f"{', '.join(MATRIX_OPTIMIZERS)}; with one of the latter and adamw, steps are "
+        "counted to where AdamW's training loss ends",
     )
     parser.add_argument("--steps", type=whole, help="training steps of each run")
     parser.add_argument("--seeds", type=whole, help="seeds for each learning rate")
@@ -94,11 +98,11 @@ def parse(
 
 def _methods(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in OPTIMIZERS]
+    unknown = [name for name in names if name not in KNOWN]
     if unknown or not names:
         raise argparse.ArgumentTypeError(
             f"unknown optimizer {', '.join(unknown) or repr(text)}: "
-            f"there are {', '.join(OPTIMIZERS)}"
+            f"there are {', '.join(KNOWN)}"
         )
     return list(dict.fromkeys(names))
 

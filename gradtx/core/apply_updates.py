@@ -1,7 +1,7 @@
 """Add the updates to the parameters, or take the sums that are known already.
 
-``update`` and :func:`apply_updates` are two calls, and what lies between them is the
-update alone. Where a wrapper leaves a step out, or moves the parameters to a place that
+``update`` and :func:`apply_updates` are two calls, and only the updates pass from one
+to the other. Where a wrapper leaves a step out, or sets the parameters to weights that
 it knows exactly, it knows p + u before anyone adds it. So there is a protocol, for the
 time in which one program is traced:
 
@@ -40,8 +40,8 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
     Within one jitted step, updates that come straight from a wrapper which knows where
     the parameters go are not added again: the sum that it made is returned, and what it
-    leaves out of a step is not read. In few bits the two may differ in the last one:
-    when :func:`gradtx.lookahead` synchronises bfloat16 weights, a jitted step ends
+    leaves out of a step is not read. In half precision the two may differ in the last
+    bit: when :func:`gradtx.lookahead` synchronises bfloat16 weights, a jitted step ends
     exactly at the slow weights, and elsewhere at p + u with u rounded.
 
     Args:
@@ -57,16 +57,16 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     )
     targets = checks.leaves_like(params, treedef, "parameters", "updates")
     return treedef.unflatten(
-        [_moved(path, p, u) for (path, u), p in zip(paths, targets, strict=True)]
+        [_added(path, p, u) for (path, u), p in zip(paths, targets, strict=True)]
     )
 
 
-def _moved(path: Any, p: Any, u: Any) -> Any:
+def _added(path: Any, p: Any, u: Any) -> Any:
     if u is None or p is None or leaves.is_missing(u):
         return p
-    moved = known_sum(p, u)
-    if moved is not None:
-        return moved
+    known = known_sum(p, u)
+    if known is not None:
+        return known
     numeric = leaves.is_numeric(p) and leaves.is_numeric(u)
     if not numeric or leaves.is_differentiable(u) > leaves.is_differentiable(p):
         raise checks.InvalidArgument(
@@ -99,12 +99,12 @@ def remember(params: Params | None, updates: Updates, sums: Params | None) -> No
       params: the parameters as ``update`` was given them.
       updates: the updates as ``update`` returns them.
       sums: params + updates, in the parameters' types; not computed from ``updates``,
-        only beside them.
+        but from what those are computed from.
     """
     if fit(params, updates):
         trees = (params, updates, sums)
-        for p, u, moved in zip(*map(_leaves, trees), strict=True):
-            remember_sum(p, u, moved)
+        for p, u, total in zip(*map(_leaves, trees), strict=True):
+            remember_sum(p, u, total)
 
 
 def fit(params: Params | None, updates: Updates) -> bool:
@@ -127,25 +127,25 @@ def _leaves(tree: Any) -> list[Any]:
     return jax.tree.leaves(tree, is_leaf=checks.is_none)
 
 
-def remember_sum(p: Any, u: Any, moved: Any) -> None:
-    """Remember that ``p + u`` is ``moved``, while a program is traced.
+def remember_sum(p: Any, u: Any, total: Any) -> None:
+    """Remember that ``p + u`` is ``total``, while a program is traced.
 
     Where a step may be left out, the sum is best made within what is left out: then the
     program never reads the parameter, and what remains unused, the update, is dropped.
     Outside of tracing nothing is remembered, as there nothing would be dropped.
 
-    ``moved`` must not be computed from ``u``, only beside it: it would keep ``u`` alive
-    and be remembered for ever.
+    ``total`` must not be computed from ``u``, but from what ``u`` is computed from: it
+    would keep ``u`` alive and be remembered for ever.
     """
     if isinstance(u, Tracer) and isinstance(p, Tracer):
         key = id(u)
         itself = weakref.ref(u, lambda _, forget=_SUMS.pop: forget(key, None))
-        _SUMS[key] = (itself, weakref.ref(p), moved)
+        _SUMS[key] = (itself, weakref.ref(p), total)
 
 
 def known_sum(p: Any, u: Any) -> Any:
     """Return the sum of these very two, if it is remembered, and else None."""
-    itself, parameter, moved = _SUMS.get(id(u), (None, None, None))
+    itself, parameter, total = _SUMS.get(id(u), (None, None, None))
     if itself is None or itself() is not u or parameter() is not p:
         return None
-    return moved
+    return total

@@ -84,7 +84,7 @@ def leafwise(
     ) -> tuple[Updates, OptState]:
         if wants.params:
             checks.require_params(params)
-        if kept:
+        if kept and type(state) is not state_type:
             state_fit.of_class(state, state_type, kept)
         leaves, treedef = flatten_updates(updates)
         parameters = matching_params(params, leaves, treedef)
@@ -185,13 +185,14 @@ def matching_slots(
     """
     found = checks.leaves_like(slot, treedef, f"the state {name!r}", "updates")
     for (path, g), s in zip(leaves, found, strict=True):
+        if isinstance(s, jax.Array) and s.shape == getattr(g, "shape", None):
+            continue  # as most are; the others are asked for
         if is_encoded(s):
             raise checks.InvalidArgument(
                 f"the state {name!r} at {checks.path_name(path)} is quantized: give it "
                 "to `quantize_state` of this transformation, or decode it first by "
                 "gradtx.codecs.decoded(state)"
             )
-        # Most slots are arrays of the gradient's shape: the others are asked for.
         plain = getattr(s, "shape", None) == g.shape if is_differentiable(g) else True
         plain = plain or is_masked(s)
         if not plain and _shapes(s) != _shapes(made(g.shape, g.dtype)):
@@ -223,7 +224,7 @@ def settled(u: Any, g: Any, p: Any) -> Any:
     """
     if not is_differentiable(g):
         return frozen_update(g, p)
-    return u.astype(jnp.result_type(g if p is None else p))
+    return numerics.cast(u, jnp.result_type(g if p is None else p))
 
 
 def _one_leaf(
@@ -258,13 +259,14 @@ def _apply_rule(
     results = rule(to_compute_dtype(g), *jax.tree.map(to_compute_dtype, old), **named)
     u, new = parted(results, g, slots, old)
     kept = jax.tree.map(_stored, list(old), new)
-    return (u.astype(target), *kept)
+    return (numerics.cast(u, target), *kept)
 
 
 def _stored(old: jax.Array, new: jax.Array) -> jax.Array:
     if jnp.iscomplexobj(new) and not jnp.iscomplexobj(old):
         raise checks.InvalidArgument(
-            f"state of complex parameters cannot be kept as {old.dtype}: name none"
+            f"a state of {old.dtype} cannot hold that of complex parameters: leave "
+            "its dtype None"
         )
     return new.astype(old.dtype)
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from gradtx.common.types import MaskOrFn, OptState, Params, Updates
+from gradtx.core import state_fit
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -37,6 +38,7 @@ def restrict(
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
+        state_fit.of_class(state, MaskedState, ["inner_state"])
         flags = masks.as_prefix(mask, updates)
         shown = None if params is None else masks.mask_out(params, flags, "parameters")
         if extra_too:
@@ -62,8 +64,8 @@ def masked(
     """Apply ``inner`` to some leaves and pass the updates of the others on as they are.
 
     Where the mask is False the update that comes in goes out. At the end of a chain
-    that is the raw gradient, which would be *added* to the parameter: to hold leaves
-    still, follow with ``masked(set_to_zero(), other_leaves)``.
+    that is the raw gradient, which would be *added* to the parameter: to freeze
+    leaves, follow with ``masked(set_to_zero(), other_leaves)``.
 
     ``inner`` sees a tree that has no leaf where the mask is False, so it neither keeps
     state for those nor counts them in a norm.

@@ -15,7 +15,7 @@ from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable, map_differentiable
-from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.common.types import AxisName, OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     Leaf,
     flatten_updates,
@@ -41,6 +41,7 @@ def matrixwise(
     state_type: Any,
     afterwards: Callable[..., Any] | None = None,
     late: Callable[[jax.Array, Any, Any], jax.Array] | None = None,
+    split: AxisName = None,
     **slots: Slot,
 ) -> GradientTransformation:
     """Make a transformation of a rule for one leaf and a function of stacked matrices.
@@ -58,6 +59,7 @@ def matrixwise(
       afterwards: from the leaf's u, its ``nu``, its dimension numbers and its path to
         both anew; leaves without entries are passed over.
       late: makes ``nu`` of a parameter, its dimension numbers and its path.
+      split: as :func:`gradtx.linalg.leaf_stacks.in_stacks` takes it.
       **slots: how each slot of the rule is made from a parameter.
 
     Raises:
@@ -86,7 +88,8 @@ def matrixwise(
         found = numbers(updates)
         means, _ = flatten_updates(mean)
         stacked = partial(orthogonal, state=state)
-        new = hint_horizontal_fusion(in_stacks(means, found, stacked), state.count)
+        u = in_stacks(means, found, stacked, split=split)
+        new = hint_horizontal_fusion(u, state.count)
         if afterwards is not None:
             old = checks.leaves_like(state.nu, treedef, "the state 'nu'", "updates")
             new, nu = _after(afterwards, leaves, new, old, found)

@@ -25,8 +25,8 @@ def compute_leaves(
 ) -> list[tuple[Any, ...]]:
     """Return for every leaf that has a gradient the gradient, parameter and slots.
 
-    All come in float32 or wider. A leaf without a gradient is left out: it stands
-    still, so it has no part in what the others share.
+    All come in at least float32. A leaf without a gradient is left out: it is not
+    updated, so it has no part in what the others share.
 
     Args:
       updates: the tree of gradients.
@@ -77,7 +77,7 @@ def sum_columns(rows: Iterable[tuple[jax.Array, ...]], many: int) -> Any:
 
 
 def shared_scalar(params: Params, value: Any) -> jax.Array:
-    """Make a number that all leaves share: as wide as the widest, float32 at least."""
+    """Make a number that all leaves share, in their largest type, at least float32."""
     kinds = [numerics.real_dtype(jnp.result_type(p)) for p in differentiable(params)]
     dtype = jnp.result_type(jnp.float32, *map(numerics.compute_dtype, kinds))
     return varied_with(params, replicated_like(params, value, dtype))

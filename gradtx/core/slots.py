@@ -10,12 +10,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import checks, leaves, numerics
 from gradtx.common.types import DTypeLike, Params, PyTree, Role
 from gradtx.lowering.sharding import placed_like, sharded_like
 from gradtx.tree.placeholders import with_role
+
+__all__ = ["squares", "totals", "weights", "wide_zeros", "zeros"]
 
 Slot = Callable[[jax.Array], PyTree]
 
@@ -60,7 +63,7 @@ def squares(
     if numerics.compute_dtype(dtype) != dtype:
         raise checks.InvalidArgument(
             f"a mean of squares stalls in {dtype}, where 0.999 rounds to 1: leave it "
-            "in float32, or keep it in few bits by quantize_state"
+            "in float32, or quantize it by `quantize_state`"
         )
     return jnp.full_like(p, fill, dtype=dtype)
 
@@ -68,8 +71,8 @@ def squares(
 def weights(p: jax.Array) -> jax.Array:
     """Make a slot of weights: it starts as the parameter, in at least float32.
 
-    Half-precision weights would lose the small steps by which they move, and the last
-    bits of a parameter that :func:`gradtx.with_compensation` and its like have widened.
+    In half precision they would lose small steps, and the last bits of parameters that
+    :func:`gradtx.with_compensation` and its like show in float32.
 
     Args:
       p: the parameter.
@@ -80,8 +83,8 @@ def weights(p: jax.Array) -> jax.Array:
 def totals(p: jax.Array, *, axis: Any = None, keepdims: bool = False) -> jax.Array:
     """Make a slot of zeros like the parameter's sums over some axes, or over all.
 
-    For squares taken together: real, in at least float32, and laid out over devices as
-    the sums would be.
+    For squares taken together: real, in at least float32, and sharded as the sums would
+    be.
 
     Args:
       p: the parameter, or its ``jax.ShapeDtypeStruct``.
@@ -96,6 +99,15 @@ def totals(p: jax.Array, *, axis: Any = None, keepdims: bool = False) -> jax.Arr
     sums = jnp.sum(p.real.astype(dtype), axis=axis, keepdims=keepdims)
     slot = jnp.zeros_like(sums)
     return sharded_like(sums, slot) if isinstance(p, Tracer) else slot
+
+
+def unused(p: jax.Array) -> Any:
+    """Make a slot for what a parameter does not need: a single 0.
+
+    Args:
+      p: the parameter.
+    """
+    return np.zeros((1,), numerics.compute_dtype(numerics.real_dtype(p.dtype)))
 
 
 # What a slot is declared as by the function that makes it.
@@ -114,7 +126,7 @@ def role_of(make: Slot) -> Role | None:
 
 
 def make_slot(make: Slot, params: Params) -> PyTree:
-    """Make one slot for every parameter, laid out over devices as the parameter is.
+    """Make one slot for every parameter, sharded as the parameter is.
 
     Of a parameter the shape and the type suffice (a ``jax.ShapeDtypeStruct``). A slot
     that is made from its entries is then known by its shape and type

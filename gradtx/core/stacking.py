@@ -14,7 +14,7 @@ from jax.core import Tracer
 
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import frozen_update, is_differentiable
-from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.common.types import AxisName, Count, OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     Leaf,
     Wants,
@@ -27,8 +27,10 @@ from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg import axes
 from gradtx.linalg.blocks import Back, Blocks
 from gradtx.linalg.stacks import by_shape
+from gradtx.lowering.fusion import hint_horizontal_fusion
 from gradtx.lowering.packing import is_sharded
 from gradtx.lowering.sharding import sharded_like, zero_count
+from gradtx.lowering.shares import in_parts
 from gradtx.tree.packed import unpacked_only
 from gradtx.tree.params import is_placeholder
 
@@ -45,12 +47,21 @@ class Leaves:
     """
 
     def __init__(
-        self, g: Column, blocks: list[Blocks], pick: Callable[[PyTree], Column]
+        self,
+        g: Column,
+        blocks: list[Blocks],
+        pick: Callable[[PyTree], Column],
+        count: Count,
+        split: AxisName = None,
     ) -> None:
-        self.g, self.blocks, self.pick = g, blocks, pick
+        self.g, self.blocks, self.pick, self.count = g, blocks, pick, count
+        self.split = split
         self._back: list[Back] = [
-            b.unfold(x)[1] for x, b in zip(g, blocks, strict=True)
+            self._unfolded(x, b)[1] for x, b in zip(g, blocks, strict=True)
         ]
+
+    def _unfolded(self, x: jax.Array, blocks: Blocks) -> tuple[jax.Array, Back]:
+        return blocks.unfold(x, whole=self.split is None)
 
     def column(self, tree: PyTree) -> Column:
         """Return the leaves of another tree of the same structure, in float32 at least.
@@ -62,12 +73,20 @@ class Leaves:
     def cut(self, column: Column) -> Column:
         """Return the blocks of arrays of the leaves' shapes."""
         pairs = zip(column, self.blocks, strict=True)
-        return [b.cut(b.unfold(x)[0]) for x, b in pairs]
+        return [b.cut(self._unfolded(x, b)[0]) for x, b in pairs]
 
     def join(self, column: Column) -> Column:
         """Return the arrays that :meth:`cut` gave these blocks of."""
         rows = zip(column, self.blocks, self._back, strict=True)
-        return [back(b.join(x)) for x, b, back in rows]
+        return self.together([back(b.join(x)) for x, b, back in rows])
+
+    def together(self, column: Column) -> Column:
+        """Return a column as it is; what is made of it is to share kernels on a GPU.
+
+        For what comes out of a stack and is then treated entry by entry.
+        """
+        arrays, treedef = jax.tree.flatten(column)
+        return treedef.unflatten(hint_horizontal_fusion(arrays, self.count))
 
     def each(self, function: Callable[..., Any], *columns: Column) -> Column:
         """Apply a function to the arrays of every leaf."""
@@ -89,7 +108,8 @@ class Leaves:
                 else:
                     places.append((i, r))
                     rows.append(row)
-        for (i, r), result in zip(places, by_shape(function, rows), strict=True):
+        made = by_shape(function, rows, self.split)
+        for (i, r), result in zip(places, made, strict=True):
             done[i][r] = result
         return [tuple(x) for x in done]
 
@@ -128,6 +148,7 @@ def blockwise(
     state_type: Any,
     plan: Plan,
     numbers: Any = None,
+    split: AxisName = None,
     **slots: Slot,
 ) -> GradientTransformation:
     """Make a transformation of a rule for the leaves of a tree, taken as blocks.
@@ -151,6 +172,9 @@ def blockwise(
         ``left`` is True where others have dimension numbers and this one has none.
       numbers: dimension numbers, as :func:`gradtx.scale_by_muon` takes them; None takes
         every leaf for one tensor.
+      split: the axis, or axes, of the mesh over which every stack of blocks is shared
+        out, see :func:`gradtx.lowering.shares.in_split`. Slots of matrices are then
+        kept in parts over them.
       **slots: for each slot, how it is made from a parameter and its blocks.
 
     Raises:
@@ -158,6 +182,11 @@ def blockwise(
         trees or shapes that do not match. The leaf's path is named.
     """
     wants = Wants(rule, list(slots))
+
+    def spread(slot: PyTree, like: Any) -> PyTree:
+        if split is None or not isinstance(slot, tuple):  # it is shaped as a leaf
+            return slot
+        return jax.tree.map(lambda x: in_parts(x, split, like), slot)
 
     def init(params: Params) -> OptState:
         unpacked_only(params)
@@ -171,7 +200,7 @@ def blockwise(
         plans = _plans(params, paths, plan, numbers)
         for name, make in slots.items():
             column = [
-                make_slot(lambda x, b=b, make=make: make(x, b), p)
+                make_slot(lambda x, b=b, make=make: spread(make(x, b), x), p)
                 for (_, p), b in zip(paths, plans, strict=True)
             ]
             made[name] = treedef.unflatten(column)
@@ -201,16 +230,20 @@ def blockwise(
 
         g = [_wide(leaves[i][1], targets[i]) for i in here]
         u, *new = rule(
-            Leaves(g, [plans[i] for i in here], pick),
+            Leaves(g, [plans[i] for i in here], pick, state.count, split),
             *(
                 [jax.tree.map(to_compute_dtype, column[i]) for i in here]
                 for column in old
             ),
             **given,
         )
-        moved = _in_range(u, [leaves[i][1] for i in here], [targets[i] for i in here])
+        likes = [leaves[i][1] if targets[i] is None else targets[i] for i in here]
+        moved = [
+            numerics.cast(x, jnp.result_type(like))
+            for x, like in zip(u, likes, strict=True)
+        ]
         fields = {
-            name: treedef.unflatten(_put(before, here, after))
+            name: treedef.unflatten(_put(before, here, list(map(spread, after, g))))
             for name, before, after in zip(slots, old, new, strict=True)
         }
         none = [frozen_update(g, p) for (_, g), p in zip(leaves, targets, strict=True)]
@@ -244,21 +277,6 @@ def _wide(g: jax.Array, target: Any) -> jax.Array:
     if target is not None:
         g = g.astype(jnp.promote_types(g.dtype, jnp.result_type(target)))
     return to_compute_dtype(g)
-
-
-def _in_range(u: Column, g: Column, targets: Column) -> Column:
-    """Return the updates in the types of the parameters, and within their range."""
-    return [
-        _within(x, jnp.result_type(like if target is None else target))
-        for x, like, target in zip(u, g, targets, strict=True)
-    ]
-
-
-def _within(x: jax.Array, dtype: Any) -> jax.Array:
-    largest = float(jnp.finfo(dtype).max)
-    if largest < float(jnp.finfo(x.dtype).max):
-        x = jnp.clip(x, -largest, largest)
-    return x.astype(dtype)
 
 
 def _put(before: Column, here: list[int], after: Column, *, typed: bool = True) -> Any:

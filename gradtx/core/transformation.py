@@ -1,4 +1,4 @@
-"""The pair (init, update), and the few things every other room is made of."""
+"""The pair (init, update), and the few things that other packages are made of."""
 
 import inspect
 from collections.abc import Callable

@@ -67,6 +67,7 @@ def _scaled(updates: Updates, rate: Scalar, depth: Any) -> PyTree:
     powers = [rate ** (max(found) - d) for d in found]
 
     def one(u: jax.Array, power: Scalar) -> jax.Array:
-        return (power * u.astype(numerics.compute_dtype(u.dtype))).astype(u.dtype)
+        wide = u.astype(numerics.compute_dtype(u.dtype))
+        return numerics.cast(power * wide, u.dtype)
 
     return map_differentiable(one, updates, treedef.unflatten(powers))

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
-    compute_dtype,
     ema,
     mean,
     real_dtype,
@@ -19,7 +18,7 @@ from gradtx.common.numerics import (
 )
 from gradtx.common.types import Count, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import squares, totals
+from gradtx.core.slots import squares, totals, unused
 from gradtx.core.transformation import GradientTransformation
 from gradtx.optimizers.adafactor import FactoredState
 from gradtx.tree import norms
@@ -98,12 +97,8 @@ def _outer(row: jax.Array, col: jax.Array, floor: Any) -> jax.Array:
 
 
 def _side(axis: int, p: jax.Array) -> jax.Array:
-    return totals(p, axis=axis) if p.ndim > 1 else _unused(p)
+    return totals(p, axis=axis) if p.ndim > 1 else unused(p)
 
 
 def _vector(p: jax.Array) -> jax.Array:
-    return _unused(p) if p.ndim > 1 else squares(p)
-
-
-def _unused(p: jax.Array) -> jax.Array:
-    return jnp.zeros((1,), compute_dtype(real_dtype(p.dtype)))
+    return unused(p) if p.ndim > 1 else squares(p)

@@ -22,7 +22,23 @@ def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
       descending: whether the eigenvalues fall from column to column.
     """
     _, vectors = _eigh(matrices)
-    return vectors[..., ::-1] if descending else vectors
+    vectors = vectors[..., ::-1] if descending else vectors
+    return _by_rows(vectors)
+
+
+def identity_like(matrices: jax.Array) -> jax.Array:
+    """Return identities of the shape of matrices."""
+    eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)
+    return jnp.broadcast_to(eye, matrices.shape)
+
+
+def _by_rows(x: jax.Array) -> jax.Array:
+    """Return matrices as they are, in the order in which a product's result is stored.
+
+    LAPACK stores by columns. A loop that carried its result would do so too, and what
+    is in state would be transposed before and after it in every step.
+    """
+    return jnp.matmul(identity_like(x), x, precision=HIGHEST)
 
 
 def _eigh(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -50,7 +66,7 @@ def _scaled(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def turned(
     matrices: jax.Array, old: jax.Array, *, sort: bool
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Turn a basis towards the eigenvectors: one step of orthogonal iteration.
 
         Q ← the orthogonal factor of A Q[:, o]       o: by falling diagonal of Qᵀ A Q
@@ -61,8 +77,8 @@ def turned(
       sort: whether to sort; otherwise the columns keep their order.
 
     Returns:
-      The new basis, and o, of shape (n, d). Where the result is not finite, the old
-      basis.
+      The new basis, the old one's transpose times the new, and o, of shape (n, d).
+      Where the result is not finite, the old basis.
     """
     _, a = _scaled(matrices)
     old = jax.lax.stop_gradient(old)
@@ -71,11 +87,14 @@ def turned(
     if sort:
         order = jnp.argsort(-jnp.sum(old * product, axis=-2), axis=-1)
         product = jnp.take_along_axis(product, order[..., None, :], axis=-1)
-    new = each_matrix(_orthogonal, product)
-    finite = jnp.all(jnp.isfinite(new), axis=(-2, -1))
+    # Not by way of the old basis, whose rounding errors would grow from turn to turn.
+    new = _by_rows(each_matrix(_orthogonal, product))
+    change = jnp.matmul(old.mT, new, precision=HIGHEST)
+    finite = jnp.all(jnp.isfinite(change), axis=(-2, -1), keepdims=True)
+    new = jnp.where(finite, new, old)
+    change = jnp.where(finite, change, identity_like(change))
     plain = jnp.arange(old.shape[-1])[None]
-    new = jnp.where(finite[:, None, None], new, old)
-    return new, jnp.where(finite[:, None], order, plain)
+    return new, change, jnp.where(finite[..., 0], order, plain)
 
 
 def inverse_power(

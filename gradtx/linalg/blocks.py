@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.linalg import axes
+from gradtx.linalg.heads import block_columns, check_columns
+from gradtx.lowering.sharding import laid_out
 
 Dims = tuple[int, ...]
 Merge = Callable[[Dims], Dims]
@@ -41,6 +43,7 @@ class Blocks:
       shape: of the leaf.
       numbers: which axes make up matrices, the others being batches, as
         :class:`gradtx.MuonDimensionNumbers`; None takes the whole leaf for one tensor.
+        What :class:`gradtx.MatrixAxes` says to lie side by side is cut apart.
       path: of the leaf, for errors.
       merge: from the axes of the tensor to fewer of the same product in order.
       limit: the length above which an axis is cut; the last piece may be shorter.
@@ -71,7 +74,13 @@ class Blocks:
         if merge is not None and not self.elementwise:
             self.dims = merge(self.dims)
         cut = None if self.elementwise else limit
-        self._parts = [_spans(d, cut) for d in self.dims]
+        self._parts = [_spans([d], cut) for d in self.dims]
+        if numbers is not None and not self.elementwise:
+            columns = axes.matrix_shape(shape, numbers, path)[2]
+            check_columns(columns, numbers, path)
+            apart = block_columns(columns, numbers)
+            if len(apart) > 1:
+                self._parts[-1] = _spans(apart, cut)
         self.regions: list[Region] = list(product(*self._parts))
 
     def sizes(self, region: Region) -> tuple[int, Dims]:
@@ -79,16 +88,38 @@ class Blocks:
         count = self.batch * math.prod(span.pieces for span in region)
         return count, tuple(span.length for span in region)
 
-    def unfold(self, x: jax.Array) -> tuple[jax.Array, Back]:
-        """Return a leaf as a batch of tensors, and the function that undoes it."""
+    def unfold(self, x: jax.Array, *, whole: bool = True) -> tuple[jax.Array, Back]:
+        """Return a leaf as a batch of tensors, and the function that undoes it.
+
+        Args:
+          x: the leaf.
+          whole: whether every device is to hold all of it, on a mesh that is part of
+            the array's type. Otherwise it stays as it lies where it is not cut.
+        """
         if self.elementwise:
             return x[None], lambda y: y[0]
         flat = (self.batch, *self.dims)
+        if not whole and len(self.regions) == 1 and self._is_one_piece(flat):
+            return self._as_it_lies(x)
         if self.numbers is None:
-            whole, undo = axes.on_every_device(x)
-            return whole.reshape(flat), lambda y: undo(y.reshape(self.shape))
+            copies, undo = axes.on_every_device(x)
+            return copies.reshape(flat), lambda y: undo(y.reshape(self.shape))
         matrices, back = axes.as_matrices(x, self.numbers, self.path)
         return matrices.reshape(flat), lambda y: back(y.reshape(matrices.shape))
+
+    def _is_one_piece(self, flat: Dims) -> bool:
+        """Whether no axis is cut, and none merged but as dimension numbers say."""
+        if any(span.pieces > 1 for span in self.regions[0]):
+            return False
+        if self.numbers is None:
+            return flat == (1, *self.shape)
+        return flat == axes.matrix_shape(self.shape, self.numbers, self.path)
+
+    def _as_it_lies(self, x: jax.Array) -> tuple[jax.Array, Back]:
+        if self.numbers is None:
+            spec = jax.typeof(x).sharding.spec
+            return x[None], lambda y: laid_out(y[0], spec)
+        return axes.as_matrices(x, self.numbers, self.path, whole=False)
 
     def cut(self, x: jax.Array) -> list[jax.Array]:
         """Return the blocks of a batch of tensors, an array (n, ...) a region."""
@@ -133,12 +164,21 @@ class Blocks:
         return x.transpose(order).reshape(self.batch, *sizes)
 
 
-def _spans(length: int, limit: int | None) -> list[Span]:
-    if limit is None or length <= limit:
-        return [Span(0, 1, length)]
-    whole, rest = divmod(length, limit)
-    spans = [Span(0, whole, limit)]
-    return [*spans, Span(whole * limit, 1, rest)] if rest else spans
+def _spans(lengths: Sequence[int], limit: int | None) -> list[Span]:
+    """Return the pieces of parts side by side, neighbours of one length together."""
+    spans: list[Span] = []
+    begin = 0
+    for length in lengths:
+        size = max(1, length if limit is None else min(length, limit))
+        whole, rest = divmod(length, size)
+        for pieces, piece in ((whole, size), (1, rest)):
+            if spans and spans[-1].length == piece:
+                more = spans[-1].pieces + pieces
+                spans[-1] = spans[-1]._replace(pieces=more)
+            elif pieces * piece:
+                spans.append(Span(begin, pieces, piece))
+            begin += pieces * piece
+    return spans or [Span(0, 1, 0)]
 
 
 def merged_forwards(dims: Dims, limit: int) -> Dims:

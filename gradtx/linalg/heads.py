@@ -40,12 +40,8 @@ def cut(matrices: jax.Array, numbers: Any, path: Any) -> list[jax.Array]:
       ValueError: if the columns cannot be cut so; the path is named.
     """
     batch, rows, columns = matrices.shape
+    check_columns(columns, numbers, path)
     heads, splits = _parts(numbers)
-    if (splits and sum(splits) != columns) or columns % heads:
-        raise checks.InvalidArgument(
-            f"the {columns} columns of the matrix at {checks.path_name(path)} cannot "
-            f"be cut as {numbers} says"
-        )
     if splits:
         ends = [sum(splits[: i + 1]) for i in range(len(splits) - 1)]
         return jnp.split(matrices, ends, axis=2)
@@ -53,6 +49,16 @@ def cut(matrices: jax.Array, numbers: Any, path: Any) -> list[jax.Array]:
         return [matrices]
     apart = matrices.reshape(batch, rows, heads, columns // heads).swapaxes(1, 2)
     return [apart.reshape(batch * heads, rows, columns // heads)]
+
+
+def check_columns(columns: int, numbers: Any, path: Any) -> None:
+    """Refuse columns that cannot be cut as their numbers say; the path is named."""
+    heads, splits = _parts(numbers)
+    if (splits and sum(splits) != columns) or columns % heads:
+        raise checks.InvalidArgument(
+            f"the {columns} columns of the matrix at {checks.path_name(path)} cannot "
+            f"be cut as {numbers} says"
+        )
 
 
 def joined(blocks: list[jax.Array], numbers: Any) -> jax.Array:

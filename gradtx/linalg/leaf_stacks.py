@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.types import AxisName
 from gradtx.linalg import axes
 from gradtx.linalg.heads import block_columns, cut, joined
 from gradtx.lowering.fusion import in_turn
-from gradtx.lowering.stacking import in_shares, stacks_with
+from gradtx.lowering.shares import in_split
+from gradtx.lowering.stacking import end_to_end, in_shares, stacks_with
 
 
 def in_stacks(
@@ -19,6 +20,7 @@ def in_stacks(
     function: Callable[..., Any],
     *others: list[Any],
     one_by_one: bool = False,
+    split: AxisName = None,
 ) -> list[Any]:
     """Apply a function of batches of matrices to all leaves, once for each shape.
 
@@ -33,6 +35,9 @@ def in_stacks(
         more that are shaped as the leaf is.
       one_by_one: whether a stack waits for the results of the one before, as it must
         where the function decomposes, see :func:`gradtx.lowering.fusion.in_turn`.
+      split: the axis, or axes, of the mesh over which every stack is shared out, see
+        :func:`gradtx.lowering.shares.in_split`. None leaves it to the compiler, or to
+        the layout where types tell it.
 
     Returns:
       What the function returned, for every leaf.
@@ -41,25 +46,27 @@ def in_stacks(
       ValueError: if a leaf is no matrix; the path is named.
     """
     blocks = [
-        _blocks_of(*leaf, which, [column[i] for column in others])
+        _blocks_of(*leaf, which, [column[i] for column in others], split)
         for i, (leaf, which) in enumerate(zip(leaves, numbers, strict=True))
     ]
     groups: dict[Any, list[Any]] = {}
     for parts, _ in blocks:
         for part in parts:
-            groups.setdefault(_key(part), []).append(part)
+            groups.setdefault(_key(part, split), []).append(part)
     results: dict[Any, Any] = {}
     before: Any = ()
     for key, group in groups.items():
-        parts = _of_group(group, function, before if one_by_one else ())
+        parts = _of_group(group, function, before if one_by_one else (), split)
         results[key], before = iter(parts), parts
     done = []
     for parts, back in blocks:
-        done.append(back([next(results[_key(part)]) for part in parts]))
+        done.append(back([next(results[_key(part, split)]) for part in parts]))
     return done
 
 
-def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, Any]:
+def _blocks_of(
+    path: Any, x: Any, which: Any, others: list[Any], split: AxisName
+) -> tuple[Any, Any]:
     """Return the matrices of a leaf, cut into blocks, and the way back."""
     if x is None:
         return [], lambda _: None
@@ -68,7 +75,8 @@ def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, A
         raise checks.InvalidArgument(f"no dimension numbers for the leaf at {where}")
     # Matrices that are cut, or computed with others, are whole on every device.
     columns = axes.matrix_shape(x.shape, which, path)[2]
-    whole = bool(others) or len(block_columns(columns, which)) > 1
+    together = bool(others) and split is None
+    whole = together or len(block_columns(columns, which)) > 1
     pairs = [axes.as_matrices(y, which, path, whole=whole) for y in (x, *others)]
     backs = [back for _, back in pairs]
     blocks = [cut(matrices, which, path) for matrices, _ in pairs]
@@ -85,17 +93,24 @@ def _blocks_of(path: Any, x: Any, which: Any, others: list[Any]) -> tuple[Any, A
     return list(zip(*blocks, strict=True)), undo
 
 
-def _key(part: tuple[jax.Array, ...]) -> Any:
+def _key(part: tuple[jax.Array, ...], split: AxisName) -> Any:
     """Return what blocks have in common that go through one stack."""
-    return tuple((x.shape[1:], x.dtype, stacks_with(x)) for x in part)
+    return tuple(
+        (x.shape[1:], x.dtype, stacks_with(x) if split is None else None) for x in part
+    )
 
 
-def _of_group(group: list[Any], function: Callable[..., Any], before: Any) -> list[Any]:
+def _of_group(
+    group: list[Any], function: Callable[..., Any], before: Any, split: AxisName
+) -> list[Any]:
     """Apply a function once to matrices of one shape, and split the results again."""
-    stacks = [jnp.concatenate(arrays) for arrays in zip(*group, strict=True)]
+    stacks = [end_to_end(arrays) for arrays in zip(*group, strict=True)]
     # Without it XLA recomputes the stack for each of its readers.
     stacks = jax.lax.optimization_barrier(in_turn(stacks, before))
-    whole = function(*stacks) if stacks[1:] else in_shares(function, stacks[0])
+    if split is None and len(stacks) == 1:
+        whole = in_shares(function, stacks[0])
+    else:
+        whole = in_split(function, split, tuple(stacks))
     parts, begin = [], 0
     for first, *_ in group:
         end = begin + len(first)

@@ -15,6 +15,7 @@ from gradtx.common.leaves import (
     map_differentiable,
     parted,
 )
+from gradtx.common.numerics import cast
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.reductions import shared_scalar, sum_over_leaves
@@ -159,7 +160,7 @@ def stretched(updates: Updates, step: jax.Array) -> Updates:
 
     def one(u: Any) -> jax.Array:
         u = jnp.asarray(u)
-        return (step * to_compute_dtype(u)).astype(u.dtype)
+        return cast(step * to_compute_dtype(u), u.dtype)
 
     return map_differentiable(one, updates)
 

@@ -13,11 +13,18 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from gradtx.common.leaves import is_array
+from gradtx.lowering.evaluating import (
+    Supply,
+    called,
+    can_be_opened,
+    evaluated,
+    is_free,
+    kind_of,
+)
 from gradtx.lowering.jaxprs import ClosedJaxpr, Jaxpr, Literal
 
 T = TypeVar("T")
@@ -79,7 +86,8 @@ class Function:
     def __call__(self, *args: Any) -> Any:
         """Do the operations."""
         closed: Any = self.form.closed
-        found = _evaluated(closed.jaxpr, _Supply(self.given), jax.tree.leaves(args))
+        supply = Supply(*self.given)
+        found = evaluated(closed.jaxpr, supply, jax.tree.leaves(args))
         return self.form.result.unflatten(found)
 
     def tree_flatten(self) -> tuple[tuple[Any], "_Form"]:
@@ -128,8 +136,6 @@ class _Form:
     # --- the key -------------------------------------------------------------
 
     def _of_program(self, closed: ClosedJaxpr, *, inlined: bool) -> Hashable:
-        if closed.consts and not inlined:
-            raise _Unknowable  # arrays that could not be replaced
         self.given += closed.consts
         return self._of_operations(closed.jaxpr, inlined=inlined)
 
@@ -140,9 +146,9 @@ class _Form:
         def named(x: Any) -> Hashable:
             if not isinstance(x, Literal):
                 return places.setdefault(x, len(places))
-            if inlined and _is_free(x):
-                self._numbers.setdefault(_kind(x), []).append(x.val)
-                return _kind(x)
+            if inlined and is_free(x):
+                self._numbers.setdefault(kind_of(x), []).append(x.val)
+                return kind_of(x)
             value = np.asarray(x.val)
             return value.dtype, value.shape, value.tobytes()
 
@@ -155,7 +161,9 @@ class _Form:
         return (*key, tuple(map(named, jaxpr.outvars)))
 
     def _of_operation(self, operation: Any, *, inlined: bool) -> Hashable:
-        program = _called(operation)
+        program = called(operation)
+        if not can_be_opened(operation):
+            raise _Unknowable  # arrays that could not be replaced
         if inlined and program is not None:
             return self._of_program(program, inlined=True)
         derived = operation.primitive.name.startswith("custom_")
@@ -187,76 +195,3 @@ def _is_constant(x: Any) -> bool:
         return True
     local = "<" in getattr(x, "__qualname__", "<")
     return not local and not hasattr(x, "__self__")
-
-
-def _called(operation: Any) -> ClosedJaxpr | None:
-    """Return the program that an operation does no more than call."""
-    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        program = operation.params.get(name)
-        if isinstance(program, ClosedJaxpr) and operation.primitive.name in _CALLS:
-            return program
-    return None
-
-
-_CALLS = (
-    "jit",
-    "pjit",
-    "closed_call",
-    "custom_jvp_call",
-    "custom_vjp_call",
-    "custom_vjp_call_jaxpr",
-)
-
-
-def _is_free(x: Literal) -> bool:
-    """Whether a number in the code may be another one at the next call."""
-    return jnp.issubdtype(_kind(x), jnp.floating) and not np.shape(x.val)
-
-
-def _kind(x: Any) -> str:
-    return x.aval.dtype.name
-
-
-# --- the operations, done ----------------------------------------------------
-
-
-class _Supply:
-    """The arrays and numbers of a function, handed out in the order of its key."""
-
-    def __init__(self, taken: Any) -> None:
-        given, self._numbers = taken
-        self._given = iter(given)
-        self._used = dict.fromkeys(self._numbers, 0)
-
-    def arrays(self, many: int) -> list[Any]:
-        return [next(self._given) for _ in range(many)]
-
-    def number(self, kind: str) -> Any:
-        self._used[kind] += 1
-        at = self._used[kind] - 1
-        return jax.lax.index_in_dim(self._numbers[kind], at, keepdims=False)
-
-
-def _evaluated(jaxpr: Jaxpr, supply: _Supply, args: list[Any]) -> list[Any]:
-    inputs = [*jaxpr.constvars, *jaxpr.invars]
-    values = [*supply.arrays(len(jaxpr.constvars)), *args]
-    known = dict(zip(inputs, values, strict=True))
-
-    def read(x: Any) -> Any:
-        if not isinstance(x, Literal):
-            return known[x]
-        return supply.number(_kind(x)) if _is_free(x) else x.val
-
-    for operation in jaxpr.eqns:
-        taken = list(map(read, operation.invars))
-        program = _called(operation)
-        if program is not None:
-            made = _evaluated(program.jaxpr, supply, taken)
-        else:
-            settings = operation.primitive.get_bind_params(operation.params)
-            # Older versions of JAX return the functions among them apart.
-            parts, settings = settings if type(settings) is tuple else ((), settings)
-            made = operation.primitive.bind(*parts, *taken, **settings)
-            made = made if operation.primitive.multiple_results else [made]
-        known.update(zip(operation.outvars, made, strict=True))
-    return list(map(read, jaxpr.outvars))

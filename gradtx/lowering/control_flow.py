@@ -65,6 +65,12 @@ def cond(
     return jax.lax.cond(condition, *branches, *operands)
 
 
+def switch(index: Any, branches: Sequence[Callable[..., T]], *operands: Any) -> T:
+    """Do what ``jax.lax.switch`` does."""
+    branches = _alike(branches, operands, varying_axes(index))
+    return jax.lax.switch(index, branches, *operands)
+
+
 def either(condition: Any, then: Callable[[], T], otherwise: Callable[[], T]) -> T:
     """Return ``then()`` or ``otherwise()``, and run only that one.
 

@@ -12,7 +12,8 @@ compiled for the structure (:func:`_program`), and the numbers are arguments of 
 Nothing that `update` was given is kept. A number that is passed on as data is rounded
 to float32, where 1 - 0.999 would be wrong from the fifth digit on; what it lost is
 passed on beside it (:func:`gradtx.common.numerics.known_rests`), so that a step is the
-same whether it is jitted or not.
+same whether it is jitted or not. All numbers of Python go in one array, as each
+argument of a program takes some microseconds at every call.
 
 *What is compiled* is made of this library's factories and of known numbers
 (:func:`is_closed`), because all that those do can be traced. A function of the user's
@@ -53,6 +54,7 @@ from gradtx.common import arguments, checks
 from gradtx.common.leaves import is_numeric
 from gradtx.common.numerics import known_rests
 from gradtx.common.spec import Recipe, Value
+from gradtx.lowering import settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +104,8 @@ class Update:
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Return the extra arguments for the program, or None where none is to run."""
+        if not self._closed or _CONFIG.jax_disable_jit:
+            return None
         if not _all_arrays((updates, state, params)) or self._program is None:
             return None
         if not extra:
@@ -120,15 +124,20 @@ class Update:
 
         On the device they are handed over faster, but it takes long to put them there.
         """
+        if _CONFIG.jax_enable_x64:
+            return self._wide
         if self._calls < _OFTEN:
             self._calls += 1
             return self._plain
-        return self._plain if _CONFIG.jax_enable_x64 else self._put
+        return self._put
+
+    @cached_property
+    def _wide(self) -> Any:
+        return settings.packed(jax.tree.leaves(self._recipe), np.float64)
 
     @cached_property
     def _plain(self) -> Any:
-        numbers = jax.tree.leaves(self._recipe)
-        return numbers, np.asarray([_growth(x) for x in numbers], np.float32)
+        return settings.packed(jax.tree.leaves(self._recipe), np.float32)
 
     @cached_property
     def _put(self) -> Any:
@@ -138,12 +147,16 @@ class Update:
             return jax.device_put(self._plain)
 
     @cached_property
+    def _closed(self) -> bool:
+        does = self._recipe.built[0].update is not pass_on
+        return does and is_closed(self._recipe)
+
+    @cached_property
     def _program(self) -> Any:
         """The compiled program of this structure, or None where none can be made."""
-        if self._recipe.built[0].update is pass_on or not is_closed(self._recipe):
-            return None
+        numbers, structure = jax.tree.flatten(self._recipe)
         try:
-            return _program(jax.tree.structure(self._recipe))
+            return _program(structure, tuple(map(settings.kind_of, numbers)))
         except TypeError:  # an array among what is fixed has no hash
             return None
 
@@ -167,28 +180,22 @@ def pass_on(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
     return updates, state
 
 
-def _growth(x: Any) -> float:
-    """Return by how much a number grows in float32; it matters near 1 alone."""
-    near_1 = isinstance(x, float) and 0.5 < x < 1  # noqa: PLR2004
-    return float(np.float32(x)) - x if near_1 else 0.0
-
-
 _OFTEN = 8
 
 _CONFIG: Any = jax.config  # its options are not declared
 
 
 @cache
-def _program(structure: Any) -> Callable[..., Any]:
+def _program(structure: Any, kinds: settings.Kinds) -> Callable[..., Any]:
     """Return the one program of all transformations of a structure."""
 
     @jax.jit
     def step(
         numbers: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> Any:
-        settings, rests = numbers
-        with known_rests(settings, rests):
-            recipe = structure.unflatten(settings)
+        known, rests = settings.unpacked(kinds, *numbers)
+        with known_rests(known, rests):
+            recipe = structure.unflatten(known)
             return recipe.built[0].update(updates, state, params, **extra)
 
     return step

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.sharding import AxisType, NamedSharding
 
 from gradtx.lowering.sharding import is_automatic
@@ -22,7 +23,7 @@ def concatenate_small(arrays: list[jax.Array]) -> list[jax.Array]:
     """
     kept, small = [], defaultdict(list)
     for x in arrays:
-        if x.size < SMALL and not may_be_sharded(x):
+        if x.size < SMALL and not (may_be_sharded(x) or _is_untold(x)):
             small[x.dtype].append(x)
         else:
             kept.append(x)
@@ -50,6 +51,16 @@ def may_be_sharded(x: Any) -> bool:
     """
     sharding = _sharding(x)
     return sharding is not None and (is_automatic(sharding.mesh) or is_sharded(x))
+
+
+def _is_untold(x: Any) -> bool:
+    """Whether an array may be sharded by an option of ``jit``, which no type tells.
+
+    So it is with ``in_shardings`` for arrays of NumPy, and for shapes.
+    """
+    mesh = getattr(getattr(jax.typeof(x), "sharding", None), "mesh", None)
+    untold = isinstance(x, Tracer) and (mesh is None or mesh.empty)
+    return untold and jax.device_count() > 1
 
 
 def _sharding(x: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -17,9 +18,12 @@ def placed_like(p: jax.Array, slot: jax.Array) -> jax.Array:
     """Keep the parameter's layout, which jit would forget: zeros depend on nothing.
 
     A slot of another shape that lies on one device is put on all of the parameter's.
+    One of NumPy, which stands for what a parameter does not need, varies nowhere.
     """
     alike = slot.shape == p.shape and p.ndim
-    if isinstance(p, Tracer):
+    if isinstance(slot, np.ndarray):
+        slot = jnp.asarray(slot)
+    elif isinstance(p, Tracer):
         return sharded_like(p, slot) if alike else varied(slot, varying_axes(p))
     mesh = _mesh_of(p)
     if mesh is None or isinstance(slot, Tracer) or slot.sharding.num_devices > 1:
@@ -34,11 +38,12 @@ def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
     from what it is computed from. Zeros depend on nothing and would come out whole on
     every device. So each entry is made to depend on that of ``x`` by a condition that
     never holds, but that no compiler simplifies: no absolute value, NaN included, is
-    below -1. This costs one read of ``x``.
+    below -1. Then the entry would be another number, as a choice between equal ones is
+    no choice to a compiler. This costs one read of ``x``.
     """
     if not made.ndim or not jnp.issubdtype(x.dtype, jnp.inexact):
         return varied(made, varying_axes(x))
-    return jnp.where(jnp.abs(x) < -1, jnp.zeros_like(made), made)
+    return jnp.where(jnp.abs(x) < -1, (made == 0).astype(made.dtype), made)
 
 
 def layout_of(x: jax.Array) -> NamedSharding | None:

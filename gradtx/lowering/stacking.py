@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
+from gradtx.common.types import PyTree
 from gradtx.lowering.sharding import laid_out, layout_of
 
 
@@ -50,9 +51,21 @@ def stacks_with(matrices: jax.Array) -> Any:
     return layout.spec if layout.spec[0] is None else id(matrices)
 
 
-def in_shares(
-    function: Callable[[jax.Array], jax.Array], stack: jax.Array
-) -> jax.Array:
+def end_to_end(arrays: Sequence[jax.Array]) -> jax.Array:
+    """Concatenate batches, where their types tell their layouts in one of those.
+
+    The layout is one in which the batch is not cut, so that nothing is sent for those
+    that lie so already.
+    """
+    layouts = [layout_of(x) for x in arrays]
+    if len(arrays) > 1 and all(layout is not None for layout in layouts):
+        specs = [layout.spec for layout in layouts if layout is not None]
+        spec = next((spec for spec in specs if not spec or spec[0] is None), ())
+        arrays = [laid_out(x, spec) for x in arrays]
+    return jnp.concatenate(arrays)
+
+
+def in_shares(function: Callable[[jax.Array], PyTree], stack: jax.Array) -> Any:
     """Apply a function of a batch of matrices, each device to some of them, whole.
 
     So it is where the type says that the matrices are sharded: they are exchanged once
@@ -60,7 +73,7 @@ def in_shares(
     the function is given the stack as it is.
 
     Args:
-      function: from an array of shape (b, m, n) to another of that shape, which treats
+      function: from an array of shape (b, m, n) to others of that shape, which treats
         every matrix apart.
       stack: the matrices.
     """
@@ -68,27 +81,40 @@ def in_shares(
     names = [] if layout is None else _names(layout.spec)
     if layout is None or not names:
         return function(stack)
-    axes = _fitting(stack, names, layout)
-    missing = -len(stack) % _devices(axes, layout)
+    # A stack that is sharded along its first axis cannot be padded.
+    even = layout.spec[0] is not None
+    axes = fitting(len(stack), names, layout.mesh, even=even)
+    missing = -len(stack) % devices_along(axes, layout.mesh)
     padded = jnp.pad(stack, ((0, missing), (0, 0), (0, 0))) if missing else stack
     made = function(laid_out(padded, [axes or None, None, None]))
-    made = laid_out(made, layout.spec)
-    return made[: len(stack)] if missing else made
+
+    def back(x: jax.Array) -> jax.Array:
+        x = laid_out(x, layout.spec)
+        return x[: len(stack)] if missing else x
+
+    return jax.tree.map(back, made)
 
 
-def _fitting(stack: jax.Array, names: list[Any], layout: Any) -> tuple[Any, ...]:
+def fitting(
+    many: int, names: Sequence[Any], mesh: Any, *, even: bool = False
+) -> tuple[Any, ...]:
     """Return the axes over which a device has the fewest matrices, few axes if many do.
 
-    Over more devices than there are matrices the rest would be padding. A stack that is
-    sharded along its first axis cannot be padded.
+    Over more devices than there are matrices the rest would be padding.
+
+    Args:
+      many: how many matrices there are.
+      names: the axes to choose from.
+      mesh: the mesh.
+      even: whether the devices have to divide the matrices.
     """
     every = [some for n in range(len(names) + 1) for some in combinations(names, n)]
-    if layout.spec[0] is not None:
-        every = [some for some in every if len(stack) % _devices(some, layout) == 0]
+    if even:
+        every = [some for some in every if many % devices_along(some, mesh) == 0]
 
     def cost(some: tuple[Any, ...]) -> tuple[int, int]:
-        devices = _devices(some, layout)
-        return -(-len(stack) // devices), devices
+        devices = devices_along(some, mesh)
+        return -(-many // devices), devices
 
     return min(every, key=cost)
 
@@ -98,5 +124,6 @@ def _names(spec: PartitionSpec) -> list[Any]:
     return [name for part in parts for name in part if name is not None]
 
 
-def _devices(axes: Sequence[Any], layout: Any) -> int:
-    return math.prod(layout.mesh.shape[axis] for axis in axes)
+def devices_along(axes: Sequence[Any], mesh: Any) -> int:
+    """Return over how many devices some axes of a mesh go, together."""
+    return math.prod(mesh.shape[axis] for axis in axes)

@@ -10,11 +10,9 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import (
     abs_sq,
-    compute_dtype,
     ema,
     inverse_sqrt,
     mean,
-    real_dtype,
     safe_divide,
     sqrt,
 )
@@ -27,7 +25,7 @@ from gradtx.common.types import (
     SecondMoment,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import squares, totals, zeros
+from gradtx.core.slots import squares, totals, unused, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.clip import clip_by_block_rms
 from gradtx.primitives.decay import add_decayed_weights
@@ -129,11 +127,6 @@ def factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:
     if second < 0 or shape[second] < max(least, 1):
         return None
     return second, first
-
-
-def unused(p: jax.Array) -> jax.Array:
-    """Make a slot for what a parameter does not need: a single 0."""
-    return jnp.zeros((1,), compute_dtype(real_dtype(p.dtype)))
 
 
 def over_outer(

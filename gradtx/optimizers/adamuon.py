@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ema_of_squares, safe_divide, sign, sqrt, square
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     MaskOrFn,
@@ -50,6 +51,7 @@ def scale_by_adamuon(
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Orthogonalize the signs of the mean gradient, and divide by its mean square.
 
@@ -75,6 +77,8 @@ def scale_by_adamuon(
       ns_dtype: the type to iterate in; at least float32 if None.
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`scale_by_muon` takes them.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; from
@@ -111,6 +115,7 @@ def scale_by_adamuon(
         ScaleByAdaMuonState,
         divided,
         lambda p, numbers, path: squares(p),  # noqa: ARG005
+        split=split,
         mu=partial(zeros, dtype=mu_dtype),
     )
 
@@ -133,6 +138,7 @@ def adamuon(
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """AdaMuon for matrices, and AdamW for all other parameters.
 
@@ -155,6 +161,8 @@ def adamuon(
       weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
         :func:`muon` takes them; every leaf of two axes is a matrix if None.
       rest: the method for all other leaves; ``adamw(learning_rate)`` if None.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -175,6 +183,7 @@ def adamuon(
         ns_eps=ns_eps,
         ns_dtype=ns_dtype,
         weight_dimension_numbers=numbers,
+        split=split,
     )
     return descend_with_rest(
         direction,

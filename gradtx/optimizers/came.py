@@ -17,9 +17,9 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.slots import squares, totals, zeros
+from gradtx.core.slots import squares, totals, unused, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.optimizers.adafactor import over_outer, unused
+from gradtx.optimizers.adafactor import over_outer
 from gradtx.tree import norms
 from gradtx.wrappers.descend import descend
 

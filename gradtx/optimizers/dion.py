@@ -16,6 +16,7 @@ from gradtx.common.numerics import (
     square,
 )
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -68,6 +69,7 @@ def scale_by_dion(
     *,
     key: jax.Array | int | None = None,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Take an orthogonal update of rank k from the sum of the gradients.
 
@@ -91,6 +93,8 @@ def scale_by_dion(
         an integer to make one of; None means 0.
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`scale_by_muon` takes them, but for ``splits``.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range; if a leaf is no matrix.
@@ -126,7 +130,9 @@ def scale_by_dion(
             for (path, g), m in zip(leaves, mu, strict=True)
         ]
         step = partial(_step, beta=beta, eps=eps)
-        found = in_stacks(sums, numbers(updates), step, bases, one_by_one=True)
+        found = in_stacks(
+            sums, numbers(updates), step, bases, one_by_one=True, split=split
+        )
         rows = [
             (g, q, m) if row is None else row
             for row, (_, g), q, m in zip(found, leaves, bases, mu, strict=True)
@@ -193,6 +199,7 @@ def dion(
     key: jax.Array | int | None = None,
     weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Dion for matrices, and AdamW for all other parameters.
 
@@ -213,6 +220,8 @@ def dion(
       weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
         :func:`muon` takes them; every leaf of two axes is a matrix if None.
       rest: the method for all other leaves; ``adamw(learning_rate)`` if None.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -222,7 +231,13 @@ def dion(
     """
     numbers = of_two_axes(weight_dimension_numbers)
     direction = scale_by_dion(
-        rank, beta, eps, mu_dtype, key=key, weight_dimension_numbers=numbers
+        rank,
+        beta,
+        eps,
+        mu_dtype,
+        key=key,
+        weight_dimension_numbers=numbers,
+        split=split,
     )
     return descend_with_rest(
         chain(direction, scale_by_shape(numbers, shape_factor=shape_factor)),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import safe_increment
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     MaskOrFn,
@@ -71,6 +72,7 @@ def scale_by_dion2(
     ns_eps: Scalar = 1e-8,
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Orthogonalize a part of the sum of the gradients, and let that part decay.
 
@@ -95,6 +97,8 @@ def scale_by_dion2(
       ns_dtype: the type to iterate in; at least float32 if None.
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`scale_by_muon` takes them.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -141,7 +145,7 @@ def scale_by_dion2(
             )
             for (path, g), m in zip(leaves, columns[0], strict=True)
         ]
-        found = in_stacks(sums, numbers(updates), step, *columns[1:])
+        found = in_stacks(sums, numbers(updates), step, *columns[1:], split=split)
         old = zip(*columns[::-1], strict=True)
         rows = [
             (g, *kept) if row is None else row
@@ -203,6 +207,7 @@ def dion2(
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Dion2, or Dion3, for matrices, and AdamW for all other parameters.
 
@@ -226,6 +231,8 @@ def dion2(
       weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
         :func:`muon` takes them; every leaf of two axes is a matrix if None.
       rest: the method for all other leaves; ``adamw(learning_rate)`` if None.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -245,6 +252,7 @@ def dion2(
         ns_eps=ns_eps,
         ns_dtype=ns_dtype,
         weight_dimension_numbers=numbers,
+        split=split,
     )
     return descend_with_rest(
         chain(direction, scale_by_shape(numbers, shape_factor=shape_factor)),

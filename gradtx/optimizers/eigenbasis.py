@@ -15,10 +15,11 @@ import jax.numpy as jnp
 
 from gradtx.common.numerics import compute_dtype, ema, real_dtype
 from gradtx.common.types import Count, Scalar
-from gradtx.core.stacking import Column, Leaves, columns_of, sharded_along
+from gradtx.core.stacking import Column, Leaves, sharded_along
 from gradtx.linalg.bases import eigenvectors, turned
 from gradtx.linalg.blocks import Blocks, Dims
-from gradtx.linalg.kronecker import HIGHEST, gram, multiply_axes, norms
+from gradtx.linalg.kronecker import gram, multiply_axes, norms
+from gradtx.linalg.stacks import by_shape
 from gradtx.lowering.conditional import cond_inplace
 
 # ``has(dims, i)``: whether axis i of a tensor has a factor.
@@ -123,14 +124,35 @@ def averaged_grams(
     def grams(x: jax.Array, old: Any) -> Any:
         return tuple(None if a is None else gram(x, i) for i, a in enumerate(old))
 
-    new = leaves.stacked(grams, blocks, factors)
+    new = leaves.together(leaves.stacked(grams, blocks, factors))
     return jax.tree.map(lambda a, b: average(a, b, decay), factors, new)
 
 
-def all_eigenvectors(leaves: Leaves, factors: Column, *, descending: bool) -> Column:
+def all_eigenvectors(factors: Column, *, descending: bool) -> Column:
     """Return the eigenvectors of every factor."""
-    find = partial(eigenvectors, descending=descending)
-    return leaves.stacked(lambda row: jax.tree.map(find, row), factors)
+
+    def find(a: jax.Array) -> tuple[jax.Array]:
+        return (eigenvectors(a, descending=descending),)
+
+    return by_length(find, factors)[0]
+
+
+def by_length(function: Callable[..., tuple[Any, ...]], *columns: Any) -> list[Column]:
+    """Apply a function to what there is for every axis, once for all of one length.
+
+    So all decompositions of matrices of one size are one, of whatever leaf and axis.
+
+    Args:
+      function: of an array (n, d, d) of every column to a tuple of arrays (n, ...).
+      *columns: with an array, or None, for every axis of every region.
+
+    Returns:
+      For each of the tuple's entries a column of it.
+    """
+    treedef = jax.tree.structure(columns[0])
+    rows = zip(*map(jax.tree.leaves, columns), strict=True)
+    found = zip(*by_shape(function, list(rows)), strict=True)
+    return [treedef.unflatten(x) for x in found] or [columns[0]]
 
 
 def refreshed(
@@ -154,7 +176,7 @@ def refreshed(
       squares: what is sorted with them, if anything.
     """
     first = t == 1
-    start = partial(all_eigenvectors, leaves, factors, descending=True)
+    start = partial(all_eigenvectors, factors, descending=True)
     bases = cond_inplace(first, lambda _: start(), bases)
     kept = (bases, mean) if squares is None else (bases, mean, squares)
     due = ~first & ((t - 1) % every == 0)
@@ -181,34 +203,27 @@ def turn_bases(
     Returns:
       The new bases, mean and squares.
     """
-    sort = squares is not None
+    if not jax.tree.leaves(bases):
+        return (bases, mean) if squares is None else (bases, mean, squares)
 
-    def one(factors: Any, bases: Any, m: jax.Array, v: Any) -> Any:
-        new, change = [], []
-        for i, (a, q) in enumerate(zip(factors, bases, strict=True)):
-            if a is None:
-                new.append(None)
-                change.append(None)
-                continue
-            q_new, order = turned(a, q, sort=sort)
-            new.append(q_new)
-            change.append(jnp.matmul(q.mT, q_new, precision=HIGHEST))
-            v = _sorted(v, order, i) if sort else v
-        return tuple(new), multiply_axes(m, change), v
-
-    given = [tuple(None for _ in b.regions) for b in leaves.blocks]
-    v = given if squares is None else leaves.cut(squares)
-    rows = leaves.stacked(one, factors, bases, leaves.cut(mean), v)
-    bases, m, v = columns_of(rows, 3)
-    done = bases, leaves.join(m)
-    return done if squares is None else (*done, leaves.join(v))
+    turn = partial(turned, sort=squares is not None)
+    new, change, order = by_length(turn, factors, bases)
+    m = leaves.join(leaves.stacked(multiply_axes, leaves.cut(mean), change))
+    if squares is None:
+        return new, m
+    return new, m, leaves.join(leaves.stacked(sorted_axes, leaves.cut(squares), order))
 
 
-def _sorted(x: jax.Array, order: jax.Array, i: int) -> jax.Array:
-    shape = [1] * x.ndim
-    shape[0], shape[i + 1] = order.shape
-    places = jnp.broadcast_to(order.reshape(shape), x.shape)
-    return jnp.take_along_axis(x, places, axis=i + 1)
+def sorted_axes(x: jax.Array, orders: Any) -> jax.Array:
+    """Sort a block along every axis that has an order, of shape (n, d)."""
+    for i, order in enumerate(orders):
+        if order is None:
+            continue
+        shape = [1] * x.ndim
+        shape[0], shape[i + 1] = order.shape
+        places = jnp.broadcast_to(order.reshape(shape), x.shape)
+        x = jnp.take_along_axis(x, places, axis=i + 1)
+    return x
 
 
 def _normalized(u: jax.Array) -> jax.Array:

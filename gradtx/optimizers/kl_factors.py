@@ -108,7 +108,7 @@ def refined(
     rows = leaves.stacked(
         partial(_refined, first, **settings), blocks, rotated, factors, bases, roots
     )
-    return columns_of(rows, 2)
+    return columns_of(leaves.together(rows), 2)
 
 
 def _refined(

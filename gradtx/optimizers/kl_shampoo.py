@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ema
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -56,6 +57,7 @@ def scale_by_kl_shampoo(
     max_precond_dim: int = 10_000,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Whiten the mean gradient by the Kronecker factors of largest likelihood.
 
@@ -93,6 +95,9 @@ def scale_by_kl_shampoo(
         them, as :func:`scale_by_muon` takes it. If None every leaf is one tensor, axes
         of length 1 left out.
       mu_dtype: the type to keep m in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters; if a leaf
@@ -145,6 +150,7 @@ def scale_by_kl_shampoo(
         ScaleByKLShampooState,
         kl_factors.plan,
         weight_dimension_numbers,
+        split=split,
         mu=lambda p, blocks: zeros(p, dtype=mu_dtype),  # noqa: ARG005
         **kl_factors.slots(has, init_factor),
     )
@@ -171,6 +177,7 @@ def kl_shampoo(
     adam_b2: Scalar = 0.999,
     adam_eps: Scalar = 1e-8,
     adam_learning_rate: ScalarOrSchedule | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """KL-Shampoo for matrices, and AdamW for all other parameters.
 
@@ -206,6 +213,9 @@ def kl_shampoo(
       adam_b2: AdamW's β₂.
       adam_eps: AdamW's ε.
       adam_learning_rate: the learning rate of AdamW's leaves; η if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -225,6 +235,7 @@ def kl_shampoo(
         clamp,
         max_precond_dim=max_precond_dim,
         weight_dimension_numbers=weight_dimension_numbers,
+        split=split,
         mu_dtype=mu_dtype,
     )
     return kl_factors.with_adamw(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ema, ema_of_squares, safe_divide, sqrt
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -57,6 +58,7 @@ def scale_by_kl_soap(
     max_precond_dim: int = 10_000,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Scale by Adam in the eigenbases of the Kronecker factors of largest likelihood.
 
@@ -86,6 +88,9 @@ def scale_by_kl_soap(
         them, as :func:`scale_by_muon` takes it. If None every leaf is one tensor, axes
         of length 1 left out.
       mu_dtype: the type to keep m in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters; if a leaf
@@ -139,6 +144,7 @@ def scale_by_kl_soap(
         ScaleByKLSOAPState,
         kl_factors.plan,
         weight_dimension_numbers,
+        split=split,
         mu=lambda p, blocks: zeros(p, dtype=mu_dtype),  # noqa: ARG005
         nu=lambda p, blocks: squares(p),  # noqa: ARG005
         **kl_factors.slots(has, init_factor),
@@ -167,6 +173,7 @@ def kl_soap(
     adam_b2: Scalar = 0.999,
     adam_eps: Scalar = 1e-8,
     adam_learning_rate: ScalarOrSchedule | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """KL-SOAP for matrices, and AdamW for all other parameters.
 
@@ -203,6 +210,9 @@ def kl_soap(
       adam_b2: AdamW's β₂.
       adam_eps: AdamW's ε.
       adam_learning_rate: the learning rate of AdamW's leaves; η if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -223,6 +233,7 @@ def kl_soap(
         clamp,
         max_precond_dim=max_precond_dim,
         weight_dimension_numbers=weight_dimension_numbers,
+        split=split,
         mu_dtype=mu_dtype,
     )
     return kl_factors.with_adamw(

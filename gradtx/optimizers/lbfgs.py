@@ -156,7 +156,7 @@ def _step(
         """Return the changes, in the types that they are remembered in."""
         triples = zip(new, old, memory, strict=True)
         return [
-            jnp.where(begun, _wide(x) - _wide(o), 0).astype(m.dtype)
+            jnp.where(begun, wide(x) - wide(o), 0).astype(m.dtype)
             for x, o, m in triples
         ]
 
@@ -175,19 +175,19 @@ def _step(
         factor = jnp.where(square > 0, safe_divide(product, square), 1)
         factor = jnp.where(begun & usable, factor, first)
     order = (state.count + jnp.arange(size)) % size  # the oldest first
-    u = _two_loops(list(map(_wide, g)), (steps, changes, weights), order, factor)
+    u = two_loops(list(map(wide, g)), (steps, changes, weights), order, factor)
     now = [[x.astype(o.dtype) for x, o in zip(p, old_p, strict=True)]]
     now += [[x.astype(o.dtype) for x, o in zip(g, old_g, strict=True)]]
     return u, [*now, steps, changes], weights
 
 
-def _two_loops(g: Arrays, memory: Any, order: jax.Array, factor: Any) -> Arrays:
+def two_loops(g: Arrays, memory: Any, order: jax.Array, factor: Any) -> Arrays:
     """Return H g."""
 
     def pair(i: jax.Array) -> tuple[Arrays, Arrays, jax.Array]:
         pick = partial(dynamic_index_in_dim, index=i, axis=0, keepdims=False)
         s, y, rho = jax.tree.map(pick, memory)
-        return list(map(_wide, s)), list(map(_wide, y)), rho
+        return list(map(wide, s)), list(map(wide, y)), rho
 
     def down(q: Arrays, i: jax.Array) -> tuple[Arrays, jax.Array]:
         s, y, rho = pair(i)
@@ -210,12 +210,13 @@ def _weighed(rho: jax.Array, x: jax.Array) -> jax.Array:
     return jnp.where(rho == 0, 0, rho * x)
 
 
-def _wide(x: Any) -> jax.Array:
+def wide(x: Any) -> jax.Array:
+    """Return an array in float32 at least."""
     return to_compute_dtype(jnp.asarray(x))
 
 
 def _inner(x: Arrays, y: Arrays) -> jax.Array:
-    return sum_over_leaves(inner(_wide(a), _wide(b)) for a, b in zip(x, y, strict=True))
+    return sum_over_leaves(inner(wide(a), wide(b)) for a, b in zip(x, y, strict=True))
 
 
 def _moved(x: Arrays, by: jax.Array, along: Arrays) -> Arrays:

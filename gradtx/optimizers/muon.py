@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -57,6 +58,7 @@ def scale_by_muon(
     bias_correction: bool = True,
     momentum: str = "mean",
     min_norm: Scalar = 0.0,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Orthogonalize the mean gradient of every matrix.
 
@@ -97,6 +99,10 @@ def scale_by_muon(
       bias_correction: whether means are divided by 1 - βᵗ.
       momentum: "mean", or "sum" for m ← β m + g.
       min_norm: the lower bound of what the iteration begins by dividing with.
+      split: the axis of the mesh, or a tuple of axes, over which the matrices of one
+        shape are shared out: each device works on whole ones, its share of their stack,
+        and results go back to their parameters' layouts. Of several axes those are
+        taken that leave a device the fewest matrices. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; from
@@ -121,6 +127,7 @@ def scale_by_muon(
         orthogonal,
         partial(numbers_of_leaves, weight_dimension_numbers),
         MuonState,
+        split=split,
         mu=partial(zeros, dtype=mu_dtype),
     )
 
@@ -164,6 +171,7 @@ def muon(
     shape_factor: str = "keller",
     decay_kind: str = "decoupled",
     peak_learning_rate: Scalar | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Muon for matrices, and AdamW for all other parameters.
 
@@ -210,6 +218,8 @@ def muon(
       shape_factor: as :func:`scale_by_shape` takes it.
       decay_kind: of Muon's leaves, as :func:`descend` takes it; Adam's are decoupled.
       peak_learning_rate: as :func:`descend` takes it.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -237,6 +247,7 @@ def muon(
             adaptive=adaptive,
             preconditioning=preconditioning,
             weight_dimension_numbers=numbers,
+            split=split,
             ns_dtype=ns_dtype,
             bias_correction=bias_correction,
             momentum=momentum,

@@ -8,6 +8,7 @@ import jax
 from gradtx.common import checks
 from gradtx.common.numerics import ema_of_squares, safe_divide, sqrt
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     MaskOrFn,
@@ -48,6 +49,7 @@ def scale_by_muon_squared(
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Orthogonalize the mean gradient, divided by the root of its mean square.
 
@@ -70,6 +72,8 @@ def scale_by_muon_squared(
       ns_dtype: the type to iterate in; at least float32 if None.
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`scale_by_muon` takes them.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; from
@@ -95,6 +99,7 @@ def scale_by_muon_squared(
         lambda x, state: iteration(x),  # noqa: ARG005
         partial(numbers_of_leaves, weight_dimension_numbers),
         ScaleByMuonSquaredState,
+        split=split,
         mu=partial(zeros, dtype=mu_dtype),
         nu=squares,
     )
@@ -118,6 +123,7 @@ def muon_squared(
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Muon² for matrices, and AdamW for all other parameters.
 
@@ -141,6 +147,8 @@ def muon_squared(
       weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
         :func:`muon` takes them; every leaf of two axes is a matrix if None.
       rest: the method for all other leaves; ``adamw(learning_rate)`` if None.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -160,6 +168,7 @@ def muon_squared(
         ns_eps=ns_eps,
         ns_dtype=ns_dtype,
         weight_dimension_numbers=numbers,
+        split=split,
     )
     return descend_with_rest(
         chain(direction, scale_by_shape(numbers, shape_factor=shape_factor)),

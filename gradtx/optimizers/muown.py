@@ -19,6 +19,7 @@ from gradtx.common.numerics import (
     value_at,
 )
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -107,6 +108,7 @@ def muown(
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Muown for matrices, and AdamW for all other parameters.
 
@@ -138,6 +140,8 @@ def muown(
       weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
         :func:`muon` takes them; every leaf of two axes is a matrix if None.
       rest: the method for all other leaves; ``adamw(learning_rate)`` if None.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -159,6 +163,7 @@ def muown(
         lambda rows, columns: scale * factor(rows, columns),
         partial(numbers_of_leaves, numbers),
         mu_dtype,
+        split,
     )
     if rest is None:
         rest = adamw(learning_rate, weight_decay=weight_decay)
@@ -171,6 +176,7 @@ def _of_matrices(
     factor: Any,
     numbers: Any,
     mu_dtype: DTypeLike | None,
+    split: AxisName,
 ) -> GradientTransformation:
     def init(params: Params) -> OptState:
 
@@ -205,7 +211,7 @@ def _of_matrices(
             (path, None if part is None else part.mean)
             for (path, _), part in zip(leaves, parts, strict=True)
         ]
-        u = in_stacks(means, found, iteration)
+        u = in_stacks(means, found, iteration, split=split)
         count = safe_increment(state.count)
         rows = [
             (leaf[1], *old)

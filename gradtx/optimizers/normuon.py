@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ema, safe_divide, sqrt, square
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     MaskOrFn,
@@ -53,6 +54,7 @@ def scale_by_normuon(
     ns_eps: Scalar = 1e-7,
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Orthogonalize the mean gradient, and divide by the mean square of each neuron.
 
@@ -82,6 +84,8 @@ def scale_by_normuon(
       ns_dtype: the type to iterate in; at least float32 if None.
       weight_dimension_numbers: which axes make up the matrices, as
         :func:`scale_by_muon` takes them.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; from
@@ -110,6 +114,7 @@ def scale_by_normuon(
         ScaleByNorMuonState,
         normalized,
         per_neuron,
+        split=split,
         mu=partial(zeros, dtype=mu_dtype),
     )
 
@@ -165,6 +170,7 @@ def normuon(
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """NorMuon for matrices, and AdamW for all other parameters.
 
@@ -191,6 +197,8 @@ def normuon(
       weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
         :func:`muon` takes them; every leaf of two axes is a matrix if None.
       rest: the method for all other leaves; ``adamw(learning_rate)`` if None.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -213,6 +221,7 @@ def normuon(
         ns_eps=ns_eps,
         ns_dtype=ns_dtype,
         weight_dimension_numbers=numbers,
+        split=split,
     )
     factor = shape_factor if consistent_rms is None else "none"
     return descend_with_rest(

@@ -46,18 +46,18 @@ def plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
 
 
 def are_diagonal(
-    blocks: Blocks, max_size: int, min_ndim: int, mode: str | None
+    blocks: Blocks, dims: Dims, max_size: int, min_ndim: int, mode: str | None
 ) -> tuple[bool, ...]:
     """Return which axes have a diagonal factor.
 
     Args:
       blocks: how a leaf is taken apart.
+      dims: the shape of one of its blocks.
       max_size: how long an axis with a triangular one may be.
       min_ndim: how many axes a tensor with triangular ones has at least.
       mode: "one_diag" makes the longest axis diagonal, of several the last; "all_diag"
         makes all so.
     """
-    dims = blocks.dims
     if blocks.left or blocks.elementwise or mode == "all_diag" or len(dims) < min_ndim:
         return (True,) * len(dims)
     longest = max(range(len(dims)), key=lambda i: (dims[i], i))
@@ -67,20 +67,28 @@ def are_diagonal(
     )
 
 
-def start(
-    p: jax.Array, blocks: Blocks, diagonal: tuple[bool, ...], scale: Scalar
-) -> Any:
-    """Return the first factors: multiples of the identity, of product ``scale``."""
+def start(p: jax.Array, blocks: Blocks, scale: Scalar, *limits: Any) -> Any:
+    """Return the first factors: multiples of the identity, of product ``scale``.
+
+    Args:
+      p: the parameter.
+      blocks: how it is taken apart.
+      scale: the product of the multiples.
+      *limits: as :func:`are_diagonal` takes them.
+    """
     dtype = compute_dtype(real_dtype(p.dtype))
-    n = blocks.sizes(blocks.regions[0])[0]
     size = jnp.asarray(scale, dtype) ** (1 / max(len(blocks.dims), 1))
 
-    def one(i: int, d: int) -> jax.Array:
-        one = jnp.ones(d, dtype) if diagonal[i] else jnp.eye(d, dtype=dtype)
+    def one(n: int, i: int, d: int, *, diagonal: bool) -> jax.Array:
+        one = jnp.ones(d, dtype) if diagonal else jnp.eye(d, dtype=dtype)
         made = jnp.broadcast_to(size * one, (n, *one.shape))
         return sharded_along(p, blocks, i, made)
 
-    return (tuple(one(i, d) for i, d in enumerate(blocks.dims)),)
+    def of_region(n: int, dims: Dims) -> Any:
+        diagonal = are_diagonal(blocks, dims, *limits)
+        return tuple(one(n, i, d, diagonal=diagonal[i]) for i, d in enumerate(dims))
+
+    return tuple(of_region(*blocks.sizes(region)) for region in blocks.regions)
 
 
 def applied(x: jax.Array, factors: Any, *, transpose: bool = False) -> jax.Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import debias, ema, value_at
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -27,7 +28,6 @@ from gradtx.linalg.blocks import Blocks
 from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.optimizers.psgd_factors import (
-    are_diagonal,
     check_mode,
     fitted,
     plan,
@@ -66,6 +66,7 @@ def scale_by_psgd_kron(
     key: jax.Array | int | None = None,
     balance_probability: Scalar = 0.01,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Whiten the mean gradient by a Kronecker-factored P = Qᵀ Q that is fitted to it.
 
@@ -108,6 +109,9 @@ def scale_by_psgd_kron(
       balance_probability: how likely a fit begins with balancing.
       weight_dimension_numbers: which axes make up matrices, the others being batches of
         them, as :func:`scale_by_muon` takes it. Every leaf is one tensor if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range or the mode not known; for complex
@@ -130,8 +134,7 @@ def scale_by_psgd_kron(
 
     def factors_of(p: jax.Array, blocks: Blocks) -> Any:
         limits = max_size_triangular, min_ndim_triangular, memory_save_mode
-        diagonal = are_diagonal(blocks, *limits)
-        return start(p, blocks, diagonal, preconditioner_init_scale)
+        return start(p, blocks, preconditioner_init_scale, *limits)
 
     def rule(
         leaves: Leaves,
@@ -167,6 +170,7 @@ def scale_by_psgd_kron(
         ScaleByPSGDKronState,
         plan,
         weight_dimension_numbers,
+        split=split,
         mu=lambda p, blocks: zeros(p, dtype=mu_dtype),  # noqa: ARG005
         factors=factors_of,
     )
@@ -223,6 +227,7 @@ def psgd_kron(
     key: jax.Array | int | None = None,
     balance_probability: Scalar = 0.01,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """PSGD Kron: :func:`scale_by_psgd_kron` made an optimizer by :func:`descend`.
 
@@ -248,6 +253,9 @@ def psgd_kron(
       balance_probability: how likely a fit begins with balancing.
       weight_dimension_numbers: which axes make up matrices, as
         :func:`scale_by_psgd_kron` takes it.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -267,5 +275,6 @@ def psgd_kron(
         key=key,
         balance_probability=balance_probability,
         weight_dimension_numbers=weight_dimension_numbers,
+        split=split,
     )
     return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)

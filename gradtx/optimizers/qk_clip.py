@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.numerics import cast
 from gradtx.common.types import OptState, Params, PyTree, Scalar, Static, Updates
 from gradtx.core.leafwise import flatten_updates, matching_params, to_compute_dtype
 from gradtx.core.transformation import (
@@ -101,7 +102,7 @@ def qk_clip(
             gamma = threshold / jnp.maximum(jnp.asarray(size), threshold)
             factor = _along_heads(gamma ** exponents[which.kind], p, which, path)
             u, kept = to_compute_dtype(u), to_compute_dtype(jnp.asarray(p))
-            return (factor * u + (factor - 1) * kept).astype(jnp.result_type(p))
+            return cast(factor * u + (factor - 1) * kept, jnp.result_type(p))
 
         new = [
             one(*leaf, p, x) for leaf, p, x in zip(leaves, targets, found, strict=True)

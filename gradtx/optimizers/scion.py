@@ -10,6 +10,7 @@ from gradtx.common import checks
 from gradtx.common.leaves import gradients, map_differentiable, ndim
 from gradtx.common.numerics import ema
 from gradtx.common.types import (
+    AxisName,
     DTypeLike,
     OptState,
     Params,
@@ -57,6 +58,7 @@ def scale_by_scion(
     ns_dtype: DTypeLike | None = None,
     mu_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Follow the mean gradient to where it is largest on the ball of a norm.
 
@@ -93,6 +95,8 @@ def scale_by_scion(
         :func:`scale_by_muon` takes them. If None, leaves of two axes are of shape
         (in, out), and those of more the kernels of convolutions, (window, in, out).
         Where it is None for a leaf of two axes, the shorter is taken for the input.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a name not known; if a leaf is no
@@ -120,7 +124,7 @@ def scale_by_scion(
         mean, state = average.update(gradients(wide), state)
         means, _ = flatten_updates(mean)
         numbers = _numbers(weight_dimension_numbers, updates)
-        u = lmo(means, numbers, iteration)
+        u = lmo(means, numbers, iteration, split)
         new = [None if x is None else scale * x for x in u]
         return treedef.unflatten(settled_leaves(new, leaves, targets)), state
 
@@ -166,6 +170,7 @@ def scion(
     ns_dtype: DTypeLike | None = None,
     mu_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Scion: every layer within the ball of a norm, and each step towards its border.
 
@@ -193,6 +198,8 @@ def scion(
       mu_dtype: the type to keep means in; the parameter's if None.
       weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
         :func:`muon` takes them; every leaf of two axes or more is a matrix if None.
+      split: the axis, or axes, of the mesh over which the matrices of one shape are
+        shared out, as :func:`scale_by_muon` takes it; as the compiler likes if None.
 
     Raises:
       ValueError: if a number is outside its range or a name not known.
@@ -214,6 +221,7 @@ def scion(
             ns_dtype=ns_dtype,
             mu_dtype=mu_dtype,
             weight_dimension_numbers=numbers,
+            split=split,
         )
         decay = None if unconstrained else 1.0
         return descend(direction, learning_rate, weight_decay=decay)

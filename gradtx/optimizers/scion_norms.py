@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common.numerics import safe_divide, sign, sqrt, square
+from gradtx.common.types import AxisName
 from gradtx.linalg import axes
 from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.optimizers.orthogonal import Iteration
@@ -37,7 +38,11 @@ class Oracle:
         self.normalized = normalized if given else norm != "col_norm"
 
     def __call__(
-        self, means: list[tuple[Any, Any]], numbers: list[Any], iteration: Iteration
+        self,
+        means: list[tuple[Any, Any]],
+        numbers: list[Any],
+        iteration: Iteration,
+        split: AxisName = None,
     ) -> list[Any]:
         """Return what the oracle says of every leaf."""
         norms = [
@@ -48,7 +53,7 @@ class Oracle:
             (path, x if norm in ("spectral", "spectral_conv") else None)
             for (path, x), norm in zip(means, norms, strict=True)
         ]
-        orthogonal = in_stacks(spectral, numbers, iteration)
+        orthogonal = in_stacks(spectral, numbers, iteration, split=split)
         rows = zip(means, orthogonal, norms, numbers, strict=True)
         return [
             x if norm is None else self._one(path, x if u is None else u, norm, which)

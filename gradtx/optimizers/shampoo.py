@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -63,6 +64,7 @@ def scale_by_shampoo(
     pseudo_inverse: bool = False,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Multiply the mean gradient by inverse roots of its second moments, axis by axis.
 
@@ -112,6 +114,9 @@ def scale_by_shampoo(
         them, as :func:`scale_by_muon` takes it; of those nothing is merged. A leaf
         without is one tensor.
       mu_dtype: the type to keep m in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -168,6 +173,7 @@ def scale_by_shampoo(
         other: Updates | None = None,
     ) -> Any:
         new = leaves.stacked(products, leaves.cut(leaves.g), roots)
+        new = leaves.together(new)
         factors = jax.tree.map(partial(sum_or_mean, decay=b2), factors, new)
         due = is_due(t, precondition_frequency, start_preconditioning_step)
         roots = cond_inplace(
@@ -187,6 +193,7 @@ def scale_by_shampoo(
         ScaleByShampooState,
         planning(max_preconditioner_dim, target_dims),
         weight_dimension_numbers,
+        split=split,
         factors=partial(per_axis, has=has, make=zero_matrices),
         roots=partial(per_axis, has=has, make=identities),
     )
@@ -216,6 +223,7 @@ def shampoo(
     pseudo_inverse: bool = False,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Shampoo: :func:`scale_by_shampoo` made an optimizer by :func:`descend`.
 
@@ -253,6 +261,9 @@ def shampoo(
       weight_dimension_numbers: which axes make up matrices, as
         :func:`scale_by_shampoo` takes it.
       mu_dtype: the type to keep the mean in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -275,6 +286,7 @@ def shampoo(
         whiten_others=whiten_others,
         pseudo_inverse=pseudo_inverse,
         weight_dimension_numbers=weight_dimension_numbers,
+        split=split,
         mu_dtype=mu_dtype,
     )
     return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)

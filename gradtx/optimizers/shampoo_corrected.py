@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common.numerics import abs_sq
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -71,6 +72,7 @@ def scale_by_corrected_shampoo(
     *,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Scale by Adam in the eigenbases of Shampoo's factors, with the new gradient.
 
@@ -102,6 +104,9 @@ def scale_by_corrected_shampoo(
       weight_dimension_numbers: which axes make up matrices, as
         :func:`scale_by_shampoo` takes it.
       mu_dtype: the type to keep m in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -143,7 +148,7 @@ def scale_by_corrected_shampoo(
         blocks = leaves.cut(leaves.g)
         factors = averaged_grams(leaves, blocks, factors, b2, sum_or_mean)
         due = is_due(t, precondition_frequency, start_preconditioning_step)
-        find = partial(all_eigenvectors, leaves, factors, descending=False)
+        find = partial(all_eigenvectors, factors, descending=False)
         bases = cond_inplace(due, lambda _: find(), bases)
         g = leaves.join(rotate(leaves, blocks, bases))
         v = leaves.each(lambda v, g: sum_or_mean(v, abs_sq(g), b2), v, g)
@@ -161,6 +166,7 @@ def scale_by_corrected_shampoo(
         ScaleByCorrectedShampooState,
         planning(max_preconditioner_dim, target_dims),
         weight_dimension_numbers,
+        split=split,
         nu=lambda p, blocks: squares(p),  # noqa: ARG005
         **factors_and_bases(has),
     )
@@ -189,6 +195,7 @@ def corrected_shampoo(
     *,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Shampoo with corrected eigenvalues, made an optimizer by :func:`descend`.
 
@@ -214,6 +221,9 @@ def corrected_shampoo(
       weight_dimension_numbers: which axes make up matrices, as
         :func:`scale_by_shampoo` takes it.
       mu_dtype: the type to keep the mean in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -234,6 +244,7 @@ def corrected_shampoo(
         bias_correction,
         graft,
         weight_dimension_numbers=weight_dimension_numbers,
+        split=split,
         mu_dtype=mu_dtype,
     )
     return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)

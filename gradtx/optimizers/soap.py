@@ -16,6 +16,7 @@ from gradtx.common.numerics import (
     sqrt,
 )
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -68,6 +69,7 @@ def scale_by_soap(
     *,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Scale by Adam in the eigenbases of the gradient's second moments.
 
@@ -105,6 +107,9 @@ def scale_by_soap(
       weight_dimension_numbers: which axes make up matrices, the others being batches of
         them, as :func:`scale_by_muon` takes it. Every leaf is one tensor if None.
       mu_dtype: the type to keep m in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -163,6 +168,7 @@ def scale_by_soap(
         ScaleBySOAPState,
         plan,
         weight_dimension_numbers,
+        split=split,
         mu=lambda p, blocks: zeros(p, dtype=mu_dtype),  # noqa: ARG005
         nu=lambda p, blocks: squares(p),  # noqa: ARG005
         **factors_and_bases(has),
@@ -187,6 +193,7 @@ def soap(
     *,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """SOAP: :func:`scale_by_soap` made an optimizer by :func:`descend`.
 
@@ -213,6 +220,9 @@ def soap(
       weight_dimension_numbers: which axes make up matrices, as
         :func:`scale_by_soap` takes it.
       mu_dtype: the type to keep the mean in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -231,6 +241,7 @@ def soap(
         normalize_grads,
         correct_bias,
         weight_dimension_numbers=weight_dimension_numbers,
+        split=split,
         mu_dtype=mu_dtype,
     )
     return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ema, ema_of_squares, safe_divide, sqrt
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -19,7 +20,7 @@ from gradtx.common.types import (
     Updates,
 )
 from gradtx.core.slots import squares, zeros
-from gradtx.core.stacking import Column, Leaves, blockwise, columns_of
+from gradtx.core.stacking import Column, Leaves, blockwise
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg.bases import turned
 from gradtx.linalg.blocks import Blocks, Dims
@@ -30,9 +31,11 @@ from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.eigenbasis import (
     all_eigenvectors,
     averaged_grams,
+    by_length,
     factors_and_bases,
     rotate,
     rotate_back,
+    sorted_axes,
     unless_first,
     up_to,
 )
@@ -71,6 +74,7 @@ def scale_by_soap_muon(
     *,
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Divide the mean gradient in SOAP's bases, then orthogonalize it.
 
@@ -98,7 +102,10 @@ def scale_by_soap_muon(
       mu_dtype: the type to keep m in; the parameter's if None.
       ns_dtype: the type to iterate in; at least float32 if None.
       weight_dimension_numbers: which axes make up the matrices, as
-        :func:`scale_by_muon` takes them, but for ``heads`` and ``splits``.
+        :func:`scale_by_muon` takes them.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -133,7 +140,7 @@ def scale_by_soap_muon(
         y = rotate_back(leaves, leaves.cut(leaves.each(divided, w, v)), bases)
         u = leaves.stacked(partial(_orthogonal, iteration, first), x, y)
         factors = averaged_grams(leaves, leaves.cut(leaves.g), factors, b2)
-        start = partial(all_eigenvectors, leaves, factors, descending=True)
+        start = partial(all_eigenvectors, factors, descending=True)
         bases = cond_inplace(first, lambda _: start(), bases)
         due = ~first & ((t - 1) % precondition_frequency == 0)
         turn = partial(_turn, leaves, factors)
@@ -145,6 +152,7 @@ def scale_by_soap_muon(
         ScaleBySOAPMuonState,
         _plan,
         weight_dimension_numbers,
+        split=split,
         mu=lambda p, blocks: zeros(p, dtype=mu_dtype),  # noqa: ARG005
         nu=lambda p, blocks: squares(p),  # noqa: ARG005
         **factors_and_bases(up_to(max_precond_dim)),
@@ -153,13 +161,7 @@ def scale_by_soap_muon(
 
 def _plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
     del left
-    numbers = MatrixAxes() if numbers is None else numbers
-    if getattr(numbers, "heads", 1) > 1 or getattr(numbers, "splits", ()):
-        raise checks.InvalidArgument(
-            f"the leaf at {checks.path_name(path)} has heads or splits, which this "
-            "method does not take: give its axes without"
-        )
-    return Blocks(shape, numbers, path)
+    return Blocks(shape, MatrixAxes() if numbers is None else numbers, path)
 
 
 def _orthogonal(
@@ -176,22 +178,10 @@ def _schatten(x: jax.Array) -> jax.Array:
 
 def _turn(leaves: Leaves, factors: Column, bases: Column, v: Column) -> tuple[Any, Any]:
     """Turn the bases by one QR each, and sort v as their columns."""
-
-    def one(factors: Any, bases: Any, v: jax.Array) -> Any:
-        new = []
-        for i, (a, q) in enumerate(zip(factors, bases, strict=True)):
-            if a is None:
-                new.append(None)
-                continue
-            basis, order = turned(a, q, sort=True)
-            places = jnp.expand_dims(order, 2 - i)
-            v = jnp.take_along_axis(v, jnp.broadcast_to(places, v.shape), axis=i + 1)
-            new.append(basis)
-        return tuple(new), v
-
-    rows = leaves.stacked(one, factors, bases, leaves.cut(v))
-    bases, v = columns_of(rows, 2)
-    return bases, leaves.join(v)
+    if not jax.tree.leaves(bases):
+        return bases, v
+    bases, _, order = by_length(partial(turned, sort=True), factors, bases)
+    return bases, leaves.join(leaves.stacked(sorted_axes, leaves.cut(v), order))
 
 
 @transformation
@@ -211,6 +201,7 @@ def soap_muon(
     ns_dtype: DTypeLike | None = None,
     weight_dimension_numbers: Static = None,
     rest: GradientTransformation | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """SOAP-Muon for matrices, and AdamW for all other parameters.
 
@@ -241,6 +232,9 @@ def soap_muon(
       weight_dimension_numbers: what :func:`gradtx.matrices` returns, or as
         :func:`muon` takes them; every leaf of two axes is a matrix if None.
       rest: the method for all other leaves; ``adamw(learning_rate)`` if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range or a setting not known; if a leaf is
@@ -260,6 +254,7 @@ def soap_muon(
         mu_dtype=mu_dtype,
         ns_dtype=ns_dtype,
         weight_dimension_numbers=numbers,
+        split=split,
     )
     matrices = chain(
         direction,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ema, one_minus_power, safe_increment
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     Exact,
@@ -40,6 +41,7 @@ from gradtx.optimizers.eigenbasis import (
 )
 from gradtx.primitives.decay_after import decay_after_step
 from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.shape import MuonDimensionNumbers, factors_of
 from gradtx.wrappers.chain import chain
 
 AXES = 2
@@ -64,6 +66,7 @@ def scale_by_splus(
     *,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """Take the sign of the mean gradient in the eigenbases of its second moments.
 
@@ -91,6 +94,9 @@ def scale_by_splus(
         them, as :func:`scale_by_muon` takes it. Leaves of two axes are matrices if
         None.
       mu_dtype: the type to keep m in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters.
@@ -113,7 +119,7 @@ def scale_by_splus(
         )
         factors = averaged_grams(leaves, leaves.cut(leaves.g), factors, b2)
         due = (t == 1) | (t % inverse_every == 0)
-        find = partial(all_eigenvectors, leaves, factors, descending=False)
+        find = partial(all_eigenvectors, factors, descending=False)
         bases = cond_inplace(due, lambda _: find(), bases)
         return u, m, factors, bases
 
@@ -122,6 +128,7 @@ def scale_by_splus(
         ScaleBySPlusState,
         _plan,
         weight_dimension_numbers,
+        split=split,
         mu=lambda p, blocks: zeros(p, dtype=mu_dtype),  # noqa: ARG005
         **factors_and_bases(up_to(max_dim - 1)),
     )
@@ -133,10 +140,15 @@ def _plan(shape: Dims, numbers: Any, path: Any, *, left: bool) -> Blocks:
 
 
 def _factor(max_dim: int, otherwise: Scalar, blocks: Blocks) -> Any:
-    """Return s."""
-    if blocks.elementwise or max(blocks.dims) > max_dim:
+    """Return s of a leaf, or one for every column that fits its shape."""
+    if blocks.elementwise:
         return otherwise
-    return 2 / sum(blocks.dims)
+
+    def of_matrix(rows: int, columns: int) -> Any:
+        return otherwise if max(rows, columns) > max_dim else 2 / (rows + columns)
+
+    numbers = blocks.numbers or MuonDimensionNumbers()
+    return factors_of(blocks.shape, numbers, blocks.path, of_matrix)
 
 
 def _sign_back(turned: jax.Array, bases: Any) -> jax.Array:
@@ -208,6 +220,7 @@ def splus(
     *,
     weight_dimension_numbers: Static = None,
     mu_dtype: DTypeLike | None = None,
+    split: AxisName = None,
 ) -> GradientTransformation:
     """SPlus: :func:`scale_by_splus`, with a mean of the parameters to evaluate with.
 
@@ -232,6 +245,9 @@ def splus(
       weight_dimension_numbers: which axes make up matrices, as
         :func:`scale_by_splus` takes it.
       mu_dtype: the type to keep the mean gradient in; the parameter's if None.
+      split: the axis, or axes, of the mesh over which the blocks of one shape are
+        shared out, as :func:`scale_by_muon` takes it; factors are then kept in parts
+        over it. None: as the compiler likes.
 
     Raises:
       ValueError: if a number is outside its range; for complex parameters; from
@@ -252,7 +268,11 @@ def splus(
             None if g is None else _plan(g.shape, n, path, left=left and n is None)
             for (path, g), n in zip(leaves, listed, strict=True)
         ]
-        factor = partial(_factor, max_dim, nonstandard_constant)
+
+        def factor(blocks: Blocks) -> Any:
+            s = _factor(max_dim, nonstandard_constant, blocks)
+            return jnp.broadcast_to(s, blocks.shape) if jnp.ndim(s) else s
+
         return treedef.unflatten([None if b is None else factor(b) for b in plans])
 
     return chain(
@@ -263,6 +283,7 @@ def splus(
             max_dim,
             nonstandard_constant,
             weight_dimension_numbers=weight_dimension_numbers,
+            split=split,
             mu_dtype=mu_dtype,
         ),
         scale_by_learning_rate(learning_rate),

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import (
+    cast,
     lengthened,
     safe_divide,
     safe_increment,
@@ -211,9 +212,8 @@ def _one(rule: Rule, shared: Any, path: Any, u: Any, p: Any, numbers: Any) -> Py
     inputs = axes.reduction_axes(u.shape, numbers, path)
     matrix = (*inputs, *axes.output_axes(u.shape, numbers, path))
     p = jnp.asarray(p)
-    return rule(
-        to_compute_dtype(u), to_compute_dtype(p), matrix, inputs, shared
-    ).astype(p.dtype)
+    new = rule(to_compute_dtype(u), to_compute_dtype(p), matrix, inputs, shared)
+    return cast(new, p.dtype)
 
 
 def _inner(x: jax.Array, y: jax.Array, over: Axes) -> jax.Array:

@@ -8,30 +8,34 @@ import jax
 
 from gradtx.codecs import Codec, is_encoded
 from gradtx.common.types import Count, OptState, Params, Updates
+from gradtx.core.apply_updates import fit
+from gradtx.core.leafwise import to_compute_dtype
 from gradtx.kernels import Coding, Kernels, Program, Var, pieces, written_out
 from gradtx.lowering.jaxprs import Literal
 from gradtx.quantization.selection import Step
-from gradtx.wrappers.step import moved
+from gradtx.wrappers.step import params_after
 
 
 def in_kernels(
     step: Step,
     codecs: Callable[[OptState], list[Codec | None]],
     given: tuple[Updates, OptState, Params | None],
-    new: OptState,
+    new: tuple[Updates, OptState],
     seed: Count,
     kernels: Kernels,
-) -> tuple[OptState, Params | None]:
-    """Return the new state and the parameters moved, made by kernels where it is done.
+) -> tuple[Updates, OptState, Params | None]:
+    """Return the step and the parameters moved, made by kernels where it is done.
 
     What a kernel makes replaces what a compiler would make of the same step, which is
-    then used by nobody and left out.
+    then used by nobody and left out. Of the updates it makes the sums only: where they
+    are asked for they are by how much a parameter moves, which cannot be less exact
+    than the parameter is.
 
     Args:
       step: the inner step, of arrays.
       codecs: says how the leaves of a state are encoded.
       given: what the step is given, with the state in few bits.
-      new: the new state in few bits, as it is made without kernels.
+      new: the updates and the new state in few bits, made without kernels.
       seed: what numbers are rounded by.
       kernels: those of a device.
     """
@@ -41,7 +45,7 @@ def in_kernels(
     def flat(*arrays: Any) -> list[Any]:
         updates, old, params = treedef.unflatten(arrays)
         updates, state = step(updates, old, params)
-        sums = jax.tree.leaves(moved(params, updates))
+        sums = jax.tree.leaves(params_after(params, updates))
         formats[:] = [*codecs(state), *(None for _ in sums)]
         return [*jax.tree.leaves(state), *sums]
 
@@ -49,10 +53,21 @@ def in_kernels(
     before = len(jax.tree.leaves(given[0]))
     made = _made(program, leaves, formats, before, seed, kernels)
     results = program.jaxpr.outvars
-    old, structure = jax.tree.flatten(new, is_leaf=is_encoded)
+    updates, state = new
+    old, structure = jax.tree.flatten(state, is_leaf=is_encoded)
     state = [made.get(v, x) for v, x in zip(results, old, strict=False)]
-    sums = [made.get(v, program.read(v)) for v in results[len(old) :]]
-    return structure.unflatten(state), jax.tree.structure(given[2]).unflatten(sums)
+    moves = results[len(old) :]
+    sums = [made.get(v, program.read(v)) for v in moves]
+    if fit(given[2], updates):
+        rows = zip(moves, sums, *map(jax.tree.leaves, (given[2], updates)), strict=True)
+        found = [_distance(p, y, u) if v in made else u for v, y, p, u in rows]
+        updates = jax.tree.structure(updates).unflatten(found)
+    sums = jax.tree.structure(given[2]).unflatten(sums)
+    return updates, structure.unflatten(state), sums
+
+
+def _distance(p: jax.Array, moved: jax.Array, u: jax.Array) -> jax.Array:
+    return (to_compute_dtype(moved) - to_compute_dtype(p)).astype(u.dtype)
 
 
 def _made(

@@ -22,7 +22,7 @@ from gradtx.lowering.control_flow import platform_dependent
 from gradtx.lowering.sharding import zero_count
 from gradtx.quantization.selection import Choice, Step, Where
 from gradtx.tree.roles import parts
-from gradtx.wrappers.step import moved
+from gradtx.wrappers.step import params_after
 
 # Those for which there are kernels.
 DEVICES = ("cuda", "tpu")
@@ -80,8 +80,9 @@ def quantize_state(
         TPU, where it can: what is made entry by entry, with blocks that are equal
         pieces of the rows. It moves the parameters too, which
         :func:`gradtx.apply_updates` then takes from it, and so do wrappers such as
-        :func:`gradtx.with_compensation`. The updates are right whoever adds them; but
-        added otherwise they are computed a second time. For one device, or within
+        :func:`gradtx.with_compensation`. Whoever else adds the updates gets there too:
+        they are the distance from p to the rounded p + u, so what is chained behind
+        must not enlarge them. For one device, or within
         ``shard_map(..., check_vma=False)``; not differentiable. ``"cuda"`` and
         ``"tpu"`` imitate the kernel of such a device anywhere, slowly, for tests.
 
@@ -168,17 +169,15 @@ def _step_in_kernels(
 
     def without(*given: Any) -> tuple[Any, ...]:
         updates, state = _step(step, choose, *given, measured=True)
-        return updates, state, moved(given[2], updates)
+        return updates, state, params_after(given[2], updates)
 
     def within(
         updates: Any, state: Any, params: Any, *, kernels: Kernels
     ) -> tuple[Any, ...]:
         u, new = _step(step, choose, updates, state, params, measured=True)
         given = updates, state.inner_state, params
-        codecs = partial(_codecs, choose)
-        made, sums = in_kernels(
-            step, codecs, given, new.inner_state, new.roundings, kernels
-        )
+        codecs, plain = partial(_codecs, choose), (u, new.inner_state)
+        u, made, sums = in_kernels(step, codecs, given, plain, new.roundings, kernels)
         return u, new._replace(inner_state=made), sums
 
     if isinstance(kernel, str):

@@ -107,12 +107,11 @@ def placed(x: Any, mesh: Any, spec: PartitionSpec, axis: tuple[str, ...]) -> Any
     if not is_array(x):
         return x
     own = jax.typeof(x).sharding.mesh
-    to = NamedSharding(mesh if own.empty else own, spec)
     if own.empty and not isinstance(x, Tracer):
         # An array on one device knows no mesh but the one that is set.
-        if jax.sharding.get_abstract_mesh().empty:
-            return x
-        to = spec
+        none = jax.sharding.get_abstract_mesh().empty
+        return x if none else jax.device_put(x, spec)
+    to = NamedSharding(mesh if own.empty else own, spec)
     if is_explicit(mesh, axis):
         return jax.sharding.reshard(x, to)
     return jax.lax.with_sharding_constraint(x, to)

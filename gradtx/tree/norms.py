@@ -112,7 +112,7 @@ def scaled_squares(
 def _squares_here(
     arrays: list[jax.Array], measure: Callable[[jax.Array], jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    arrays = concatenate_small(arrays)
+    arrays = concatenate_small(_alike(arrays))
     if not any(isinstance(x, Tracer) for x in arrays):
         return _squares_twice(measure, arrays)
     return platform_dependent(
@@ -120,6 +120,14 @@ def _squares_here(
         cpu=partial(_squares_twice, measure),
         default=partial(squares_in_three_units, measure),
     )
+
+
+def _alike(arrays: list[jax.Array]) -> list[jax.Array]:
+    """Return arrays in float64 where some are: a unit of theirs is no float32."""
+    kinds = [x.dtype for x in arrays]
+    if jnp.result_type(jnp.float32, *kinds) in (jnp.float64, jnp.complex128):
+        return [x.astype(jnp.promote_types(x.dtype, jnp.float64)) for x in arrays]
+    return arrays
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

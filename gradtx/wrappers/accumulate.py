@@ -112,7 +112,7 @@ def accumulate(
 
     ``opt`` runs at real steps only, so schedules in it count those, and it is given the
     extra arguments of the last of the k gradients. The accumulator has the kind of the
-    parameter and at least its precision; what is bad in it goes with the real step.
+    parameter and at least its precision; NaN in it is gone after the real step.
 
     A jitted step that adds its updates by :func:`gradtx.apply_updates` leaves all but
     the accumulator unread where it takes no real step: 12 bytes for each parameter.
@@ -173,7 +173,7 @@ def accumulate(
 
 
 class _Answered(NamedTuple):
-    """A state beside what the user's functions say of this step."""
+    """A state, and what the user's functions returned for this step."""
 
     state: MultiStepsState
     skip: jax.Array
@@ -206,7 +206,7 @@ def _taken_or_added(
             given = jax.tree.map(_filled, updates, total, is_leaf=checks.is_none)
             given = given if is_ours(opt) else typed_like(updates, given)
             new, inner_state = inner.update(given, inner_state, params, **extra)
-            # Zeros that are made of the last sum, entry by entry, lie in its place.
+            # Zeros that are made of the last sum, elementwise, are written in place.
             return new, (inner_state, _where(real, _zeros(before), before))
 
         new, (inner_state, total) = run_if(

@@ -41,7 +41,8 @@ def chain(*args: GradientTransformation) -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
-        _one_state_each(state, links, init)
+        if type(state) is not tuple or len(state) != len(links):
+            _one_state_each(state, links, init)
         new_state = []
         for tx, old in zip(links, state, strict=True):
             updates, new = tx.update(updates, old, params, **extra)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx.common import checks, numerics
 from gradtx.common.types import Count, OptState, Params, Updates
@@ -54,7 +55,7 @@ def conditionally_transform(
 
     Args:
       inner: any transformation; it runs only when the condition holds, and its state
-        stands still otherwise.
+        is unchanged otherwise.
       should_transform_fn: from the number of steps taken to a boolean. Under ``jit``
         both are traced; outside of it the function is called at every step with the
         number as it is, and may branch on it.
@@ -79,7 +80,7 @@ def conditionally_mask(
 
     Args:
       inner: any transformation; it runs only when the condition holds, and its state
-        stands still otherwise.
+        is unchanged otherwise.
       should_transform_fn: from the number of steps taken to a boolean. Under ``jit``
         both are traced; outside of it the function is called at every step with the
         number as it is, and may branch on it.
@@ -120,7 +121,7 @@ def _conditionally(
 
 
 class _Answered(NamedTuple):
-    """A state beside what the user's function says of this step."""
+    """A state, and what the user's function returned for this step."""
 
     wanted: jax.Array
     state: Any
@@ -210,7 +211,8 @@ def apply_if_finite(
 def _wanted(
     condition: ConditionFn, step: Count, extra: dict[str, Any], forward: bool
 ) -> Any:
-    wanted = jnp.asarray(condition(step, **(extra if forward else {})))
+    wanted = condition(step, **(extra if forward else {}))
+    wanted = wanted if isinstance(wanted, jax.Array) else np.asarray(wanted)
     if wanted.shape != ():
         raise checks.InvalidArgument(
             f"should_transform_fn must return one boolean, got shape {wanted.shape}"

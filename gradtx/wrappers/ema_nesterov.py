@@ -1,5 +1,6 @@
 """EMA-Nesterov: look ahead along the mean of the steps."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.wrappers.averages import Find, made_with
+from gradtx.wrappers.outermost import outermost
 from gradtx.wrappers.step import widest
 
 
@@ -83,6 +85,9 @@ def ema_nesterov(
     """
     checks.non_negative(step_size=step_size)
     checks.decay_rates(decay=decay)
+    again = partial(ema_nesterov, step_size=step_size, decay=decay)
+    if (outside := outermost(again, inner)) is not None:
+        return outside
     inner = with_extra_args_support(inner)
 
     def rule(

@@ -1,4 +1,4 @@
-"""Find the weights to evaluate with in a state, however deep they lie in it."""
+"""Find the weights to evaluate with in a state, at any depth."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -29,8 +29,8 @@ def eval_params(
     slow weights of :func:`gradtx.lookahead`. Leaves that no wrapper averages, and all
     of them where there is no such wrapper, are those of ``params``.
 
-    Of two within one another the outer one decides. Where two stand side by side and
-    both average a leaf, say which is meant.
+    Of two nested ones the outer one decides. Where two independent ones average the
+    same leaf, say which is meant.
 
     A state of one's own takes part by a method ``averaged_params(params)``, which
     returns the weights in the types of the parameters, and leaves for which it has none
@@ -136,7 +136,7 @@ def _places(node: Any, path: keys.Path = ()) -> Iterator[_Place]:
 
 
 def _counting(state: OptState, which: Any) -> tuple[Test, Test]:
-    """Return which parts count if one of them is named: it, and what lies within."""
+    """Return which parts count if one of them is named: it, and what is within it."""
     places = list(_places(state))
     at = keys.is_path(which)
     named = [
@@ -199,8 +199,8 @@ def _as_it_sees_them(average: Callable[[Params], Params], params: Params) -> Par
         if _alike(found, _base(seen)):
             return _base(params) if is_same(found, _base(seen)) else back(found)
     raise checks.InvalidArgument(
-        "eval_params: the averaged weights in the state are of other parameters: their "
-        "structure or their shapes are not those of `params`"
+        "eval_params: the averaged weights in the state do not match `params` in "
+        "structure or shape: give the parameters that the state was made for"
     )
 
 

@@ -22,12 +22,12 @@ from gradtx.tree.placeholders import is_slot
 
 @transformation
 def flatten(inner: GradientTransformation) -> GradientTransformation:
-    """Let ``inner`` see all leaves as one vector, laid end to end.
+    """Let ``inner`` see all leaves concatenated into one vector.
 
     That makes a smaller program of a tree of many small leaves, for one more copy of
     the tree in each step. What ``inner`` does by leaf, it then does to all together.
     Leaves of several types make a vector for each type, in a tuple in the order of the
-    types' names. Leaves that lie on several devices are gathered. What cannot have a
+    types' names. Sharded leaves are gathered. What cannot have a
     gradient is left out.
 
     Args:
@@ -65,7 +65,7 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
 
 
 def packed(tree: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
-    """Return the leaves as ``inner`` sees them, and what lays them out again."""
+    """Return the leaves as ``inner`` sees them, and what splits them again."""
     leaves, put = parted(tree)
     arrays = [jnp.asarray(x) for x in leaves]
     kinds = [_kind(x) for x in arrays]
@@ -94,7 +94,7 @@ def _kind(x: jax.Array) -> Kind:
 
 
 def _pack(arrays: list[jax.Array], kinds: list[Kind]) -> PyTree:
-    """Lay the arrays end to end, those of each kind in a vector of their own."""
+    """Concatenate the arrays, those of each kind into a vector of their own."""
     if not kinds:
         return jnp.zeros(0)
     vectors = tuple(

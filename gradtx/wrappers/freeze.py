@@ -1,4 +1,4 @@
-"""Hold a part of the parameters still."""
+"""Freeze a part of the parameters."""
 
 import jax
 
@@ -16,9 +16,9 @@ from gradtx.wrappers.partition import partition
 def freeze(mask: MaskOrFn) -> GradientTransformation:
     """Make the updates zero where the mask is True, and pass on the others.
 
-    At the end of a chain this holds the masked parameters still. At its beginning it
-    keeps their gradients out of norms; but what follows may move them, as weight decay
-    and momentum from before do. :func:`selective_transform` does both.
+    At the end of a chain this freezes the masked parameters. At its beginning it keeps
+    their gradients out of norms; but what follows may change them, as weight decay and
+    momentum from before do. :func:`selective_transform` does both.
 
     Args:
       mask: True for what is frozen: one boolean, a tree of booleans shaped like the
@@ -34,14 +34,14 @@ def freeze(mask: MaskOrFn) -> GradientTransformation:
 def selective_transform(
     optimizer: GradientTransformation, *, freeze_mask: MaskOrFn
 ) -> GradientTransformation:
-    """Optimize the leaves where the mask is False, and hold the others still.
+    """Optimize the leaves where the mask is False, and freeze the others.
 
     Frozen leaves get updates of exactly zero, whatever their gradients; they have no
     state, count in no norm, and may be integers. The state is that of
     :func:`partition` with the labels ``"train"`` and ``"freeze"``.
 
     Args:
-      optimizer: what moves the leaves that are not frozen.
+      optimizer: what updates the leaves that are not frozen.
       freeze_mask: True for what is frozen: one boolean, a tree of booleans shaped like
         the parameters (or a prefix of them), or a function that makes one.
 

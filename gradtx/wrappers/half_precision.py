@@ -2,9 +2,9 @@
 
 Whoever adds an update u to a parameter p of the same half-precision type gets the sum
 rounded to the nearest number of that type, ⌊p + u⌉. To carry p to a number x, u = x - p
-has to be rounded too. Where that lies within a factor of 2 of p, on the same side of 0,
+has to be rounded too. Where that is within a factor of 2 of p, on the same side of 0,
 the difference of the two nearest numbers is exact, and p lands on the number nearest to
-x. Where a step is larger than that, an update of so few bits may not reach it, and p
+x. Where a step is larger than that, a half-precision update may not reach it, and p
 lands within half of the last bit of u. Each function here tells where p lands.
 """
 
@@ -18,7 +18,7 @@ from gradtx.codecs.dither import rounded, rounded_down, share_of
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import is_differentiable, map_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
-from gradtx.core.apply_updates import apply_updates
+from gradtx.core.apply_updates import apply_updates, remember_sum
 from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.transformation import GradientTransformation
 from gradtx.tree import masks
@@ -40,7 +40,7 @@ def nearest_update(p: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         return rounded(y, p.dtype)
 
     u, landed = _by(near, p, x)
-    return u.astype(p.dtype), landed
+    return numerics.cast(u, p.dtype), landed
 
 
 def random_update(
@@ -69,17 +69,17 @@ def random_update(
     (u, low), (larger, high) = _by(down, p, x), _by(up, p, x)
     rises = x - low > share_of(bits) * (high - low)
     u, landed = jnp.where(rises, larger, u), jnp.where(rises, high, low)
-    return u.astype(p.dtype), landed
+    return numerics.cast(u, p.dtype), landed
 
 
 def _by(
     rounding: Callable[[jax.Array], jax.Array], p: jax.Array, x: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Return the update to x, rounded twice by ``rounding``, and where p lands."""
-    wide, most = to_compute_dtype(p), float(jnp.finfo(p.dtype).max)
-    u = rounding(x) - wide
+    now, most = to_compute_dtype(p), float(jnp.finfo(p.dtype).max)
+    u = rounding(x) - now
     u = rounding(jnp.where(jnp.isfinite(u), jnp.clip(u, -most, most), u))
-    return u, rounded(wide + u, p.dtype)
+    return u, rounded(now + u, p.dtype)
 
 
 # --- trees -------------------------------------------------------------------
@@ -93,13 +93,13 @@ def is_narrow(p: Any) -> bool:
     return numerics.compute_dtype(dtype) != dtype
 
 
-def wide(p: Any) -> jax.Array:
+def in_float32(p: Any) -> jax.Array:
     """Return a parameter in at least float32."""
     return to_compute_dtype(jnp.asarray(p))
 
 
 def meant(see: Callable[[Any, Any], jax.Array], params: Params, kept: PyTree) -> Params:
-    """Return what half-precision parameters mean with what is kept beside them.
+    """Return what half-precision parameters mean with what is kept for them.
 
     Args:
       see: from a parameter and what is kept to the float32 number that they mean.
@@ -114,7 +114,7 @@ def meant(see: Callable[[Any, Any], jax.Array], params: Params, kept: PyTree) ->
     )
 
 
-def step_wide(
+def step_in_float32(
     inner: GradientTransformation,
     updates: Updates,
     state: OptState,
@@ -122,7 +122,7 @@ def step_wide(
     extra: dict[str, Any],
 ) -> tuple[Updates, OptState]:
     """Let ``inner`` compute in float32, and keep its state in the types it has."""
-    grads = map_differentiable(wide, updates)
+    grads = map_differentiable(in_float32, updates)
     u, new = inner.update(grads, state, params, **extra)
     return u, typed_like(state, new)
 
@@ -134,18 +134,18 @@ def settled(
     before: Params,
     kept: PyTree,
 ) -> tuple[Updates, PyTree]:
-    """Settle every half-precision parameter that moves; leave the others as they are.
+    """Settle every half-precision parameter with an update; leave the others.
 
     Args:
       settle: from the parameter, the number that is meant after the step, and what is
-        kept beside to the update and what is kept then.
+        kept for it to the update, the parameter after it, and what is kept then.
       updates: what is added to the numbers meant before.
       params: the parameters.
       before: the numbers meant before.
-      kept: what is kept beside the parameters.
+      kept: what is kept for the parameters.
 
     Returns:
-      The updates of the parameters, and what is kept beside them.
+      The updates of the parameters, and what is kept for them.
     """
     moves, treedef = jax.tree.flatten(updates, is_leaf=checks.is_none)
     p, x, new = (treedef.flatten_up_to(tree) for tree in (params, before, kept))
@@ -153,5 +153,6 @@ def settled(
     # Not added here by hand: a kernel may have made the sums already.
     sums = apply_updates([x[i] for i in live], [moves[i] for i in live])
     for i, target in zip(live, sums, strict=True):
-        moves[i], new[i] = settle(p[i], target, new[i])
+        moves[i], landed, new[i] = settle(p[i], target, new[i])
+        remember_sum(p[i], moves[i], landed)
     return treedef.unflatten(moves), treedef.unflatten(new)

@@ -1,4 +1,4 @@
-"""Hyperball: steps along a sphere, as long as a part of its radius."""
+"""Hyperball: steps along a sphere, as long as a fraction of its radius."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -43,7 +43,7 @@ def hyperball(
     axis: int | tuple[int, ...] | None = None,
     mask: MaskOrFn | None = None,
 ) -> GradientTransformation:
-    """Keep the norm of every matrix, and make each step a part of that norm.
+    """Keep the norm of every matrix, and make each step a fraction of that norm.
 
         u = inner(g)
         p' = R p / ‖p‖₂ + η R u / ‖u‖₂            ‖·‖₂ of each leaf
@@ -105,7 +105,7 @@ def relative_update(
     axis: int | tuple[int, ...] | None = None,
     mask: MaskOrFn | None = None,
 ) -> GradientTransformation:
-    """Make each step of a matrix a part of the matrix's norm.
+    """Make each step of a matrix a fraction of the matrix's norm.
 
         u ← η ‖p‖₂ u / ‖u‖₂                       u = inner(g), ‖·‖₂ of each leaf
 

@@ -40,7 +40,7 @@ def inject_hyperparams(
     static_args: str | Iterable[str] = (),
     hyperparam_dtype: DTypeLike | None = None,
 ) -> Callable[P, GradientTransformation]:
-    """Let the numbers that a factory is given live in the state.
+    """Keep the numbers that a factory is given in the state.
 
     There they can be read (``state.hyperparams["learning_rate"]``), changed from step
     to step and scheduled, each of them: a setting may be a schedule, whose values then

@@ -1,5 +1,6 @@
 """Lookahead: k steps forward, one step back."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +21,7 @@ from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.averages import holds_both, merge
+from gradtx.wrappers.outermost import outermost
 from gradtx.wrappers.step import typed_like, zeros_for
 from gradtx.wrappers.synchronise import synchronised
 
@@ -68,14 +70,14 @@ def lookahead(
 ) -> GradientTransformation:
     """Let an optimizer explore, and follow it at a distance.
 
-        θ: the parameters, moved by the fast optimizer    φ: the slow weights
+        θ: the parameters, updated by the fast optimizer    φ: the slow weights
         every k steps:    φ ← φ + α (θ - φ),    θ ← φ
 
     Takes plain parameters and drops in wherever ``fast_optimizer`` stood; the slow
     weights, which one evaluates with, are found by :func:`gradtx.eval_params`. Extra
-    arguments reach the fast optimizer. Given :class:`LookaheadParams` instead, it moves
-    both of them, with gradients for the fast ones, and keeps none. Its own slow weights
-    are read and written only when they move, and are kept in at least float32.
+    arguments reach the fast optimizer. Given :class:`LookaheadParams` instead, it
+    updates both, with gradients for the fast ones, and keeps none. Its own slow weights
+    are read and written only when they change, and are kept in at least float32.
 
     What follows in a chain must not change the updates of a synchronising step, as they
     carry the parameters to the slow weights.
@@ -94,6 +96,10 @@ def lookahead(
     """
     checks.positive_int(sync_period=sync_period)
     checks.unit_interval(slow_step_size=slow_step_size)
+    how = {"sync_period": sync_period, "slow_step_size": slow_step_size}
+    again = partial(lookahead, **how, reset_state=reset_state)
+    if (outside := outermost(again, fast_optimizer)) is not None:
+        return outside
     fast = with_extra_args_support(fast_optimizer)
     follow, move_both = _following(slow_step_size), _moving_both(slow_step_size)
 

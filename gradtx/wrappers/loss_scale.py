@@ -41,11 +41,11 @@ def dynamic_loss_scale(
     min_scale: Scalar = 2.0**-126,
     max_scale: Scalar = 2.0**127,
 ) -> GradientTransformation:
-    """Undo the scale of a loss, and find the largest scale that float16 bears.
+    """Undo the scale of a loss, and find the largest scale that float16 can hold.
 
         G = ∇(S · loss)                            the gradients that update is given
         G finite:      u = inner(G / S);           S ← S · growth   every n such steps
-        G not finite:  nothing moves;              S ← S · backoff
+        G not finite:  no step;                    S ← S · backoff
 
     Multiply the loss by ``gradtx.tree.get(state, "loss_scale")`` before its gradient is
     taken:

@@ -49,7 +49,7 @@ def mechanize(
         r ← β r + s clip(h, ±m),  m ← max(β m, |h| + ε),  v ← β² v + h²
         s ← (m s_init / n + max(0, r)) / (√v + ε),  Δ ← Δ + u,  S = Σ s
 
-    for n values β = 1 - 0.1, 1 - 0.01, … at once. Give the base optimizer the rate 1,
+    for n values β = 1 - 0.1, 1 - 0.01, … together. Give the base optimizer the rate 1,
     with or without a schedule. h is clipped as the authors do since the paper; Δ is not
     kept but follows from p, x₀ and S.
 

@@ -38,7 +38,7 @@ class MonitorState(NamedTuple):
 @order.keeps("update")
 @transformation
 def snapshot(measure_name: str, measure: Measure) -> GradientTransformation:
-    """Write down something about the updates, and pass them on as they are.
+    """Record a measure of the updates, and pass them on as they are.
 
     ``gradtx.tree.get(state, measure_name)`` reads it. Before the first step it is what
     the measure says of the parameters.
@@ -70,7 +70,7 @@ def snapshot(measure_name: str, measure: Measure) -> GradientTransformation:
 def monitor(
     measures: Mapping[str, Measure | GradientTransformation],
 ) -> GradientTransformation:
-    """Write down several things about the updates, and pass them on as they are.
+    """Record several measures of the updates, and pass them on as they are.
 
     Before the first step they are what the measures say of the parameters.
 

@@ -1,5 +1,6 @@
 """Outer Nesterov: momentum of what many steps have done together."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.averages import merge
+from gradtx.wrappers.outermost import outermost
 from gradtx.wrappers.synchronise import synchronised
 
 
@@ -50,7 +52,7 @@ def outer_nesterov(
 ) -> GradientTransformation:
     """Take many steps for one gradient, and give it to Nesterov's momentum.
 
-        θ: the parameters, moved by inner          φ: where the last outer step led
+        θ: the parameters, updated by inner        φ: where the last outer step led
         every H steps:    Δ = φ - θ
                           b ← μ b + η Δ
                           θ ← φ - μ b - η Δ,    φ ← θ
@@ -59,7 +61,7 @@ def outer_nesterov(
     Muon. With μ = 0 it is Lookahead that follows by η. ``inner`` keeps its state.
 
     φ is what one evaluates with between: :func:`gradtx.eval_params` finds it. φ and b
-    are read and written only when they move, and are kept in at least float32. What
+    are read and written only when they change, and are kept in at least float32. What
     follows in a chain must not change the updates of an outer step, as they carry the
     parameters to φ.
 
@@ -81,6 +83,10 @@ def outer_nesterov(
     checks.positive_int(every=every)
     checks.non_negative(outer_learning_rate=outer_learning_rate)
     checks.decay_rates(outer_momentum=outer_momentum)
+    how = {"outer_learning_rate": outer_learning_rate, "outer_momentum": outer_momentum}
+    again = partial(outer_nesterov, every=every, **how)
+    if (outside := outermost(again, inner)) is not None:
+        return outside
     inner = with_extra_args_support(inner)
 
     def rule(

@@ -15,7 +15,6 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.lowering.sharding import replicated_like, zero_count
-from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.step import typed_like, widest
 
 
@@ -47,6 +46,9 @@ def reduce_on_plateau(
         scale ← max(scale · factor, min_scale)     after ``patience`` that were not
 
     Give ``update`` the extra argument ``value``, such as the loss; it may be negative.
+    Within ``jax.shard_map`` give it the loss over all devices, and the state is the
+    same on each; where devices are to differ, let the state vary, by ``jax.lax.pcast``,
+    before a loop over steps.
 
     Args:
       factor: what the scale is multiplied by, in (0, 1).
@@ -74,7 +76,7 @@ def reduce_on_plateau(
 
     def init(params: Params) -> ReduceLROnPlateauState:
         dtype = widest(params)
-        state = ReduceLROnPlateauState(
+        return ReduceLROnPlateauState(
             scale=replicated_like(params, 1, dtype),
             best_value=replicated_like(params, jnp.inf, dtype),
             plateau_count=zero_count(params),
@@ -82,7 +84,6 @@ def reduce_on_plateau(
             count=zero_count(params),
             avg_value=replicated_like(params, 0, dtype),
         )
-        return varied_with(params, state)  # as a loss of these parameters does
 
     def judged(state: ReduceLROnPlateauState) -> ReduceLROnPlateauState:
         """Return the state after the mean is complete."""
@@ -131,7 +132,7 @@ def reduce_on_plateau(
 def _value_given(value: Any) -> None:
     if value is None:
         raise checks.InvalidArgument(
-            "update needs the extra argument 'value', the number that is to fall: "
+            "update needs the extra argument 'value', the metric to minimize: "
             "call update(updates, state, params, value=...)"
         )
     if jnp.shape(value) != ():

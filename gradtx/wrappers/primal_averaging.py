@@ -38,7 +38,7 @@ class PrimalAveragingState(NamedTuple):
     train_interp: Any  # μ_y
     weight_sum: Any  # Σ w; 0 where μ_x is given
     max_lr: Any  # the largest learning rate so far
-    z: Weights  # the sequence that inner moves
+    z: Weights  # the sequence that inner updates
 
     def averaged_params(self, params: Params) -> Params:
         """Return x, the average, from y = ``params``."""
@@ -64,13 +64,13 @@ def primal_averaging(
         z ← z + u(∇f(y))                           u: the update of inner
         x ← (1 - a) x + a z,  a = 1 - μ_x          or a = w / Σ w, w = t^r (max η)^q
 
-    Smooth DiLoCo (GPA): the average x is long and the gradients lie well ahead of it.
+    Smooth DiLoCo (GPA): the average x is long and gradients are taken well ahead.
     With ``eval_interp=None`` it is Schedule-Free, whose average is of all weights.
 
     x is what one evaluates with: :func:`gradtx.eval_params` finds it wherever this
     stands. It is not kept but follows from y and z, which are all that is kept: 4 bytes
     for each parameter. Unlike for Schedule-Free, ``inner`` may have a momentum. A decay
-    in ``inner`` is taken at y and moves z. What follows in a chain must not change the
+    in ``inner`` is taken at y, for z. What follows in a chain must not change the
     updates, as they carry the parameters to y.
 
     Args:

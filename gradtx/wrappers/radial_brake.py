@@ -25,7 +25,7 @@ def radial_brake(
     axis: int | tuple[int, ...] | None = None,
     mask: MaskOrFn | None = None,
 ) -> GradientTransformation:
-    """Let the norm of a matrix change by a part only of what a step would change it by.
+    """Let the norm of a matrix change by a fraction of what a step would change it by.
 
         p' = p + inner(g)
         n = ‖p‖₂ + s (‖p'‖₂ - ‖p‖₂)        s: s_out where the norm grows, else s_in

@@ -1,4 +1,4 @@
-"""The row floor: no unit of a layer moves less than a part of its weights."""
+"""The row floor: the update of a unit is at least a fraction of its weights."""
 
 from typing import Any
 
@@ -28,13 +28,14 @@ def row_floor(
     axis: int | tuple[int, ...] | None = 0,
     mask: MaskOrFn | None = None,
 ) -> GradientTransformation:
-    """Lengthen the update of every unit to at least a part of its weights.
+    """Lengthen the update of every unit to at least a fraction of its weights.
 
         u = inner(g)
         u ← u max(1, η τ ‖p‖₂ / ‖u‖₂)             norms of each unit; 0 stays 0
 
-    Units that hardly move as the others grow are kept moving; stands in for weight
-    decay. Without the learning rate this is the floor τ ‖p‖ of the direction.
+    Units that would hardly change while the others grow go on changing, so that no
+    weight decay is needed. Without the learning rate it is the lower bound τ ‖p‖ of the
+    direction.
 
     Args:
       inner: any optimizer.
@@ -43,7 +44,7 @@ def row_floor(
         ``learning_rate`` of ``inner``, if None.
       axis: the axes that a norm is taken over, which make up a unit. 0 is the input of
         a kernel of shape (in, out), so that a unit is a neuron (a row, where weights
-        are of shape (out, in)). None for a norm of the whole leaf.
+        are of shape (out, in)). None for one norm for each leaf.
       mask: which leaves: a tree of booleans, or a function from the parameters to one.
         Those with two axes or more, if None. The others follow ``inner``.
 

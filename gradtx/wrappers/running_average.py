@@ -41,7 +41,7 @@ class AverageState(NamedTuple):
     """What :func:`average` remembers."""
 
     inner_state: OptState
-    steps_since: Count  # steps since the mean was last moved
+    steps_since: Count  # steps since the mean was last updated
     count: Count  # n, how many weights the mean is of
     mean: Weights  # m
 
@@ -69,16 +69,16 @@ def average(
 
     :func:`gradtx.eval_params` finds m, wherever this stands. With ``debias`` m is a
     weighted mean of the weights after steps alone; without it m starts as the first
-    parameters, as in most programs, and is long near them. Before the mean has been
-    moved once, one evaluates with the parameters.
+    parameters, as in most programs, and stays near them for long. Before the mean has
+    been updated once, one evaluates with the parameters.
 
     It goes around a method, or last into a chain, around nothing::
 
         chain(adamw(1e-3), average(identity(), 0.999))
 
-    The mean is kept in at least float32. Where it stays it is not read: a jitted step
-    moves as many bytes as without, and 12 more for each parameter where it moves; with
-    k = 1, where one kernel does both, 8 more.
+    The mean is kept in at least float32, and only read in steps that update it: other
+    jitted steps read and write as many bytes as without a mean. To update it takes 12
+    more for each parameter; with k = 1, where one kernel does both, 8.
 
     Args:
       inner: any transformation whose updates are added to the parameters.
@@ -86,7 +86,7 @@ def average(
         of about 1 / (1 - β) weights. None: of all weights alike (Polyak and Ruppert).
       debias: whether the mean is made unbiased, so that the first parameters have no
         part in it. Without a decay it always is.
-      every: k, at least 1: how many steps the mean is moved after.
+      every: k, at least 1: after how many steps the mean is updated.
 
     Raises:
       ValueError: if β is outside [0, 1) or k is no whole number of at least 1; from

@@ -80,8 +80,8 @@ def sam(
     returns gradients.
 
     Args:
-      optimizer: moves the parameters.
-      adv_optimizer: moves them up, in the direction opposite to its updates.
+      optimizer: updates the parameters.
+      adv_optimizer: what goes up: its updates are subtracted.
       sync_period: k, a whole number of at least 1: how many gradients make a step of
         the optimizer.
       reset_state: whether the adversary starts anew for every step of the optimizer.

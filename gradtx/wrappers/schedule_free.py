@@ -1,5 +1,6 @@
 """Schedule-Free: an average of the weights instead of a decaying learning rate."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +30,7 @@ from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.lowering.varying import varied_with
 from gradtx.wrappers.averages import made_with
 from gradtx.wrappers.evaluation import averaged, held_like
+from gradtx.wrappers.outermost import outermost
 from gradtx.wrappers.step import widest
 
 
@@ -40,7 +42,7 @@ class ScheduleFreeState(NamedTuple):
     step_count: Count
     max_lr: Any  # the largest learning rate so far
     base_optimizer_state: OptState
-    z: Weights  # the sequence that the base optimizer moves
+    z: Weights  # the sequence that the base optimizer updates
 
     def averaged_params(self, params: Params) -> Params:
         """Return x, the average, from y = ``params``."""
@@ -94,6 +96,15 @@ def schedule_free(
         weight_lr_power=weight_lr_power,
         weight_step_power=weight_step_power,
     )
+    how = {"b1": b1, "weight_lr_power": weight_lr_power, "state_dtype": state_dtype}
+    again = partial(
+        schedule_free,
+        learning_rate=learning_rate,
+        weight_step_power=weight_step_power,
+        **how,
+    )
+    if (outside := outermost(again, base_optimizer)) is not None:
+        return outside
     base = with_extra_args_support(base_optimizer)
 
     def copied(p: jax.Array) -> jax.Array:

@@ -52,27 +52,27 @@ class PackSmallLeavesState(NamedTuple):
 def pack_small_leaves(
     inner: GradientTransformation, below: int = SMALL
 ) -> GradientTransformation:
-    """Let ``inner`` see all small leaves of one type as one vector, laid end to end.
+    """Let ``inner`` see all small leaves of one type concatenated into one vector.
 
     A tree of a thousand biases and scales takes a thousand kernels a step, of which
     each takes longer to start than to run, and a compiler that plans them all. Packed
     they are a few dozen. Large leaves are shown as they are. The state of small leaves
     is kept packed; their gradients and parameters are gathered in each step, which a
-    CPU, whose kernels start at once, is better spared.
+    CPU, whose kernels start immediately, is better spared.
 
-    What ``inner`` does entry by entry (SGD, Adam, Lion and their like), or over all
+    What ``inner`` does elementwise (SGD, Adam, Lion and their like), or over all
     entries together (a global norm), is the same as without. What it does leaf by leaf
     (trust ratios, factored moments, orthogonalisation) it does by vector: not for
     those. Masks and labels belong outside, as in ``masked(pack_small_leaves(tx), m)``:
     ``inner`` is shown :class:`PackedLeaves`. Extra arguments are passed on as they are.
-    A small leaf without a gradient stands still, and ``inner`` is shown the gradient 0.
+    A small leaf without a gradient is not updated; ``inner`` is shown the gradient 0.
 
-    Small leaves should lie whole on every device. Where the layout is part of the type
-    (a mesh with explicit axes), those that do not are left as they are; otherwise they
-    are gathered, and their updates come back laid out as the leaves are.
+    Small leaves should be replicated on every device. Where the sharding is part of the
+    type (explicit axes of a mesh), sharded ones are left as they are; otherwise they
+    are gathered, and their updates come back sharded as the leaves are.
 
     Args:
-      inner: a transformation that works entry by entry.
+      inner: an elementwise transformation.
       below: how many entries a leaf that is not small has at least.
 
     Raises:
@@ -118,7 +118,7 @@ def pack_small_leaves(
 
 
 class Layout:
-    """Which leaves of a tree lie in which vector."""
+    """Which leaves of a tree are in which vector."""
 
     def __init__(
         self, treedef: Any, like: Sequence[Any], below: int | None = None
@@ -262,5 +262,5 @@ def _parts(vector: jax.Array, shapes: Sequence[tuple[int, ...]]) -> list[jax.Arr
 
 
 def _placed_like(x: Any, u: jax.Array) -> jax.Array:
-    """Let an update lie as its parameter does, which within its vector it did not."""
+    """Shard an update as its parameter is, which within its vector it was not."""
     return sharded_like(x, u) if may_be_sharded(x) and isinstance(u, Tracer) else u

@@ -1,4 +1,4 @@
-"""SPAM: forget the moments from time to time, and cut what they did not expect."""
+"""SPAM: reset the moments at intervals, and clip spikes of the gradient."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -42,7 +42,7 @@ def spike_aware_reset(
     wait: int = 20,
     fields: Sequence[str] = ("mu", "nu", "nu_max", "trace"),
 ) -> GradientTransformation:
-    """Forget what a spike left in the moments, and cut the entries that are spikes.
+    """Reset the moments at intervals, and clip the entries that are spikes.
 
         m, v ← 0                                   at every T-th step
         g ← sign(g) min(|g|, √(θ v))               v before this step
@@ -59,7 +59,7 @@ def spike_aware_reset(
 
     Args:
       inner: any optimizer.
-      every: T, at least 1: how many steps lie between two resets; None for no reset.
+      every: T, at least 1: how many steps from reset to reset; None for no reset.
       warmup_steps: W, at least 0: in how many steps the updates recover their size.
       threshold: θ, above 0; ``inner`` must then keep v, in a field ``nu`` of its state.
         None to cut nothing.

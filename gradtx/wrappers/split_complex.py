@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common.leaves import is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.core import state_fit
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -53,6 +54,7 @@ def split_real_and_imaginary(inner: GradientTransformation) -> GradientTransform
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
+        state_fit.of_class(state, SplitRealAndImaginaryState, ["inner_state"])
         parts, new = inner.update(
             _split(updates), state.inner_state, _split(params), **extra
         )

@@ -35,14 +35,14 @@ def run_if(
 
     Only one of the two is computed. The types are those of ``otherwise`` and of the old
     state, whatever types the inner transformation returns. Whether ``otherwise`` is
-    zero is told by ``zero``: then the parameters too stand still, unread.
+    zero is told by ``zero``: then the parameters are unchanged too, and not read.
     """
 
     def run(old: Any) -> Any:
         zeros, state, params = old
         new, new_state = inner.update(updates, state, params, **extra)
         new = typed_like(zeros, new)
-        return new, typed_like(state, new_state), moved(params, new, zero=zero)
+        return new, typed_like(state, new_state), params_after(params, new, zero=zero)
 
     new, new_state, sums = cond_inplace(condition, run, (otherwise, state, params))
     if zero:
@@ -50,7 +50,7 @@ def run_if(
     return new, new_state
 
 
-def moved(params: Params | None, updates: Updates, *, zero: bool = True) -> Any:
+def params_after(params: Params | None, updates: Updates, *, zero: bool = True) -> Any:
     """Return params + updates where they fit together, and the parameters if not."""
     if not zero or not fit(params, updates):
         return params

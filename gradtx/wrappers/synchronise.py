@@ -26,7 +26,7 @@ def synchronised(
 
     Args:
       follow: its state is what is held, a named tuple with ``fast``, where the updates
-        lead, and ``slow``, the slow weights, and its update is given ``due``. It moves
+        lead, and ``slow``, the slow weights, and its update is given ``due``. It sets
         both to the new slow weights, and returns how far the parameters go.
       due: whether to synchronise.
       now: the updates, what is held, and the state of the fast optimizer.

@@ -16,7 +16,7 @@ from gradtx.codecs.dither import noise
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import map_differentiable, parted
 from gradtx.common.types import Count, OptState, Params, Updates, Weights
-from gradtx.core import order
+from gradtx.core import order, state_fit
 from gradtx.core.slots import Slot, make_slot, weights, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -27,13 +27,13 @@ from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.primitives.noise import random_key
 from gradtx.wrappers.averages import Find, put_back
 from gradtx.wrappers.half_precision import (
+    in_float32,
     is_narrow,
     meant,
     nearest_update,
     random_update,
     settled,
-    step_wide,
-    wide,
+    step_in_float32,
 )
 from gradtx.wrappers.step import typed_like
 
@@ -42,7 +42,7 @@ class MasterWeightsState(NamedTuple):
     """What :func:`with_master_weights` remembers."""
 
     inner_state: OptState
-    master: Weights  # x, in float32; None for parameters that are wide themselves
+    master: Weights  # x, in float32; None for float32 or wider ones
 
     def seen_by_inner(self, find: Find, params: Params) -> Params:
         """Return what ``find`` finds in the inner state for the master weights."""
@@ -54,10 +54,10 @@ class CompensationState(NamedTuple):
     """What :func:`with_compensation` remembers."""
 
     inner_state: OptState
-    remainder: Weights  # c, what the parameter lacks; None where it is wide itself
+    remainder: Weights  # c, what the parameter lacks; None for float32 or wider ones
 
     def seen_by_inner(self, find: Find, params: Params) -> Params:
-        """Return what ``find`` finds in the inner state for the whole parameters."""
+        """Return what ``find`` finds in the inner state for the full parameters."""
         x = meant(_completed, params, self.remainder)
         return put_back(typed_like, params, x, find(self.inner_state, x))
 
@@ -73,7 +73,7 @@ class StochasticRoundingState(NamedTuple):
 @order.needs_final("update")
 @transformation
 def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
-    """Keep half-precision parameters in float32 beside, and step there.
+    """Keep a float32 copy of half-precision parameters, and step there.
 
         x ← x + tx(g, x),    p ← x rounded to the nearest          x: float32
 
@@ -85,8 +85,10 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
     :func:`gradtx.apply_updates`, optax's or Equinox's. No such update can carry every
     parameter to the number next to x: where a step leads across 0, or to less than half
     of the parameter, p lands within half of the update's last bit, at most 2⁻⁹ of a
-    bfloat16 step. If that is more than the last bit of p, x is there from then on. Let
-    nothing that changes updates follow in a chain.
+    bfloat16 step. If that is more than the last bit of p, the next step starts there.
+    Let nothing that changes updates follow in a chain. Given to
+    :func:`gradtx.lookahead` and others that carry the parameters to places of their
+    own, it goes around them.
 
     Args:
       tx: any optimizer.
@@ -130,7 +132,7 @@ def with_compensation(tx: GradientTransformation) -> GradientTransformation:
 def with_stochastic_rounding(
     tx: GradientTransformation, key: jax.Array | int | None = None
 ) -> GradientTransformation:
-    """Round half-precision parameters up or down at random, right on average.
+    """Round half-precision parameters stochastically, without bias.
 
         x = p + tx(g, p),    p ← one of the neighbours of x, with E[p] = x
 
@@ -165,8 +167,9 @@ def with_stochastic_rounding(
         count = numerics.safe_increment(state.roundings)
         leaves, put = parted(params)
         salts = put(list(jax.random.bits(state.rng_key, (len(leaves),))), alone=True)
-        before = map_differentiable(wide, params)
-        u, inner_state = step_wide(inner, updates, state.inner_state, before, extra)
+        before = map_differentiable(in_float32, params)
+        inner_state = state.inner_state
+        u, inner_state = step_in_float32(inner, updates, inner_state, before, extra)
         settle = partial(_at_random, count)
         moves, _ = settled(settle, u, params, before, salts)
         return moves, StochasticRoundingState(inner_state, count, state.rng_key)
@@ -183,7 +186,7 @@ def _beside(
     *,
     shown: Callable[[Any, Any], Any] | None = None,
 ) -> GradientTransformation:
-    """Keep an array beside every parameter of half precision, and step with the two.
+    """Keep an array for every parameter of half precision, and step with the two.
 
     Args:
       tx: the transformation that steps.
@@ -191,7 +194,7 @@ def _beside(
       slot: makes what is kept, from the parameter.
       see: from the parameter and what is kept to the float32 number that they mean.
       settle: from the parameter, the number that is meant after the step, and what is
-        kept to the update and what is kept then.
+        kept to the update, the parameter after it, and what is kept then.
       shown: what the state of ``tx`` is made of, from a parameter and what is kept; the
         parameter if None.
     """
@@ -206,9 +209,10 @@ def _beside(
         updates: Updates, state: Any, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, Any]:
         checks.require_params(params)
+        state_fit.of_class(state, state_type, list(state_type._fields))
         inner_state, kept = state
         before = meant(see, params, kept)
-        u, inner_state = step_wide(inner, updates, inner_state, before, extra)
+        u, inner_state = step_in_float32(inner, updates, inner_state, before, extra)
         moves, kept = settled(settle, u, params, before, kept)
         return moves, state_type(inner_state, kept)
 
@@ -226,7 +230,7 @@ def _first(p: Any, master: Any) -> Any:
 @jax.jit
 def _followed(p: jax.Array, master: jax.Array) -> jax.Array:
     """Return the master weight, or the parameter where that was changed since."""
-    now = wide(p)
+    now = in_float32(p)
     info: Any = jnp.finfo(p.dtype)
     last_bit = jnp.abs(now) * float(info.eps) + float(info.smallest_subnormal)
     return jnp.where(jnp.abs(master - now) <= last_bit, master, now)
@@ -234,23 +238,25 @@ def _followed(p: jax.Array, master: jax.Array) -> jax.Array:
 
 @jax.jit
 def _completed(p: jax.Array, remainder: jax.Array) -> jax.Array:
-    return wide(p) + wide(remainder)
+    return in_float32(p) + in_float32(remainder)
 
 
 @jax.jit
 def _to_master(p: jax.Array, x: jax.Array, old: jax.Array) -> Any:
     del old
     u, landed = nearest_update(p, x)
-    return u, _followed(landed.astype(p.dtype), x)
+    # Where p lands elsewhere, the next step sees it: asked here, it costs a pass.
+    return u, landed.astype(p.dtype), x
 
 
 @jax.jit
 def _to_remainder(p: jax.Array, x: jax.Array, old: jax.Array) -> Any:
     u, landed = nearest_update(p, x)
-    return u, (x - landed).astype(old.dtype)
+    return u, landed.astype(p.dtype), (x - landed).astype(old.dtype)
 
 
 @jax.jit
 def _at_random(count: Count, p: jax.Array, x: jax.Array, salt: jax.Array) -> Any:
     bits = noise(p.shape, count.astype(jnp.uint32), salt)
-    return random_update(p, x, bits)[0], salt
+    u, landed = random_update(p, x, bits)
+    return u, landed.astype(p.dtype), salt

@@ -47,17 +47,17 @@ def test_every_format_keeps_what_its_name_says(part: Any) -> None:
     for name, kept in formats.items():
         narrow = name.startswith("bfloat16-") and not name.endswith("-state")
         assert (kept.weights == jnp.bfloat16) is narrow, name
-    assert set(part("survival.showing").COLOURS) == set(formats)
+    assert set(part("pictures").COLOURS) == set(formats)
 
 
 def test_the_distance_is_in_deviations_of_float32(part: Any) -> None:
     """A loss that is higher by one deviation between the seeds is off by 1."""
-    training, showing = part("survival.training"), part("survival.showing")
+    training = part("survival.training")
     losses = np.ones((3, 10))
     reference = training.Result(losses, np.array([1.0, 2.0, 3.0]), 4, 8)
     result = reference._replace(validation=reference.validation + 1)
-    assert showing.away(result, reference) == pytest.approx(1)
-    assert showing.away(reference, reference) == 0
+    assert result.away(reference) == pytest.approx(1)
+    assert reference.away(reference) == 0
 
 
 @pytest.mark.parametrize(

@@ -144,13 +144,16 @@ def test_branches_are_counted_apart(cost: Any, how: str) -> None:
     assert found.paths() == [(400, 400, 1), (800, 800, 2), (1200, 1200, 3)]
 
 
-def test_the_ways_of_many_conditionals_are_not_all_written_out(cost: Any) -> None:
-    """Of more ways than one can look at, the first and the last are returned."""
+def test_ways_that_move_the_same_are_one(part: Any, cost: Any) -> None:
+    """Of 2^22 ways 23 differ; of too many, the first and the last are told."""
     line = "  %second = f32[100]{0} conditional(%q, %again, %again), HOW\n"
     more = "".join(line.replace("second", f"n{i}") for i in range(20))
     text = BRANCHES.replace(line, line + more)
     found = cost(text.replace("HOW", "branch_computations={%idle, %busy}"))
-    assert found.paths() == [(400, 400, 1), (400 * 23, 400 * 23, 23)]
+    assert found.paths() == [(400 * i, 400 * i, i) for i in range(1, 24)]
+    moved = part("audit.moved")
+    doubling = [[moved.Cost(), moved.Cost(moved.Work(2.0**i))] for i in range(13)]
+    assert moved.Cost(choices=doubling).paths() == [(0, 0, 0), (2**13 - 1, 0, 0)]
 
 
 def test_a_loop_counts_with_all_its_rounds(cost: Any) -> None:

@@ -103,6 +103,7 @@ def through(codec: Any, x: Any, seed: int = 0) -> Any:
 @every_format
 @settings(max_examples=20)
 @given(x=NUMBERS)
+@pytest.mark.one_in(3)
 def test_it_goes_to_a_neighbour(name: str, x: Any) -> None:
     """Rounded at random it is the number of the grid below or above, with its sign."""
     make = FORMATS[name][0]
@@ -225,6 +226,7 @@ def test_rounding_without_a_cast(dtype: str) -> None:
 
 
 @every_format
+@pytest.mark.one_in(3)
 def test_zero_and_the_largest_are_kept(name: str) -> None:
     """Zeros, and the largest of a block, come out as they went in, however rounded.
 
@@ -263,6 +265,7 @@ def test_zero_and_the_largest_are_kept(name: str) -> None:
     ],
     ids=str,
 )
+@pytest.mark.one_in(4)
 def test_shapes(make: Any, shape: tuple[int, ...]) -> None:
     """Arrays of any shape come back, with at most one scale for a block of numbers."""
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -362,6 +365,7 @@ def test_no_gradient_goes_through() -> None:
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
 @pytest.mark.parametrize("codec", [codecs.int8(16), codecs.int4(16), codecs.float8()])
+@pytest.mark.one_in(3)
 def test_spread_over_devices(codec: Any, kind: AxisType) -> None:
     """Spread over eight devices, by rows or columns, the bits are the same.
 

@@ -315,7 +315,7 @@ def test_replace_refuses() -> None:
         pair.replace(learning_rate=0.2)
     with pytest.raises(ValueError, match=r"no part has an argument 'rate'.*step_size"):
         pair.replace(rate=0.2)
-    with pytest.raises(ValueError, match=r"adam.*b1 must lie in \[0, 1\), got 1.5"):
+    with pytest.raises(ValueError, match=r"adam.*b1 must be in \[0, 1\), got 1.5"):
         pair.replace(b1=1.5)
     by_hand = gradtx.GradientTransformation(*pair)
     with pytest.raises(ValueError, match="not made by a factory"):

@@ -15,10 +15,13 @@ import pytest
 import gradtx
 from gradtx.compare import command, searching
 from gradtx.compare.builtin import data, tasks
+from gradtx.compare.builtin.claims import CLAIMS
+from gradtx.compare.builtin.comparison import baseline
 from gradtx.compare.builtin.data import ALPHABET, Data, Split, encode, text
+from gradtx.compare.builtin.matrix_methods import MATRIX_CENTRES, MATRIX_METHODS
 from gradtx.compare.builtin.methods import CENTRES, METHODS
-from gradtx.compare.builtin.models import DigitNetwork
-from gradtx.compare.builtin.names import OPTIMIZERS, TASKS
+from gradtx.compare.builtin.models import DigitNetwork, RecurrentNetwork
+from gradtx.compare.builtin.names import MATRIX_OPTIMIZERS, OPTIMIZERS, TASKS
 from gradtx.compare.drawing import spread
 from gradtx.compare.guide import _forgiving
 from gradtx.compare.measures import middle, smooth, steps_to, working
@@ -261,7 +264,28 @@ def test_a_bad_value_gets_one_clear_line(arguments, complaint, capsys):
 def test_the_command_knows_its_tasks_and_methods():
     """The names that the command line knows are those of the tasks and methods."""
     assert tuple(METHODS) == tuple(CENTRES) == OPTIMIZERS
+    assert tuple(MATRIX_METHODS) == tuple(MATRIX_CENTRES) == MATRIX_OPTIMIZERS
+    assert set(CLAIMS) == {*OPTIMIZERS, *MATRIX_OPTIMIZERS}
     assert set(tasks.PROBLEMS) == set(TASKS)
+
+
+def test_the_lstm_hears_what_came_before_and_not_what_comes():
+    """A character changes what is told from its own place on, and nothing before."""
+    network = RecurrentNetwork(characters=5, width=4)
+    codes = jnp.zeros((1, 6), jnp.int32)
+    params = network.init(jax.random.key(0), codes)
+    changed = network.apply(params, codes.at[0, 2].set(1))
+    same = np.isclose(network.apply(params, codes), changed).all(axis=-1)[0]
+    assert same.tolist() == [True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [("adam adamw", None), ("adamw muon", "adamw"), ("adam muon", None)],
+)
+def test_steps_are_counted_to_adamws_end_beside_a_method_for_matrices(names, expected):
+    """AdamW is the baseline where a method for matrices takes part, and only there."""
+    assert baseline(names.split()) == expected
 
 
 def test_the_example_is_a_client_of_the_library():

@@ -254,6 +254,17 @@ def test_each_step_has_a_key_of_its_own() -> None:
     assert len(np.unique(found.train)) == 6
 
 
+def test_a_plain_sweep_takes_other_settings_too() -> None:
+    """Every combination is trained, and momentum 0 is descent without any."""
+    found = compare.sweep(
+        gradtx.sgd, TASK, [0.1, 0.2], steps=4, settings={"momentum": [0.0, 0.9]}
+    )
+    np.testing.assert_allclose(found.points["momentum"], [0, 0, 0.9, 0.9], rtol=1e-6)
+    plain = compare.sweep(gradtx.sgd, TASK, [0.1, 0.2], steps=4)
+    np.testing.assert_allclose(found.final[:2], plain.final, rtol=1e-5)
+    assert (found.final[2:] != plain.final).all()
+
+
 def test_halving_spends_less_and_ends_fine() -> None:
     """The neighbours of the best end within a grid step, and it is found."""
     tried = []

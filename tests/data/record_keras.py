@@ -40,6 +40,8 @@ OPTIMIZERS = [
             "weight_decay": 0.2,
         },
     ),
+    # Larger than the root mean square of a parameter, so that it is the step's scale.
+    ("Adafactor", {"learning_rate": 0.1, "epsilon_2": 2.5}),
     ("Adamax", {}),
     (
         "Adamax",

@@ -83,6 +83,16 @@ OPTIMIZERS = [
         {"lr": 0.1, "betas": [0.7, 0.8], "eps": 0.01, "maximize": True},
     ),
 ]
+SEARCHES = [
+    {},
+    {"lr": 0.5, "max_iter": 4, "history_size": 2},
+    {"lr": 0.7, "max_iter": 5, "max_eval": 3},
+    {"line_search_fn": "strong_wolfe"},
+    {"lr": 3.0, "max_iter": 3, "history_size": 3, "line_search_fn": "strong_wolfe"},
+    {"lr": 0.01, "max_iter": 6, "max_eval": 9, "line_search_fn": "strong_wolfe"},
+    {"tolerance_grad": 0.3, "line_search_fn": "strong_wolfe"},
+    {"lr": 0.3, "tolerance_change": 0.05},
+]
 RATES = {"Adadelta": 1.0, "NAdam": 2e-3, "Adamax": 2e-3, "Rprop": 1e-2, "ASGD": 1e-2}
 NOT_COMPLEX = ("Adafactor", "SparseAdam")
 
@@ -212,6 +222,32 @@ def optimizer_cases(data):
             yield found | {"path": written(path)}
 
 
+def valley(x):
+    """Return a number that is small in a bent valley, of seven."""
+    steps = (x[1:] - x[:-1] ** 2) ** 2
+    return steps.sum() + 0.1 * ((1 - x) ** 2).sum()
+
+
+def search_cases(start):
+    """Yield what L-BFGS does in a few calls, and how often it evaluates the loss."""
+    for kwargs in SEARCHES:
+        p = torch.nn.Parameter(torch.tensor(start))
+        optimizer = torch.optim.LBFGS([p], **kwargs)
+
+        def closure(p=p, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = valley(p)
+            loss.backward()
+            return loss
+
+        path, evals = [], []
+        for _ in range(4):
+            optimizer.step(closure)
+            path.append(p.detach().numpy().copy())
+            evals.append(optimizer.state[p]["func_evals"])
+        yield {"kwargs": kwargs, "path": written(np.stack(path)), "evals": evals}
+
+
 def scheduler(optimizer, name, kwargs):
     """Make a scheduler of its description."""
     make = getattr(torch.optim.lr_scheduler, name)
@@ -256,6 +292,7 @@ def main():
         "rate": RATE,
         "cases": list(optimizer_cases(data)),
         "schedules": list(scheduler_cases()),
+        "searches": list(search_cases(start)),
     }
     save("like_torch.json", result)
 

@@ -130,6 +130,7 @@ def test_flax_checkpoints() -> None:
 
 @every_rate
 @pytest.mark.parametrize("jit", [lambda f: f, nnx.jit], ids=["eager", "nnx.jit"])
+@pytest.mark.one_in(3)
 def test_flax_nnx(rate: Callable[[], Any], jit: Callable[[Any], Any]) -> None:
     """An nnx.Optimizer, jitted or not, with every kind of learning rate."""
 
@@ -224,6 +225,7 @@ def test_flax_nnx_has_slow_weights() -> None:
         pytest.param(None, marks=EXHAUSTIVE),
     ],
 )
+@pytest.mark.one_in(3)
 def test_equinox(rate: Callable[[], Any], shown: Any) -> None:
     """Under `filter_jit`, with filtered parameters, or the whole model in `update`.
 

@@ -54,6 +54,7 @@ every_case = pytest.mark.parametrize(
 
 @pytest.mark.usefixtures("x64")
 @every_case
+@pytest.mark.one_in(4)
 def test_rates(room: Any, case: Any) -> None:
     """The rates are those of the library, for one count after another and for all."""
     rate, expected = made(room, case["name"], case["kwargs"]), case["rates"]
@@ -96,18 +97,18 @@ def test_all_arguments_are_described(make: Any) -> None:
     ("make", "words"),
     [
         (lambda: like.torch.StepLR(0.1, 0), "StepLR: step_size must be"),
-        (lambda: like.torch.LinearLR(0.1, 0.0), "LinearLR: start_factor must lie"),
+        (lambda: like.torch.LinearLR(0.1, 0.0), "LinearLR: start_factor must be"),
         (lambda: like.torch.MultiStepLR(0.1, [5, 3]), "in ascending order"),
         (lambda: like.torch.CyclicLR(0.1, 1.0, mode="square"), "mode must be one of"),
         (lambda: like.torch.OneCycleLR(0.1), "give total_steps, or epochs"),
-        (lambda: like.torch.OneCycleLR(0.1, 9, pct_start=2.0), "pct_start must lie"),
+        (lambda: like.torch.OneCycleLR(0.1, 9, pct_start=2.0), "pct_start must be"),
         (lambda: like.torch.ChainedScheduler([], 0.1), "at least one"),
         (lambda: like.torch.SequentialLR([], [3]), "boundaries"),
         (
             lambda: like.keras.schedules.PiecewiseConstantDecay([3], [0.1]),
             "need 2 values",
         ),
-        (lambda: like.keras.schedules.CosineDecay(0.1, 0), "decay_steps must lie"),
+        (lambda: like.keras.schedules.CosineDecay(0.1, 0), "decay_steps must be"),
     ],
 )
 def test_wrong_settings(make: Any, words: str) -> None:

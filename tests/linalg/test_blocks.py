@@ -1,5 +1,6 @@
 """Blocks, stacks, and products along axes."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,7 +17,15 @@ def normal(*shape: int, seed: int = 0) -> jnp.ndarray:
 
 
 @pytest.mark.parametrize("limit", [None, 2, 3])
-@pytest.mark.parametrize("numbers", [None, gradtx.MuonDimensionNumbers(2, 0)])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        None,
+        gradtx.MuonDimensionNumbers(2, 0),
+        gradtx.MatrixAxes(2, (0, 1), heads=2),
+        gradtx.MatrixAxes(0, (1, 2), splits=(4, 1, 4, 1)),
+    ],
+)
 def test_blocks_are_put_together_again(numbers: object, limit: int | None) -> None:
     """Taken apart and joined, an array is what it was; blocks are no longer than asked.
 
@@ -118,11 +127,23 @@ def test_bases_of_zero_and_huge_matrices() -> None:
     for size in (0.0, 1e-38, 1.0, 1e37):
         q = bases.eigenvectors(a * size)
         np.testing.assert_allclose(q @ q.mT, eye, atol=1e-5)
-        new, _ = bases.turned(a * size, q, sort=True)
+        new, change, _ = bases.turned(a * size, q, sort=True)
         np.testing.assert_allclose(new @ new.mT, eye, atol=1e-5)
-    new, order = bases.turned(a * jnp.nan, eye, sort=True)
+        np.testing.assert_allclose(q @ change, new, atol=1e-5)
+    new, change, order = bases.turned(a * jnp.nan, eye, sort=True)
     np.testing.assert_array_equal(new, eye)
+    np.testing.assert_array_equal(change, eye)
     np.testing.assert_array_equal(order[0], np.arange(4))
+
+
+def test_bases_stay_orthogonal_turn_after_turn() -> None:
+    """Rounding errors of a basis are not handed on to the next."""
+    x = normal(1, 4, 4)
+    turn = jax.jit(lambda q: bases.turned(x @ x.mT, q, sort=True)[0])
+    q = jnp.eye(4)[None]
+    for _ in range(60):
+        q = turn(q)
+    np.testing.assert_allclose(q @ q.mT, jnp.eye(4)[None], atol=1e-5)
 
 
 def test_inverse_powers() -> None:

@@ -48,6 +48,21 @@ def looped(x: Any, batch: Any) -> Any:
     return jax.lax.scan(body, jnp.zeros_like(x), batch)[0]
 
 
+def jitted_in_loops(inner: Any, x: Any) -> Any:
+    """Call what is jitted within a scan of a branch, and in both parts of a loop."""
+    twice = jax.jit(lambda y: inner(y, inner(y, y)))
+
+    def body(total: Any, y: Any) -> Any:
+        y = jax.lax.cond(y[0] > 0, twice, lambda y: y, y)
+        return (total[0] + inner(y, x), total[1] + 1), (total[0], y)
+
+    start = (jnp.zeros_like(x), 0)
+    (total, _), ys = jax.lax.scan(body, start, jnp.stack([x, 2 * x]), reverse=True)
+    goes_on = lambda y: jnp.abs(inner(y[0], x)[0]) < 50 + total[0]  # noqa: E731
+    end = jax.lax.while_loop(goes_on, lambda y: (twice(y[0]), y[1] + 1), (x, 0))
+    return total, ys, end
+
+
 KINDS: dict[str, Callable[[Any, float, int], Callable[[Any], Any]]] = {
     "arrays": lambda a, *_: lambda x: jnp.sum(x * a),
     "numbers": lambda a, n, i: lambda x: n * jnp.sum(x**2) + n / 2 + jnp.max(a) + i,
@@ -57,6 +72,11 @@ KINDS: dict[str, Callable[[Any, float, int], Callable[[Any], Any]]] = {
     ),
     "with rules": lambda a, *_: lambda x: clipped(jax.nn.relu(x) * a),
     "loops": lambda a, *_: lambda x: looped(x, a),
+    "jitted in loops": lambda a, *_: (
+        lambda x: jitted_in_loops(
+            jax.jit(lambda y, z: y * jnp.max(a) + jnp.sum(z) * a), x
+        )
+    ),
     "checkpoint": lambda a, *_: jax.checkpoint(lambda x: jnp.sin(x * a)),
     "trees": lambda a, n, _: lambda x: {"a": (x, a), "n": n, "none": None},
     "nothing": lambda a, *_: lambda _: a,
@@ -73,6 +93,7 @@ KINDS: dict[str, Callable[[Any, float, int], Callable[[Any], Any]]] = {
 
 
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.one_in(3)
 def test_it_does_what_the_function_does(name: str) -> None:
     """Another closure of the same operations compiles nothing, and is itself."""
     for i, (a, n) in enumerate(((X, 0.7), (2 * X, -1.3), (jnp.ones(3), 1e-3))):
@@ -124,7 +145,7 @@ def test_in_float64() -> None:
 
 
 def test_what_cannot_be_told_apart_stays_a_function() -> None:
-    """Functions that print or call Python are handed on as they are."""
+    """Functions that print, call Python or recompute are handed on as they are."""
 
     def prints(x: Any) -> Any:
         jax.debug.print("{}", x)
@@ -133,10 +154,11 @@ def test_what_cannot_be_told_apart_stays_a_function() -> None:
     def calls(x: Any) -> Any:
         return jax.pure_callback(np.sin, jax.ShapeDtypeStruct((3,), x.dtype), x)
 
-    def calls_in_a_loop(x: Any) -> Any:
-        return jax.lax.map(jax.jit(lambda z: z * jnp.max(X)), x)
+    def recomputes(x: Any) -> Any:
+        inner = jax.checkpoint(jax.jit(lambda z: z * jnp.max(X)))
+        return jax.lax.map(lambda z: jax.lax.map(inner, z), x[None])
 
-    for function in (prints, calls, calls_in_a_loop):
+    for function in (prints, calls, recomputes):
         with as_data(function, X) as same:
             assert same is function
 

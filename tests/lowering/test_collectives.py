@@ -14,6 +14,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import gradtx
 from gradtx import contrib
+from gradtx.lowering.sharding import sharded_like
 
 Tree = Any
 KINDS = [AxisType.Auto, AxisType.Explicit]
@@ -98,6 +99,7 @@ SUMS_ONLY = {
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("tx", SUMS_ONLY.values(), ids=SUMS_ONLY)
+@pytest.mark.one_in(3)
 def test_norms_gather_nothing(tx: Any, kind: AxisType, layout: dict[str, P]) -> None:
     """Each leaf is summed where it lies, and only numbers go to other devices."""
     found = stepped(tx, kind, layout)
@@ -161,3 +163,22 @@ def test_matrices_of_any_axes_are_shared_out() -> None:
         got, _ = update(grads, tx.init(grads))
         assert all(got[k].sharding.is_equivalent_to(lay[k], 3) for k in lay)
     problems.assert_close(jax.device_get(got), jax.device_get(expected), 1e-4)
+
+
+def test_a_norm_gathers_nothing_of_what_jit_is_to_shard() -> None:
+    """No type of NumPy's arrays and of shapes says how `in_shardings` shards them."""
+    over, whole = problems.mesh(AxisType.Auto), jax.device_get(tree())
+    lay = {k: NamedSharding(over, LAYOUTS["rows"][k]) for k in whole}
+    run = jax.jit(gradtx.tree.norm, in_shardings=(lay,))
+    for given in (whole, jax.eval_shape(lambda: whole)):
+        found = collectives(run.lower(given).compile().as_text())
+        assert set(found) == {"all-reduce"}
+
+
+def test_what_is_made_hangs_on_what_it_is_sharded_like() -> None:
+    """A compiler that simplifies first, as for GPUs, keeps the tie of each entry."""
+    x = jnp.float32([1.0, -jnp.inf, jnp.nan])
+    for fill, dtype in ((0, "float32"), (1, "bfloat16"), (jnp.inf, "float32")):
+        make = jax.jit(lambda x, y=fill, to=dtype: sharded_like(x, jnp.full(3, y, to)))
+        np.testing.assert_array_equal(make(x), jnp.full(3, fill, dtype))
+        assert "compare(" in make.lower(x).compile().as_text()

@@ -184,6 +184,7 @@ SEEN: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("name", SEEN)
+@pytest.mark.one_in(4)
 def test_a_function_sees_its_surroundings_as_they_are(name: str) -> None:
     """When they have changed since the last step, the next is that of today."""
     box = Box(x=1.0)
@@ -243,6 +244,7 @@ ASKED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", ASKED)
+@pytest.mark.one_in(3)
 def test_an_objective_is_that_of_now(name: str) -> None:
     """A bound method or a closure whose object has changed is seen as it is."""
     tx, argument = ASKED[name]
@@ -410,6 +412,7 @@ NUMBERS: dict[str, Callable[[float], Any]] = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.one_in(3)
 def test_other_numbers_compile_nothing(name: str) -> None:
     """From the third step on, made anew with other numbers each, all is known."""
     params = deep_tree()
@@ -440,6 +443,19 @@ def test_a_number_is_as_exact_as_where_it_is_written() -> None:
                 updates, state = update(problems.noise(params, seed), state, params)
             ends.append((updates, state))
         problems.assert_close(*ends, rtol=2e-6)
+
+
+def test_a_number_is_as_wide_as_the_floats_of_the_call() -> None:
+    """Where float64 is turned on or off between two steps, no digit is lost or made."""
+    tx, u = gradtx.scale(1 / 3), np.ones(2, np.float32)
+    for wide in (False, True, False):
+        with jax.enable_x64(wide):
+            made = tx.update(jnp.ones(2, float), gradtx.EmptyState())[0]
+            same = tx.update(jnp.asarray(u), gradtx.EmptyState())[0]
+            assert made[0] == (1 / 3 if wide else np.float32(1 / 3))
+            assert same.dtype == np.float32
+    huge = gradtx.scale(1e39).update(jnp.asarray(u), gradtx.EmptyState())[0]
+    assert jnp.all(jnp.isinf(huge))
 
 
 def test_another_structure_is_another_program() -> None:
@@ -508,6 +524,7 @@ HELD: dict[str, Callable[[Batch], Any]] = {
 
 
 @pytest.mark.parametrize("name", HELD)
+@pytest.mark.one_in(3)
 def test_nothing_is_kept_alive(name: str) -> None:
     """What closures held in three steps has gone when they have."""
     arrays = []
@@ -620,6 +637,7 @@ def test_errors_name_who_was_at_work() -> None:
     ],
     ids=repr,
 )
+@pytest.mark.one_in(3)
 def test_leaves_on_different_devices_are_updated_where_they_lie(tx: Any) -> None:
     """Outside of `jit` the layers of a model may be on one device each."""
     devices = jax.devices()[:2]
@@ -659,6 +677,7 @@ LEAKLESS: dict[str, Any] = {
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("name", LEAKLESS)
+@pytest.mark.one_in(12)
 def test_nothing_traced_is_left_behind(name: str, *, jit: bool) -> None:
     """`jax.checking_leaks()` finds nothing."""
     tx, params = LEAKLESS[name], jnp.float32([1, -2])

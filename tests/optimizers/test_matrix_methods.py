@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from configurations import EXHAUSTIVE
 
 import gradtx
-from gradtx import MuonDimensionNumbers
+from gradtx import MatrixAxes, MuonDimensionNumbers
 
 STACKED = MuonDimensionNumbers(1, 2)
 Tree = Any
@@ -76,6 +77,7 @@ def test_equal_shapes_are_done_at_once_and_not_in_every_step(name: str) -> None:
 
 
 @every_direction
+@pytest.mark.one_in(9)
 def test_leading_axes_are_batches(name: str) -> None:
     """Experts in one array are treated as matrices in arrays of their own.
 
@@ -106,7 +108,48 @@ def test_leading_axes_are_batches(name: str) -> None:
             np.testing.assert_allclose(u["w"][i], v[str(i)], rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "psgd_kron" else EXHAUSTIVE)
+        for name in DIRECTIONS
+    ],
+)
+def test_heads_and_splits_are_matrices_apart(name: str) -> None:
+    """What is fused steps as separate parameters do, each with factors of its own."""
+    numbers = {"q": MatrixAxes(1, 2, heads=2), "kv": MatrixAxes(splits=(3, 4, 4))}
+    fused = {"q": jnp.ones((2, 4, 8)), "kv": jnp.ones((4, 11))}
+
+    def apart(tree: Tree) -> Tree:
+        return {
+            "q": [jnp.split(x, 2, axis=1) for x in tree["q"]],
+            "kv": jnp.split(tree["kv"], [3, 7], axis=1),
+        }
+
+    pieces = apart(fused)
+    both = [(fused, numbers), (pieces, jax.tree.map(lambda _: MatrixAxes(), pieces))]
+    given = gradients(fused, 9)
+    probes = [{}, {}]
+    if name == "psgd_kron":
+        probes = [{"probes": x, "balance": True} for x in (given, apart(given))]
+    txs = [DIRECTIONS[name](weight_dimension_numbers=which) for _, which in both]
+    steps = [jax.jit(tx.update) for tx in txs]
+    states = [tx.init(p) for tx, (p, _) in zip(txs, both, strict=True)]
+    for seed in range(4):
+        g = gradients(fused, seed)
+        found = []
+        for i, grads in enumerate((g, apart(g))):
+            u, states[i] = steps[i](grads, states[i], both[i][0], **probes[i])
+            found.append(u if i else apart(u))
+        for one, other in zip(*map(jax.tree.leaves, found), strict=True):
+            np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
+    wrong = DIRECTIONS[name](weight_dimension_numbers=MatrixAxes(splits=(1, 2)))
+    with pytest.raises(ValueError, match=r"4 columns.*\['w'\].*cut"):
+        wrong.init({"w": jnp.ones((2, 4))})
+
+
 @every_direction
+@pytest.mark.one_in(9)
 def test_nothing_is_nan(name: str) -> None:
     """Whatever gradients come, in whatever type, updates and state stay finite.
 
@@ -151,6 +194,7 @@ def test_state_is_bounded_on_an_embedding(name: str) -> None:
 
 
 @every_direction
+@pytest.mark.one_in(3)
 def test_what_is_costly_is_kept_in_between(name: str) -> None:
     """In a step that is not due, bases, roots, or the factors of PSGD stay."""
     params = {"w": jnp.ones((3, 3))}
@@ -187,6 +231,7 @@ def test_leaves_that_are_no_matrices_are_told() -> None:
 
 
 @pytest.mark.parametrize("name", ["soap", "psgd_kron", "shampoo", "splus"])
+@pytest.mark.one_in(3)
 def test_few_bits_are_for_the_means_only(name: str) -> None:
     """`quantize_state` leaves factors, bases and roots alone, by default."""
     params = {"w": jnp.ones((8, 8))}

@@ -168,6 +168,7 @@ def test_a_sum_is_a_mean_to_the_iteration(
 @pytest.mark.parametrize(
     "name", ["muon", "normuon", "adamuon", "dion", "dion2", "dion3", "soap_muon"]
 )
+@pytest.mark.one_in(9)
 def test_the_size_of_the_gradients_does_not_matter(name: str) -> None:
     """All gradients times a number give the same updates."""
     grads = [normal(3, 3) for _ in range(2)]
@@ -180,6 +181,7 @@ def test_the_size_of_the_gradients_does_not_matter(name: str) -> None:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", list(DIRECTIONS))
+@pytest.mark.one_in(4)
 def test_leading_axes_count_matrices(name: str) -> None:
     """Layers that are stacked step as if each were a parameter of its own."""
     if name == "dion":  # where each draws its own first Q
@@ -201,6 +203,7 @@ def test_leading_axes_count_matrices(name: str) -> None:
 @pytest.mark.parametrize(
     "cuts", [{"heads": 2}, {"splits": (1, 3)}], ids=["heads", "splits"]
 )
+@pytest.mark.one_in(8)
 def test_matrices_side_by_side_are_matrices_apart(name: str, cuts: Any) -> None:
     """Heads and splits step, with their own factors, as separate parameters do."""
     make, ends = DIRECTIONS[name], [1] if "splits" in cuts else [2]
@@ -335,6 +338,7 @@ def test_floor_by_weights() -> None:
 
 
 @every_direction
+@pytest.mark.one_in(8)
 def test_no_gradient_makes_nan(make: Any) -> None:
     """Zero, tiny, huge and of rank one, in any shape and type: all stays finite.
 
@@ -386,6 +390,7 @@ def test_what_is_no_matrix_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["normuon", "muown", "dion", "dion2"])
+@pytest.mark.one_in(3)
 def test_state_in_few_bits(name: str) -> None:
     """Their state is encoded, and steps stay near the plain ones."""
     make = {"dion": partial(gradtx.dion, rank=2)}.get(name, getattr(gradtx, name))

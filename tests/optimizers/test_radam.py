@@ -45,5 +45,5 @@ def test_before_the_threshold_the_step_is_the_mean() -> None:
 
 def test_a_threshold_where_there_is_no_variance_is_refused() -> None:
     """Below 4 the root is not defined."""
-    with pytest.raises(ValueError, match=r"radam.*threshold must lie in \[4"):
+    with pytest.raises(ValueError, match=r"radam.*threshold must be in \[4"):
         gradtx.radam(0.1, threshold=3.9)

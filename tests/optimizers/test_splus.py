@@ -47,16 +47,19 @@ def test_the_size_of_an_update_is_known() -> None:
 
 
 def test_stacked_matrices_decay_by_their_own_shape() -> None:
-    """The decay of a stack is that of its matrices, and the mask holds some still."""
-    stack = {"w": jnp.ones((2, 4, 4)), "v": jnp.ones(3)}
+    """The decay of a stack is that of its matrices, so of splits; a mask stops it."""
+    stack = {"w": jnp.ones((2, 4, 4)), "v": jnp.ones(3), "qkv": jnp.ones((3, 4))}
     numbers = {"w": gradtx.MuonDimensionNumbers(1, 2), "v": None}
+    numbers |= {"qkv": gradtx.MatrixAxes(splits=(1, 3))}
     tx = gradtx.splus(
         1.0,
         weight_decay=0.5,
-        mask={"w": True, "v": False},
+        mask={"w": True, "v": False, "qkv": True},
         weight_dimension_numbers=numbers,
     )
     grads = jax.tree.map(jnp.zeros_like, stack)
     updates, _ = tx.update(grads, tx.init(stack), stack)
     np.testing.assert_allclose(updates["w"], -0.5 * 0.25, rtol=1e-12)
     assert (updates["v"] == 0).all()
+    row = -0.5 * np.array([2 / 4, 2 / 6, 2 / 6, 2 / 6])
+    np.testing.assert_allclose(updates["qkv"], np.tile(row, (3, 1)), rtol=1e-12)

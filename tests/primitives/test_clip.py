@@ -173,5 +173,5 @@ def test_clip_by_block_rms(dtype: str) -> None:
 )
 def test_wrong_bounds_are_refused(make: Any, name: str, wrong: float) -> None:
     """A bound that is negative or no number is refused by name."""
-    with pytest.raises(ValueError, match=rf"{make.__name__}: {name} must lie in"):
+    with pytest.raises(ValueError, match=rf"{make.__name__}: {name} must be in"):
         make(wrong)

@@ -109,7 +109,7 @@ def test_it_needs_parameters() -> None:
     tx = gradtx.add_decayed_weights(0.5)
     with pytest.raises(ValueError, match=r"call update\(updates, state, params\)"):
         tx.update(ZERO, tx.init(PARAMS))
-    with pytest.raises(ValueError, match="weight_decay must lie in"):
+    with pytest.raises(ValueError, match="weight_decay must be in"):
         gradtx.add_decayed_weights(-0.1)
 
 

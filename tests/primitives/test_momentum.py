@@ -63,5 +63,5 @@ def test_decays_have_their_range() -> None:
     got, _ = outputs(gradtx.trace(1.0), GRADS)
     np.testing.assert_allclose(got[-1], GRADS.sum(0), rtol=1e-6)
     for make, wrong in ((gradtx.trace, 1.5), (gradtx.trace, -0.1), (gradtx.ema, 1.0)):
-        with pytest.raises(ValueError, match=f"{make.__name__}: decay must lie in"):
+        with pytest.raises(ValueError, match=f"{make.__name__}: decay must be in"):
             make(wrong)

@@ -80,5 +80,5 @@ def test_what_is_refused() -> None:
     """Two keys, a negative variance."""
     with pytest.raises(ValueError, match="add_noise: give either key or"):
         gradtx.add_noise(1.0, 1.0, key=1, seed=2)
-    with pytest.raises(ValueError, match="eta must lie in"):
+    with pytest.raises(ValueError, match="eta must be in"):
         gradtx.noisy_sgd(0.1, eta=-1.0)

@@ -19,7 +19,7 @@ def test_scale() -> None:
     state = tx.init(G)
     assert state == gradtx.ScaleState()
     np.testing.assert_array_equal(tx.update(G, state)[0], [-0.5, 1, 0])
-    with pytest.raises(ValueError, match="scale: step_size must lie in"):
+    with pytest.raises(ValueError, match="scale: step_size must be in"):
         gradtx.scale(float("inf"))
 
 

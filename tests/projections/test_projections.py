@@ -184,6 +184,7 @@ def test_again_changes_nothing(case: Case) -> None:
 
 
 @every
+@pytest.mark.one_in(3)
 def test_slopes(case: Case) -> None:
     """Forward and reverse derivatives agree with finite differences."""
     with jax.enable_x64(True):  # noqa: FBT003
@@ -230,6 +231,7 @@ def test_vmap(case: Case) -> None:
 
 
 @every
+@pytest.mark.one_in(3)
 def test_zero_and_nothing(case: Case) -> None:
     """0 has a nearest point and finite slopes; None, and no entries, stay."""
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), X)

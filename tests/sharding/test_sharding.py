@@ -91,6 +91,7 @@ METHODS = {
 
 @both_kinds
 @pytest.mark.parametrize("tx", METHODS.values(), ids=METHODS)
+@pytest.mark.one_in(3)
 def test_zero1_takes_the_same_steps(tx: Any, kind: AxisType) -> None:
     """In parts, the steps are the same; parameters and state stay where they were.
 
@@ -241,6 +242,23 @@ def test_a_mesh_that_is_set_will_do(kind: AxisType) -> None:
     with jax.set_mesh(over):
         state = zero1(gradtx.adam(RATE), "d").init({"w": jnp.ones(16)})
         assert held(state[0].mu) == 8
+
+
+@both_kinds
+def test_gradients_on_one_device_are_taken_to_the_mesh(kind: AxisType) -> None:
+    """Outside of jit, also of leaves beside which some cannot have a gradient."""
+    over, w = problems.mesh(kind), jnp.arange(16.0)
+    key, none = jax.random.key(0), np.zeros(8, jax.dtypes.float0)
+    plain = gradtx.adam(RATE)
+    tx = zero1(plain, "d")
+    with jax.set_mesh(over):
+        params = jax.device_put({"w": w, "i": jnp.arange(8), "k": key}, P())
+        grads = {"w": np.cos(w), "i": none, "k": None}
+        for g in (grads, {**grads, "w": jnp.cos(w)}):
+            updates, state = tx.update(g, tx.init(params), params)
+            assert {s.data.shape for s in state[0].mu["w"].addressable_shards} == {(2,)}
+            expected = plain.update({"w": jnp.cos(w)}, plain.init({"w": w}), {"w": w})
+            np.testing.assert_allclose(updates["w"], expected[0]["w"], rtol=1e-6)
 
 
 def as_shapes(params: Tree) -> Tree:

@@ -243,7 +243,7 @@ def test_wrong_settings_are_refused() -> None:
     """An argument that there is not, and a number that the factory refuses."""
     with pytest.raises(ValueError, match=r"inject_hyperparams\(adam\) has no .* lr"):
         inject_hyperparams(gradtx.adam, static_args="lr")
-    with pytest.raises(ValueError, match=r"inject_hyperparams\(adam\).* b1 must lie"):
+    with pytest.raises(ValueError, match=r"inject_hyperparams\(adam\).* b1 must be"):
         inject_hyperparams(gradtx.adam)(0.1, b1=1.5)
 
 

@@ -140,3 +140,59 @@ def test_half_precision_follows_float32(request: pytest.FixtureRequest) -> None:
             np.testing.assert_allclose(
                 np.float32(one), other, rtol=0.03, atol=0.03, err_msg=str(pair)
             )
+
+
+MOVING: dict[str, Wrap] = {
+    "lookahead": WRAPPERS["lookahead"],
+    "outer_nesterov": lambda tx: gradtx.outer_nesterov(tx, 5, outer_momentum=0.5),
+    "ema_nesterov": gradtx.ema_nesterov,
+    "schedule_free": WRAPPERS["schedule_free"],
+}
+
+
+@pytest.mark.parametrize("inner", ["master", "compensation"])
+@pytest.mark.parametrize("outer", MOVING)
+def test_what_keeps_weights_exact_goes_around_what_moves_them(
+    outer: str, inner: str
+) -> None:
+    """Small steps of bfloat16 add up to those of float32, in whichever order."""
+    wrap, exact = MOVING[outer], WRAPPERS[inner]
+    plain = gradtx.sgd(1e-3)
+    within, around = wrap(exact(plain)), exact(wrap(plain))
+
+    def end(tx: Any, dtype: str) -> Any:
+        params = jnp.asarray([1.0, -2.0, 0.5], dtype)
+        body = lambda _, now: step(tx, params, now[1], now[0])[:0:-1]  # noqa: E731
+        return jax.lax.fori_loop(0, 200, body, (params, tx.init(params)))[0]
+
+    near, same = (
+        jax.jit(end, static_argnums=(0, 1))(x, "bfloat16") for x in (within, around)
+    )
+    np.testing.assert_array_equal(near, same)
+    expected = jax.jit(end, static_argnums=(0, 1))(wrap(plain), "float32")
+    np.testing.assert_allclose(np.float32(near), expected, rtol=2**-8)
+    assert repr(within).startswith(outer)
+    with pytest.raises(ValueError, match=rf"{outer}.*: with_\w+ must be outermost"):
+        wrap(gradtx.chain(gradtx.identity(), exact(plain)))
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("masked", "apply_if_finite"),
+        ("split", "lookahead"),
+        ("master", "compensation"),
+        ("compensation", "master"),
+        ("masked", "stochastic"),
+    ],
+)
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_state_of_another_wrapper_is_refused(
+    name: str, other: str, *, jit: bool
+) -> None:
+    """Also where it holds an inner state under the same name."""
+    params, tx = tree("float32"), WRAPPERS[name](METHODS["adam"]())
+    state = WRAPPERS[other](METHODS["adam"]()).init(params)
+    update = partial(jax.eval_shape, tx.update) if jit else tx.update
+    with pytest.raises(ValueError, match=r"the state is \w+State, but this"):
+        update(params, state, params)

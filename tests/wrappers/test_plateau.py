@@ -104,10 +104,10 @@ def test_types_stay() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"factor": 1.0}, "factor must lie"),
-        ({"factor": 0.0}, "factor must lie"),
+        ({"factor": 1.0}, "factor must be"),
+        ({"factor": 0.0}, "factor must be"),
         ({"rtol": 0.0}, "one of rtol, atol must not be 0"),
-        ({"rtol": 2.0}, "rtol must lie"),
+        ({"rtol": 2.0}, "rtol must be"),
         ({"accumulation_size": 0}, "accumulation_size must be"),
     ],
 )

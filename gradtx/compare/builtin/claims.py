@@ -192,4 +192,34 @@ CLAIMS: dict[str, Claim] = {
         "below AdamW's, best with large batches (Chen et al., arXiv 2302.06675).",
         _lion,
     ),
+    "muon": Claim(
+        "Steps whose singular values are all near 1; half the work of AdamW on "
+        "language models (Jordan et al., 2024; Liu et al., arXiv 2502.16982).",
+        _versus("adamw"),
+    ),
+    "normuon": Claim(
+        "Muon with one size for each neuron's step, in fewer steps than Muon (Li et "
+        "al., arXiv 2510.05491).",
+        _versus("adamw", "muon"),
+    ),
+    "soap": Claim(
+        "Adam in the eigenbases of Shampoo's factors: 40 % fewer steps than AdamW "
+        "(Vyas et al., arXiv 2409.11321).",
+        _versus("adamw", "shampoo"),
+    ),
+    "kl_shampoo": Claim(
+        "Factors of largest likelihood do as well as SOAP, without Adam's state (Lin "
+        "et al., arXiv 2509.03378).",
+        _versus("adamw", "soap"),
+    ),
+    "shampoo": Claim(
+        "Second moments of rows and columns in place of those of entries (Gupta et "
+        "al., arXiv 1802.09568; Shi et al., arXiv 2309.06497).",
+        _versus("adamw"),
+    ),
+    "psgd_kron": Claim(
+        "A Kronecker-factored preconditioner that is itself fitted by descent (Li, "
+        "arXiv 1512.04202; arXiv 2211.04422).",
+        _versus("adamw", "soap"),
+    ),
 }

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from gradtx.compare.builtin.claims import claims
+from gradtx.compare.builtin.matrix_methods import MATRIX_CENTRES, MATRIX_METHODS
 from gradtx.compare.builtin.methods import CENTRES, METHODS
 from gradtx.compare.builtin.surface import best_path
 from gradtx.compare.builtin.tasks import PROBLEMS
@@ -19,6 +20,8 @@ from gradtx.compare.store import FOLDER
 from gradtx.compare.table import terminal_table
 
 PATHS = "paths.png"
+BASELINE = "adamw"
+"""What methods for matrices are set against, where it is among those compared."""
 
 
 def run_comparison(
@@ -50,10 +53,18 @@ def run_comparison(
         from gradtx.compare.builtin.pictures import draw_paths  # noqa: PLC0415
     begun = time.perf_counter()
     problem = PROBLEMS[name](quick=quick)
-    chosen = [METHODS[method] for method in optimizers]
+    chosen = [(METHODS | MATRIX_METHODS)[method] for method in optimizers]
+    centres = CENTRES | MATRIX_CENTRES
     fixed = protocol(steps or problem.steps, seeds or problem.seeds, "constant", "grid")
-    rates = {m: grid(CENTRES[m][name], problem.rates).tolist() for m in optimizers}
-    asked = ask(problem.task, chosen, fixed, rates=rates, out=folder)
+    rates = {m: grid(centres[m][name], problem.rates).tolist() for m in optimizers}
+    asked = ask(
+        problem.task,
+        chosen,
+        fixed,
+        rates=rates,
+        baseline=baseline(optimizers),
+        out=folder,
+    )
     beside = [partial(best_path, method) for method in chosen]
     comparison, paths = compare_all(asked, display(), beside)
     draw_paths(paths, folder / PATHS)
@@ -64,3 +75,9 @@ def run_comparison(
     console.print(terminal_table(comparison))
     spent = time.perf_counter() - begun
     console.print(f"Report, guide and pictures: {report} ({spent:.0f} s)")
+
+
+def baseline(optimizers: list[str]) -> str | None:
+    """Tell to whose end steps are counted: AdamW's, once a matrix method takes part."""
+    asked = BASELINE in optimizers and not MATRIX_METHODS.keys().isdisjoint(optimizers)
+    return BASELINE if asked else None

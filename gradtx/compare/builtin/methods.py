@@ -142,14 +142,14 @@ METHODS = {
 
 # The learning rate in the middle of the first grid, for each task.
 CENTRES: dict[str, dict[str, float]] = {
-    "sgd": {"digits": 0.2, "text": 0.4},
-    "momentum": {"digits": 0.02, "text": 0.1},
-    "nesterov": {"digits": 0.02, "text": 0.1},
-    "adam": {"digits": 0.005, "text": 0.01},
-    "adamw": {"digits": 0.005, "text": 0.01},
-    "adabelief": {"digits": 0.005, "text": 0.01},
-    "lookahead": {"digits": 0.01, "text": 0.01},
-    "rmsprop": {"digits": 0.002, "text": 0.005},
-    "adagrad": {"digits": 0.05, "text": 0.05},
-    "lion": {"digits": 0.001, "text": 0.002},
+    "sgd": {"digits": 0.2, "text": 0.4, "lstm": 0.4},
+    "momentum": {"digits": 0.02, "text": 0.1, "lstm": 0.1},
+    "nesterov": {"digits": 0.02, "text": 0.1, "lstm": 0.1},
+    "adam": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "adamw": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "adabelief": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "lookahead": {"digits": 0.01, "text": 0.01, "lstm": 0.01},
+    "rmsprop": {"digits": 0.002, "text": 0.005, "lstm": 0.005},
+    "adagrad": {"digits": 0.05, "text": 0.05, "lstm": 0.05},
+    "lion": {"digits": 0.001, "text": 0.002, "lstm": 0.002},
 }

@@ -1,4 +1,4 @@
-"""Two small networks in Flax Linen, as a user would write them."""
+"""Three small networks in Flax Linen, as a user would write them."""
 
 import flax.linen as nn
 import jax
@@ -76,3 +76,17 @@ class TextNetwork(nn.Module):
         for _ in range(self.blocks):
             hidden = Block(self.heads)(hidden)
         return nn.Dense(self.characters)(nn.LayerNorm()(hidden))
+
+
+class RecurrentNetwork(nn.Module):
+    """An LSTM over characters: what comes next, one place after the other."""
+
+    characters: int
+    width: int = 32
+
+    @nn.compact
+    def __call__(self, codes: jax.Array) -> jax.Array:
+        """Give one logit for each character of the alphabet at each place."""
+        hidden = nn.Embed(self.characters, self.width)(codes)
+        hidden = nn.RNN(nn.OptimizedLSTMCell(self.width))(hidden)
+        return nn.Dense(self.characters)(hidden)

@@ -1,6 +1,6 @@
 """The names that the command line knows: read before anything heavy is imported."""
 
-TASKS = ("digits", "text")
+TASKS = ("digits", "text", "lstm")
 OPTIMIZERS = (
     "sgd",
     "momentum",
@@ -13,3 +13,5 @@ OPTIMIZERS = (
     "adagrad",
     "lion",
 )
+MATRIX_OPTIMIZERS = ("muon", "normuon", "soap", "kl_shampoo", "shampoo", "psgd_kron")
+"""Taken in only where they are asked for."""

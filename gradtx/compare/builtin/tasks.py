@@ -45,18 +45,25 @@ def text_problem(*, quick: bool = False) -> Problem:
     with needed("the task of text"):
         from gradtx.compare.builtin.models import TextNetwork  # noqa: PLC0415 -- Flax
 
-    return Problem(
-        name="text",
-        task=classification(
-            "Python source text, small character transformer",
-            TextNetwork(len(ALPHABET), width=16 if quick else 32),
-            text(),
-            batch_size=8,
-        ),
-        steps=60 if quick else 400,
-        seeds=3,
-        rates=9,
-    )
+    network = TextNetwork(len(ALPHABET), width=16 if quick else 32)
+    return _of_text("text", "small character transformer", network, quick=quick)
+
+
+def lstm_problem(*, quick: bool = False) -> Problem:
+    """Give the standard library's text with a small LSTM."""
+    with needed("the task of an LSTM"):
+        from gradtx.compare.builtin.models import (  # noqa: PLC0415 -- Flax
+            RecurrentNetwork,
+        )
+
+    network = RecurrentNetwork(len(ALPHABET), width=16 if quick else 32)
+    return _of_text("lstm", "small LSTM", network, quick=quick)
+
+
+def _of_text(name: str, title: str, network: Any, *, quick: bool) -> Problem:
+    title = f"Python source text, {title}"
+    task = classification(title, network, text(), batch_size=8)
+    return Problem(name, task, steps=60 if quick else 400, seeds=3, rates=9)
 
 
 def classification(name: str, network: Any, data: Data, batch_size: int) -> Task:
@@ -87,4 +94,4 @@ def classification(name: str, network: Any, data: Data, batch_size: int) -> Task
     )
 
 
-PROBLEMS = {"digits": digits_problem, "text": text_problem}
+PROBLEMS = {"digits": digits_problem, "text": text_problem, "lstm": lstm_problem}

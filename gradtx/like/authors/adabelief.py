@@ -1,22 +1,16 @@
 """AdaBelief as in its authors' package."""
 
-from typing import Any, NamedTuple
-
-import jax
+from typing import Any
 
 from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
-from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.authors.belief import scale_by_rectified_belief
 from gradtx.like.brought import foreign_signature, refuse
+from gradtx.like.shrink import shrink
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.wrappers.chain import chain
 from gradtx.wrappers.descend import descend
-
-
-class ShrinkState(NamedTuple):
-    """What a decay remembers that does not follow the learning rate: nothing."""
 
 
 @foreign_signature("weight_decay")
@@ -77,12 +71,5 @@ def AdaBelief(  # noqa: N802
     if not weight_decouple:
         return descend(chain(add_decayed_weights(weight_decay), direction), lr)
     if fixed_decay:
-        return chain(descend(direction, lr), _shrink(weight_decay))
+        return chain(descend(direction, lr), shrink(1.0, weight_decay))
     return descend(direction, lr, weight_decay=weight_decay)
-
-
-def _shrink(weight_decay: Scalar) -> GradientTransformation:
-    def rule(u: jax.Array, *, p: jax.Array) -> jax.Array:
-        return u - weight_decay * p
-
-    return leafwise(rule, ShrinkState)

@@ -7,12 +7,14 @@ number of steps taken: those of ``torch.optim.lr_scheduler`` are in
 pair of real ones.
 """
 
+from gradtx.like.torch import lr_scheduler as lr_scheduler
 from gradtx.like.torch.adadelta import Adadelta as Adadelta
 from gradtx.like.torch.adafactor import Adafactor as Adafactor
 from gradtx.like.torch.adagrad import Adagrad as Adagrad
 from gradtx.like.torch.adam import Adam as Adam, AdamW as AdamW
 from gradtx.like.torch.adamax import Adamax as Adamax
 from gradtx.like.torch.asgd import ASGD as ASGD
+from gradtx.like.torch.lbfgs import LBFGS as LBFGS
 from gradtx.like.torch.lr_scheduler import (
     ChainedScheduler as ChainedScheduler,
     ConstantLR as ConstantLR,

@@ -1,0 +1,194 @@
+"""Time steps of the matrix methods on a CPU: gradtx beside AdamW, and heavyball.
+
+    pip install torch heavyball
+    python benchmarks/matrix_time.py
+    python benchmarks/matrix_time.py --methods soap --rounds 3
+
+The tree is a transformer of 10 M parameters in float32. The libraries take turns in one
+run, each on its own copy of it. A turn is as many steps as pass between two costly
+ones; the time of a step is the turn's mean. heavyball makes its step without its own
+compiler, and merges and splits no axes; settings that both have are the same. Where it
+is not installed it is left out.
+"""
+
+import argparse
+import importlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import jax
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import gradtx
+from benchmarks.options import parser, some_of, whole
+from benchmarks.trees import gpt2, parameters, random_tree
+
+WIDE = 100  # columns of the tables where the terminal does not say
+RATE, PERIOD, LONGEST = 1e-4, 10, 1024
+SHAPES = gpt2(256, 2048, layers=12, positions=256)
+
+OURS: dict[str, Callable[[], Any]] = {
+    "adamw": lambda: gradtx.adamw(RATE),
+    "muon": lambda: gradtx.muon(
+        RATE, muon_weight_dimension_numbers=gradtx.matrices(random_tree(SHAPES, 0, 1))
+    ),
+    "soap": lambda: gradtx.soap(
+        RATE, precondition_frequency=PERIOD, max_precond_dim=LONGEST
+    ),
+    "kl_shampoo": lambda: gradtx.kl_shampoo(
+        RATE, precondition_frequency=PERIOD, max_precond_dim=LONGEST
+    ),
+    "shampoo": lambda: gradtx.shampoo(
+        RATE, b2=0.999, eps=1e-8, precondition_frequency=PERIOD, target_dims=None
+    ),
+    "psgd_kron": lambda: gradtx.psgd_kron(
+        RATE,
+        preconditioner_update_probability=1 / PERIOD,
+        max_size_triangular=LONGEST,
+    ),
+}
+SOAP = {
+    "precondition_frequency": PERIOD,
+    "max_precond_dim": LONGEST,
+    "merge_dims": False,
+    "use_precond_schedule": False,
+}
+THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
+    "adamw": ("AdamW", {}),
+    "soap": ("SOAP", SOAP),
+    "kl_shampoo": ("KLShampoo", SOAP),
+    "psgd_kron": (
+        "PSGDKron",
+        {
+            "preconditioner_update_probability": 1 / PERIOD,
+            "max_size_triangular": LONGEST,
+        },
+    ),
+}
+
+
+class Ours:
+    """A step of gradtx, compiled and donated."""
+
+    def __init__(self, name: str) -> None:
+        tx = OURS[name]()
+        self.params = random_tree(SHAPES, 0, 0.02)
+        self.grads = random_tree(SHAPES, 1, 1e-3)
+        self.state = tx.init(self.params)
+
+        def step(grads: Any, params: Any, state: Any) -> tuple[Any, Any]:
+            updates, state = tx.update(grads, state, params)
+            return gradtx.apply_updates(params, updates), state
+
+        self.step = gradtx.jit_step(step, donate_argnums=(1, 2))
+
+    def __call__(self) -> None:
+        """Make a step."""
+        self.params, self.state = self.step(self.grads, self.params, self.state)
+        jax.block_until_ready(self.params)
+
+
+class Theirs:
+    """A step of heavyball."""
+
+    def __init__(self, name: str) -> None:
+        torch = importlib.import_module("torch")
+        heavyball = importlib.import_module("heavyball")
+        utils: Any = importlib.import_module("heavyball.utils")
+        utils.compile_mode = None
+        torch.set_num_threads(os.cpu_count() or 1)
+        weights, grads = random_tree(SHAPES, 0, 0.02), random_tree(SHAPES, 1, 1e-3)
+        params = []
+        for key, x in weights.items():
+            p = torch.nn.Parameter(torch.tensor(np.asarray(x)))
+            p.grad = torch.tensor(np.asarray(grads[key]))
+            params.append(p)
+        self.grads = [p.grad for p in params]
+        self.params = params
+        kind, settings = THEIRS[name]
+        self.optimizer = getattr(heavyball, kind)(params, lr=RATE, **settings)
+
+    def __call__(self) -> None:
+        """Make a step."""
+        for p, g in zip(self.params, self.grads, strict=True):
+            p.grad = g  # it may be taken away after a step
+        self.optimizer.step()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    options = parse(arguments)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    runs: dict[tuple[str, str], Any] = {}
+    for name in dict.fromkeys(("adamw", *options.methods)):
+        runs["gradtx", name] = Ours(name)
+        if name in THEIRS:
+            try:
+                runs["heavyball", name] = Theirs(name)
+            except ImportError as absence:
+                console.print(f"heavyball is left out: {absence}")
+    console.print(_table(timed(runs, options.rounds)))
+
+
+def timed(runs: dict[Any, Any], rounds: int) -> dict[Any, float]:
+    """Return the median over the rounds of each one's seconds for a step."""
+    for run in runs.values():  # the first steps compile, and begin bases
+        run()
+        run()
+    found: dict[Any, list[float]] = {key: [] for key in runs}
+    for _ in range(rounds):
+        for key, run in runs.items():
+            begun = time.perf_counter()
+            for _ in range(PERIOD):
+                run()
+            found[key].append((time.perf_counter() - begun) / PERIOD)
+    return {key: float(np.median(seconds)) for key, seconds in found.items()}
+
+
+def _table(found: dict[Any, float]) -> Table:
+    title = f"{parameters(SHAPES):,} parameters, a step of {PERIOD} on average"
+    table = Table(title=title, box=box.MARKDOWN, title_justify="left")
+    table.add_column("method")
+    headings = ("gradtx, ms", "of its AdamW", "heavyball, ms", "of its AdamW")
+    for heading in (*headings, "gradtx / heavyball"):
+        table.add_column(heading, justify="right")
+    for library, name in found:
+        if library == "gradtx":
+            table.add_row(name, *_cells(found, name))
+    return table
+
+
+def _cells(found: dict[Any, float], name: str) -> list[str]:
+    cells = []
+    for library in ("gradtx", "heavyball"):
+        seconds = found.get((library, name))
+        if seconds is None:
+            cells += ["", ""]
+            continue
+        cells += [f"{1e3 * seconds:.0f}", f"{seconds / found[library, 'adamw']:.1f}"]
+    theirs = found.get(("heavyball", name))
+    ratio = "" if theirs is None else f"{found['gradtx', name] / theirs:.2f}"
+    return [*cells, ratio]
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the options; end with status 2 and a sentence where one is wrong."""
+    reader = parser(__doc__)
+    add = reader.add_argument
+    add("--methods", type=some_of(OURS), default=list(OURS), metavar="A,B")
+    add("--rounds", type=whole, default=5, help="turns of each (default 5)")
+    return reader.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

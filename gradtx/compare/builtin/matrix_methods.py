@@ -1,0 +1,130 @@
+"""Methods for matrices, told by their paths: taken into the comparison if asked for."""
+
+from gradtx.common.types import PyTree, Scalar
+from gradtx.compare.method import Method
+from gradtx.core.transformation import GradientTransformation
+from gradtx.optimizers import (
+    graft_by_rms,
+    kl_shampoo,
+    matrices,
+    muon,
+    normuon,
+    psgd_kron,
+    shampoo,
+    soap,
+)
+
+DECAY = 0.01
+"""As AdamW has it in the comparison."""
+
+
+def routes(tree: PyTree) -> PyTree:
+    """Tell by paths and shapes which leaves are matrices; the others are None."""
+    return matrices(tree).tree
+
+
+def _muon(rate: Scalar) -> GradientTransformation:
+    return muon(
+        rate,
+        weight_decay=DECAY,
+        adam_weight_decay=DECAY,
+        muon_weight_dimension_numbers=routes,
+        consistent_rms=0.2,
+    )
+
+
+def _normuon(rate: Scalar) -> GradientTransformation:
+    return normuon(
+        rate, weight_decay=DECAY, weight_dimension_numbers=routes, consistent_rms=0.2
+    )
+
+
+def _soap(rate: Scalar) -> GradientTransformation:
+    return soap(rate, weight_decay=DECAY, weight_dimension_numbers=routes)
+
+
+def _kl_shampoo(rate: Scalar) -> GradientTransformation:
+    return kl_shampoo(rate, weight_decay=DECAY, weight_dimension_numbers=routes)
+
+
+def _shampoo(rate: Scalar) -> GradientTransformation:
+    return shampoo(
+        rate,
+        b2=0.95,
+        eps=1e-8,
+        weight_decay=DECAY,
+        precondition_frequency=10,
+        target_dims=None,
+        graft=graft_by_rms(0.999),
+        weight_dimension_numbers=routes,
+    )
+
+
+def _psgd_kron(rate: Scalar) -> GradientTransformation:
+    return psgd_kron(rate, weight_decay=DECAY, key=0, weight_dimension_numbers=routes)
+
+
+MATRIX_METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            "muon",
+            "Muon",
+            _muon,
+            "steps of AdamW's size, AdamW for what is no matrix, weight decay 0.01",
+            "#1B7837",
+            (),
+        ),
+        Method(
+            "normuon",
+            "NorMuon",
+            _normuon,
+            "as Muon, beta 0.95, b2 0.95",
+            "#7FBF7B",
+            (5, 1.5),
+        ),
+        Method(
+            "soap",
+            "SOAP",
+            _soap,
+            "b1 0.95, b2 0.95, bases turned every 10 steps, weight decay 0.01",
+            "#762A83",
+            (),
+        ),
+        Method(
+            "kl_shampoo",
+            "KL-Shampoo",
+            _kl_shampoo,
+            "b1 0.9, factors 0.98 every 10 steps, AdamW for what is no matrix, "
+            "weight decay 0.01",
+            "#AF8DC3",
+            (5, 1.5),
+        ),
+        Method(
+            "shampoo",
+            "Shampoo",
+            _shampoo,
+            "b1 0.9, b2 0.95, roots every 10 steps, steps of Adam's size, decay 0.01",
+            "#B2182B",
+            (),
+        ),
+        Method(
+            "psgd_kron",
+            "PSGD Kron",
+            _psgd_kron,
+            "b1 0.9, chance of an update falling from 1 to 0.03, weight decay 0.01",
+            "#EF8A62",
+            (6, 1.5, 1.5, 1.5),
+        ),
+    )
+}
+
+MATRIX_CENTRES: dict[str, dict[str, float]] = {
+    "muon": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "normuon": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "soap": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "kl_shampoo": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "shampoo": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
+    "psgd_kron": {"digits": 0.002, "text": 0.005, "lstm": 0.005},
+}
+"""The learning rate in the middle of the first grid, for each task."""
