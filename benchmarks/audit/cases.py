@@ -138,6 +138,14 @@ WAYS: list[tuple[tuple[Way, ...], set[str]]] = [
     (_reads(-8, "one gradient of three is replaced"), {"grokfast_ma, sgd"}),
     (_reads(8, "g and m, after the share that is kept"), {"cautious, adam"}),
     (
+        _reads(12, "u out and in, and p, for the norm of u"),
+        {"with_metrics", "adamw, with_metrics"},
+    ),
+    (
+        _reads(16, "g after its norm; u out and in, and p, for the norm of u"),
+        {"clip_by_global_norm, adamw, with_metrics"},
+    ),
+    (
         (SKIPPING, SCALED),
         {"skip_spikes, adam", "skip_spikes(adamw)", "dynamic_loss_scale(adamw)"},
     ),
@@ -198,6 +206,10 @@ WRAPPERS: dict[str, Build] = {
     "ema_nesterov(adamw)": around("ema_nesterov"),
     "outer_nesterov(adamw)": around("outer_nesterov", every=30),
     "primal_averaging(adamw)": around("primal_averaging"),
+    "adamw, with_metrics": around("with_metrics"),
+    "clip_by_global_norm, adamw, with_metrics": lambda lib: lib.with_metrics(
+        before("clip_by_global_norm", 1.0)(lib)
+    ),
     "hyperball(adamw)": around("hyperball"),
     # A block's largest number is known when the block has been computed; that it is
     # then encoded in the same pass, from registers, is what the lower bound asks for.

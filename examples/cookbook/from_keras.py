@@ -1,4 +1,4 @@
-"""A Keras script: compile(optimizer=AdamW(...)) with its names and defaults."""
+"""A Keras script's AdamW and its state: go on where it was."""
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,12 @@ tx = keras.AdamW(
     exclude_from_weight_decay=["bias"],
 )
 params = {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}
-state, update = tx.init(params), jax.jit(tx.update)
-for _ in range(60):
+# ... 10 steps; what [np.asarray(x) for x in optimizer.variables] returns:
+w, b = jnp.full((3, 2), 1e-3), jnp.full(2, 1e-3)
+kept = [10, *(params["kernel"], params["bias"]), *(w, w, b, b)]
+state = keras.state_from(tx, kept, params, names=["kernel", "bias"])
+update = jax.jit(tx.update)
+for _ in range(50):
     updates, state = update(params, state, params)
     params = gradtx.apply_updates(params, updates)
 averaged = gradtx.eval_params(state, params)

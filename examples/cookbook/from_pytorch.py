@@ -1,25 +1,27 @@
-"""A PyTorch script's parameter groups, with PyTorch's names and defaults."""
+"""A PyTorch script's parameter groups and state: go on where it was."""
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 import gradtx
 
-# torch.optim.AdamW([
-#     {"params": decayed, "weight_decay": 0.1},
-#     {"params": biases, "weight_decay": 0.0},
-#     {"params": model.head.parameters(), "lr": 1e-2, "betas": (0.9, 0.99)},
-# ], lr=1e-3)
-AdamW = gradtx.like.torch.AdamW
-tx = gradtx.by_path(
-    {
-        "head": AdamW(lr=1e-2, betas=(0.9, 0.99)),
-        "**/bias": AdamW(lr=1e-3, weight_decay=0.0),
+# optimizer = torch.optim.AdamW([{"params": [head.weight], "weight_decay": 0.1},
+#                                {"params": [head.bias], "weight_decay": 0.0}], lr=1e-2)
+# ... 100 steps; what optimizer.state_dict() returns, for torch.nn.Linear(2, 3):
+means = [np.ones((3, 2)), np.ones(3)]
+state_dict = {
+    "state": {
+        i: {"step": 100.0, "exp_avg": x, "exp_avg_sq": x} for i, x in enumerate(means)
     },
-    default=AdamW(lr=1e-3, weight_decay=0.1),
-)
-layer = {"kernel": jnp.full((2, 2), 2.0), "bias": jnp.full(2, 2.0)}
-params = {"body": layer, "head": layer}
-updates, _ = tx.update(jax.tree.map(jnp.ones_like, params), tx.init(params), params)
-for path, u in jax.tree.leaves_with_path(updates):
-    print(jax.tree_util.keystr(path, simple=True, separator="/"), f"{u.ravel()[0]:.4f}")
+    "param_groups": [
+        {"params": [0], "lr": 1e-2, "betas": (0.9, 0.99), "weight_decay": 0.1},
+        {"params": [1], "lr": 1e-2, "betas": (0.9, 0.99), "weight_decay": 0.0},
+    ],
+}
+params = {"head": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}}
+names, torch = ["head/kernel", "head/bias"], gradtx.like.torch
+tx = torch.from_param_groups(torch.AdamW, state_dict["param_groups"], names)
+state = torch.state_from(tx, state_dict, params, names)
+updates, state = tx.update(params, state, params)
+for name, u in updates["head"].items():
+    print(f"step 101 moves head/{name} by {u.ravel()[0]:.4f}")

@@ -70,16 +70,18 @@ def with_metrics(
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> MetricsState:
-        inner_state, zero = inner.init(params), zero_count(params)
+        inner_state = inner.init(params)
         names = _members(groups, params)
         values: Any = dict.fromkeys(_names(inner, inner_state, names), 0.0)
         skipped: Any = dict.fromkeys(["", *names], 0)
         if groups is not None and is_placeholder(params):  # it has groups of any name
             values, skipped = 0.0, 0
         return MetricsState(
-            count=zero,
-            clipped=varied_with(params, zero),
-            skipped=jax.tree.map(lambda _: varied_with(params, zero), skipped),
+            count=zero_count(params),  # each an array of its own, to be donated
+            clipped=varied_with(params, zero_count(params)),
+            skipped=jax.tree.map(
+                lambda _: varied_with(params, zero_count(params)), skipped
+            ),
             values=jax.tree.map(partial(reductions.shared_scalar, params), values),
             inner_state=inner_state,
         )
@@ -191,7 +193,13 @@ def _rates(tx: Any, state: OptState) -> dict[str, Any]:
     found = rates(tx, state) if spec.is_value(tx) else []
     if len({str(x.given) for x in found}) <= 1:
         found = [x._replace(place=()) for x in found[:1]]
-    return {_at("learning_rate", "/".join(x.place)): jnp.asarray(x.now) for x in found}
+    # A number without a type of its own would have the second step compiled anew.
+    return {
+        _at("learning_rate", "/".join(x.place)): jnp.asarray(
+            x.now, jnp.result_type(x.now)
+        )
+        for x in found
+    }
 
 
 def _measured(

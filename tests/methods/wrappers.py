@@ -225,6 +225,13 @@ ROWS = [
         state_bytes=8,
     ),
     Row(
+        "with_metrics",
+        partial(wrapped, gradtx.with_metrics),
+        {"learning_rate": 0.1},
+        adam.adam,
+        state_bytes=8,
+    ),
+    Row(
         "flatten",
         partial(wrapped, gradtx.flatten),
         {"learning_rate": 0.1},
