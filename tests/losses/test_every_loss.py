@@ -120,7 +120,7 @@ def in_float32(name: str) -> Any:
 
 def test_the_table_is_complete() -> None:
     """Every public loss is in the table, but for the maker and the old name."""
-    public = {name for name in vars(losses) if callable(getattr(losses, name))}
+    public = {name for name in dir(losses) if callable(getattr(losses, name))}
     makers = {"make_fenchel_young_loss", "convex_kl_divergence"}
     assert {call.name for call in CALLS} == public - makers
     assert public >= {n for n in vars(optax.losses) if n.endswith("loss")}
