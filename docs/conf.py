@@ -39,11 +39,15 @@ autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 # What is inside of packages, or other libraries', has no page here.
 nitpick_ignore_regex = [
+    ("py:class", r".* .*|A|By"),  # sentences of what is returned
+    ("py:mod", r"gradtx.*"),
+    ("py:class", r"gradtx\.(quantization|schedules|wrappers)\..*"),
     ("py:.*", r"gradtx\.(codecs|common|core|inspection|lowering|tree)\..*"),
     ("py:.*", r"(collections|jax|numpy)\..*"),
 ]
 
 html_theme = "furo"
+html_domain_indices = False
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
