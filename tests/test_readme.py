@@ -48,7 +48,7 @@ def test_the_tables_are_not_stale(name: str) -> None:
 
 @every_page
 def test_the_links_lead_somewhere(page: Path) -> None:
-    """Every relative link and picture is a file of the project, or made for the site."""
+    """Every relative link and picture is a file, or made with the site."""
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
     missing = [
         target
