@@ -97,6 +97,8 @@ def page(
     """Write a page that describes the names at an address; ``known`` are elsewhere."""
     first = summary.partition("\n\n")[0].replace("|", r"\|").replace("*", r"\*")
     lines = [heading(title), first, ""]
+    if title == address:  # the names below are given in full
+        lines += [f".. py:module:: {address}", "", ".. py:currentmodule:: None", ""]
     module = importlib.import_module(address)
     for name in names:
         thing = getattr(module, name)
