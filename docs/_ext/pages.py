@@ -49,7 +49,8 @@ MODULES = (
     *("assignment", "codecs", "compare", "contrib", "experimental.aggregating"),
     *("like.authors", "like.keras", "like.keras.schedules", "like.optax", "like.torch"),
     *("like.torch.lr_scheduler", "linalg", "losses", "microbatching", "perturbations"),
-    *("projections", "recipes", "schedules", "sharding", "testing", "tree"),
+    *("projections", "recipes", "schedules", "sharding", "testing", "transforms"),
+    *("tree", "tree_utils"),
 )
 
 
