@@ -45,7 +45,7 @@ def _arguments(function: Any) -> list[str]:
     for name, parameter in inspect.signature(function).parameters.items():
         required = parameter.default is parameter.empty
         default = "" if required else _code(parameter.default)
-        lines.append(f"| `{name}` | {default} | {_cell(said.get(name, ''))} |")
+        lines.append(f"| `{name}` | {default} | {cell(said.get(name, ''))} |")
     return lines
 
 
@@ -68,6 +68,7 @@ def _code(value: Any) -> str:
     return f"`{shown}`".replace("|", r"\|")
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Write the markup of docstrings as that of a Markdown table."""
     plain = ROLE.sub(r"`\1`", text).replace("``", "`")
     return plain.replace("|", r"\|").replace("*", r"\*").strip()

@@ -10,17 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from _ext.arguments import ROLE, cell
+
 STEPS = 200
 START = (-1.2, 1.0)
 SIZE = 220
 EDGES = ((-2.0, 2.0), (-1.0, 2.5))
+FACTORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the catalogue's rate
 EXPONENTS = (-6.0, 2.0)  # of ten, at the curve's lower and upper edge
 URL = re.compile(r"https?://[^\s,;)]+")
 
 
 def rosenbrock(params: Any) -> Any:
     """Return the height of a valley that bends: its lowest point is (1, 1)."""
-    x, y = params["x"]
+    x, y = params["x"].ravel()
     return (1 - x) ** 2 + 20 * (y - x**2) ** 2
 
 
@@ -30,11 +33,12 @@ def pages() -> Iterator[tuple[str, str]]:
     about = (
         "Every method of the tests' catalogue, with the settings that it is tested "
         "with. Its path starts at the ring and ends at the dot, after "
-        f"{STEPS} steps on Rosenbrock's function, whose lowest point is the cross: the "
-        "settings are tuned for nothing, so that a path shows how a method moves and "
-        "not how good it is. Beside it is the height of the path by step, on a "
-        "logarithmic scale from 10⁻⁶ to 10². Methods that need more than gradients "
-        "have no picture."
+        f"{STEPS} steps on Rosenbrock's function, whose lowest point is the cross, at "
+        f"the best of {len(FACTORS)} rates, named where the pointer rests. Nothing "
+        "else is tuned: a path shows how a method moves and not how good it is. "
+        "Methods for matrices have the point as a matrix of one row. Beside it "
+        "is the height of the path by step, on a logarithmic scale from 10⁻⁶ to 10². "
+        "Methods that need more than gradients have no picture."
     )
     yield "gallery.md", f"# Gallery\n\n{about}\n\n{cards}\n"
 
@@ -50,13 +54,13 @@ def shown() -> list[catalogue.Row]:
 def _card(row: catalogue.Row) -> str:
     about = inspect.getdoc(row.make) or ""
     summary, _, rest = about.partition("\n\n")
-    lines = [f"## {row.name}", "", " ".join(summary.split()), ""]
+    lines = [f"## {row.name}", "", cell(" ".join(summary.split())), ""]
     if not row.needs:
         lines += [pictures(row), ""]
     blocks = rest.partition("Args:")[0].split("\n\n")
     equations = [x for x in blocks if x.startswith("    ")]
     if equations:
-        lines += ["```text", inspect.cleandoc(equations[0]), "```", ""]
+        lines += ["```text", ROLE.sub(r"\1", inspect.cleandoc(equations[0])), "```", ""]
     lines += ["```python", repr(row.build()), "```", ""]
     lines += [f"- State: {row.state_bytes:g} bytes for each float32 parameter."]
     source = " ".join(rest.partition("Reference")[2].partition(":")[2].split())
@@ -65,12 +69,10 @@ def _card(row: catalogue.Row) -> str:
     return "\n".join([*lines, ""])
 
 
-def path_of(row: catalogue.Row) -> Any:
-    """Return the points that a method comes through."""
-    tx = row.build()
+def path_of(row: catalogue.Row) -> tuple[Any, float | None]:
+    """Return the points that a method comes through at its best rate, and the rate."""
 
-    @jax.jit
-    def run(params: Any) -> Any:
+    def path(tx: Any) -> Any:
         def body(carry: Any, _: None) -> Any:
             params, state = carry
             grads = jax.grad(rosenbrock)(params)
@@ -78,16 +80,37 @@ def path_of(row: catalogue.Row) -> Any:
             params = jax.tree.map(jnp.add, params, updates)
             return (params, state), params["x"]
 
-        return jax.lax.scan(body, (params, tx.init(params)), length=STEPS)[1]
+        start = {"x": jnp.asarray(START).reshape(shape)}
+        steps = jax.lax.scan(body, (start, tx.init(start)), length=STEPS)[1]
+        return jnp.concatenate([start["x"][None], steps]).reshape(-1, 2)
 
-    start = {"x": jnp.asarray(START)}
-    return np.concatenate([np.asarray(START)[None], np.asarray(run(start))])
+    # Methods for matrices would leave a vector to another method.
+    shape = (1, 2) if len(row.shape) > 1 else (2,)
+    rate = row.settings.get("learning_rate")
+    if rate is None:
+        return np.asarray(jax.jit(lambda: path(row.build()))()), None
+    rates = np.float32(rate) * np.float32(FACTORS)
+    at = jax.jit(jax.vmap(lambda rate: path(row.build(learning_rate=rate))))
+    paths = np.asarray(at(rates))
+    best = int(np.argmin(_heights(paths[:, -1])))
+    return paths[best], float(rates[best])
+
+
+def _heights(points: Any) -> Any:
+    """Return how high points are; one that is lost is as high as can be shown."""
+    most = 10 ** EXPONENTS[1]
+    with np.errstate(over="ignore"):
+        heights = np.asarray([rosenbrock({"x": x}) for x in np.float64(points)])
+    return np.nan_to_num(heights, nan=most, posinf=most)
 
 
 def pictures(row: catalogue.Row) -> str:
     """Draw a path, and beside it the curve of its heights, within the page."""
-    points = path_of(row)
-    return _path(row.name, points) + " " + _curve(row.name, points)
+    points, rate = path_of(row)
+    at = "" if rate is None else f" at a rate of {rate:.2g}"
+    lost = ~np.isfinite(points).all(axis=1)
+    seen = points[: int(np.argmax(lost))] if lost.any() else points
+    return _path(row.name + at, seen) + " " + _curve(row.name + at, points)
 
 
 def _path(name: str, points: Any) -> str:
@@ -104,11 +127,10 @@ def _path(name: str, points: Any) -> str:
 
 def _curve(name: str, points: Any) -> str:
     low, high = EXPONENTS
-    heights = np.asarray(rosenbrock({"x": points.T}), np.float64)
-    heights = np.nan_to_num(heights, nan=10**high, posinf=10**high)
-    share = (np.log10(np.clip(heights, 10**low, 10**high)) - low) / (high - low)
+    heights = np.clip(_heights(points), 10**low, 10**high)
+    share = (np.log10(heights) - low) / (high - low)
     steps = SIZE * np.arange(len(points)) / STEPS
-    title = f"The height of {name}'s path by step, from 1e{low:g} to 1e{high:g}"
+    title = f"The height by step of {name}, from 1e{low:g} to 1e{high:g}"
     return _svg(title, _line(zip(steps, SIZE * (1 - share), strict=True)), "")
 
 
@@ -128,7 +150,7 @@ def _svg(title: str, *parts: str) -> str:
 
 def _place(point: Any) -> tuple[float, float]:
     (left, right), (low, high) = EDGES
-    x, y = (np.nan_to_num(float(z), nan=0.0) for z in point)
+    x, y = point
     x = float(np.clip((x - left) / (right - left), 0, 1))
     y = float(np.clip((y - low) / (high - low), 0, 1))
     return SIZE * x, SIZE * (1 - y)
