@@ -40,11 +40,13 @@ napoleon_google_docstring = True
 napoleon_use_rtype = False  # what is before a colon may be a sentence
 # What is inside of packages, or other libraries', has no page here.
 nitpick_ignore_regex = [
-    ("py:.*", r"gradtx\.(codecs|common|core|inspection|lowering|tree|wrappers)\..*"),
+    ("py:.*", r"gradtx\.(codecs|common|core|inspection|lowering|tree)\..*"),
+    ("py:.*", r"gradtx\.(quantization|schedules|wrappers)\..*"),
     ("py:.*", r"(collections|jax|numpy)\..*"),
 ]
 
 html_theme = "furo"
+html_domain_indices = False
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

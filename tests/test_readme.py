@@ -48,11 +48,12 @@ def test_the_tables_are_not_stale(name: str) -> None:
 
 @every_page
 def test_the_links_lead_somewhere(page: Path) -> None:
-    """Every relative link and picture is a file of the project."""
+    """Every relative link and picture is a file of the project, or made for the site."""
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
     missing = [
         target
         for target in targets
-        if not target.startswith("https://") and not (page.parent / target).exists()
+        if not target.startswith(("https://", "made/"))
+        and not (page.parent / target).exists()
     ]
     assert not missing
