@@ -5,6 +5,7 @@ beyond the site, every public name is on a page, and a newcomer's questions are 
 within two clicks from the home page.
 """
 
+import importlib
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -12,7 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import gradtx
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parent / "tests")]
+
+from _ext.pages import MODULES, public
 
 # A word that the answer must contain, for each question of a newcomer.
 QUESTIONS = {
@@ -61,7 +65,8 @@ def main(site: Path) -> int:
     """Check all pages; tell what is wrong, and how much."""
     pages = {path: Page(path.read_text()) for path in sorted(site.rglob("*.html"))}
     wrong = [*_links(pages), *_loads(pages), *_names(pages), *_answers(site, pages)]
-    size = sum(x.stat().st_size for x in site.rglob("*") if x.is_file()) / 2**20
+    files = (x for x in site.rglob("*") if ".doctrees" not in x.parts)  # Sphinx's own
+    size = sum(x.stat().st_size for x in files if x.is_file()) / 2**20
     if size > MOST:
         wrong.append(f"the site has {size:.0f} MiB, more than {MOST}")
     for line in wrong:
@@ -103,9 +108,10 @@ def _loads(pages: dict[Path, Page]) -> Iterator[str]:
 
 def _names(pages: dict[Path, Page]) -> Iterator[str]:
     anchors = set().union(*(page.anchors for page in pages.values()))
-    for name in dir(gradtx):
-        if callable(getattr(gradtx, name)) and f"gradtx.{name}" not in anchors:
-            yield f"gradtx.{name} is on no page"
+    for address in ("gradtx", *(f"gradtx.{room}" for room in MODULES)):
+        for name in public(importlib.import_module(address)):
+            if f"{address}.{name}" not in anchors:
+                yield f"{address}.{name} is on no page"
 
 
 def _answers(site: Path, pages: dict[Path, Page]) -> Iterator[str]:

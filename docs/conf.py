@@ -37,12 +37,11 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
+napoleon_use_rtype = False  # what is before a colon may be a sentence
 # What is inside of packages, or other libraries', has no page here.
 nitpick_ignore_regex = [
-    ("py:class", r".* .*|A|By"),  # sentences of what is returned
-    ("py:mod", r"gradtx.*"),
-    ("py:class", r"gradtx\.(quantization|schedules|wrappers)\..*"),
     ("py:.*", r"gradtx\.(codecs|common|core|inspection|lowering|tree)\..*"),
+    ("py:.*", r"gradtx\.(quantization|schedules|wrappers)\..*"),
     ("py:.*", r"(collections|jax|numpy)\..*"),
 ]
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ PLACES = {
     "torch": ("PyTorch", "`torch.optim`", ("like.torch", "like.torch.lr_scheduler")),
     "keras": ("Keras", "`keras.optimizers`", ("like.keras", "like.keras.schedules")),
 }
+ENTRY = re.compile(r"  (\*{0,2}\w+(?:, \*{0,2}\w+)*): (.*)")
+ROLE = re.compile(r":\w+:`~?([^`]+)`")
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -29,17 +32,43 @@ def pages() -> Iterator[tuple[str, str]]:
 def _table(address: str) -> list[str]:
     module = importlib.import_module(f"gradtx.{address}")
     lines = [f"## `gradtx.{address}`", ""]
-    lines += ["| name | arguments and defaults |", "|---|---|"]
     for name in sorted(dir(module)):
         thing: Any = getattr(module, name)
         if inspect.isfunction(thing):
-            lines.append(f"| `{name}` | {_arguments(thing)} |")
-    return [*lines, ""]
+            lines += [f"### `{name}`", "", *_arguments(thing), ""]
+    return lines
 
 
-def _arguments(function: Any) -> str:
-    shown = []
-    for parameter in inspect.signature(function).parameters.values():
-        bare = parameter.replace(annotation=inspect.Parameter.empty)
-        shown.append(f"`{bare}`".replace("|", "\\|"))
-    return ", ".join(shown)
+def _arguments(function: Any) -> list[str]:
+    said = described(inspect.getdoc(function) or "")
+    lines = ["| argument | default | what it is |", "|---|---|---|"]
+    for name, parameter in inspect.signature(function).parameters.items():
+        required = parameter.default is parameter.empty
+        default = "" if required else _code(parameter.default)
+        lines.append(f"| `{name}` | {default} | {cell(said.get(name, ''))} |")
+    return lines
+
+
+def described(docstring: str) -> dict[str, str]:
+    """Return what the section of arguments says of each of them."""
+    _, _, rest = docstring.partition("\nArgs:\n")
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in re.split(r"\n(?=\S)", rest)[0].splitlines():
+        if entry := ENTRY.match(line):
+            names = re.findall(r"\w+", entry[1])
+            found |= dict.fromkeys(names, entry[2])
+        else:
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def _code(value: Any) -> str:
+    shown = getattr(value, "__name__", None) or " ".join(repr(value).split())
+    return f"`{shown}`".replace("|", r"\|")
+
+
+def cell(text: str) -> str:
+    """Write the markup of docstrings as that of a Markdown table."""
+    plain = ROLE.sub(r"`\1`", text).replace("``", "`")
+    return plain.replace("|", r"\|").replace("*", r"\*").strip()

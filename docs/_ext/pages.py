@@ -49,7 +49,8 @@ MODULES = (
     *("assignment", "codecs", "compare", "contrib", "experimental.aggregating"),
     *("like.authors", "like.keras", "like.keras.schedules", "like.optax", "like.torch"),
     *("like.torch.lr_scheduler", "linalg", "losses", "microbatching", "perturbations"),
-    *("projections", "recipes", "schedules", "sharding", "testing", "tree"),
+    *("projections", "recipes", "schedules", "sharding", "testing", "transforms"),
+    *("tree", "tree_utils"),
 )
 
 
@@ -97,6 +98,8 @@ def page(
     """Write a page that describes the names at an address; ``known`` are elsewhere."""
     first = summary.partition("\n\n")[0].replace("|", r"\|").replace("*", r"\*")
     lines = [heading(title), first, ""]
+    if title == address:  # the names below are given in full
+        lines += [f".. py:module:: {address}", "", ".. py:currentmodule:: None", ""]
     module = importlib.import_module(address)
     for name in names:
         thing = getattr(module, name)
