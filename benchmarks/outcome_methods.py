@@ -1,13 +1,14 @@
 """The methods whose outcomes are measured, each of a course of its learning rate."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 import gradtx
-from gradtx.compare.builtin.matrix_methods import routes
+from gradtx.compare.builtin.matrix_methods import MATRIX_METHODS, routes
 
 DECAY = 0.1
 WARMUP = 0.1
@@ -58,14 +59,9 @@ def _adamw(rate: Any, weight_decay: float = DECAY, b2: float = 0.99) -> Any:
     return gradtx.adamw(rate, b2=b2, weight_decay=weight_decay)
 
 
-def _muon(rate: Course) -> Any:
-    return gradtx.muon(
-        rate,
-        weight_decay=DECAY,
-        adam_weight_decay=DECAY,
-        muon_weight_dimension_numbers=routes,
-        consistent_rms=0.2,
-    )
+def _compared(name: str) -> Callable[[Course], Any]:
+    """Return a method as the comparison has it, but for its decay."""
+    return partial(MATRIX_METHODS[name].build, weight_decay=DECAY)
 
 
 def _normuon(rate: Course) -> Any:
@@ -101,20 +97,6 @@ def _shampoo(rate: Course) -> Any:
     )
 
 
-def _soap(rate: Course) -> Any:
-    return gradtx.soap(rate, weight_decay=DECAY, weight_dimension_numbers=routes)
-
-
-def _psgd_kron(rate: Course) -> Any:
-    return gradtx.psgd_kron(
-        rate, weight_decay=DECAY, key=0, weight_dimension_numbers=routes
-    )
-
-
-def _kl_shampoo(rate: Course) -> Any:
-    return gradtx.kl_shampoo(rate, weight_decay=DECAY, weight_dimension_numbers=routes)
-
-
 def _ema_nesterov(rate: Course) -> Any:
     return gradtx.ema_nesterov(_adamw(rate), step_size=rate._replace(peak=0.3))
 
@@ -137,12 +119,12 @@ def _hyperball(rate: Course) -> Any:
 
 CANDIDATES = {
     "adamw": Candidate("AdamW", _adamw, 0.01),
-    "muon": Candidate("Muon", _muon, 0.02),
-    "soap": Candidate("SOAP", _soap, 0.01),
+    "muon": Candidate("Muon", _compared("muon"), 0.02),
+    "soap": Candidate("SOAP", _compared("soap"), 0.01),
     "normuon": Candidate("NorMuon", _normuon, 0.02),
     "soap_muon": Candidate("SOAP-Muon", _soap_muon, 0.02),
-    "psgd_kron": Candidate("PSGD Kron", _psgd_kron, 0.005),
-    "kl_shampoo": Candidate("KL-Shampoo", _kl_shampoo, 0.01),
+    "psgd_kron": Candidate("PSGD Kron", _compared("psgd_kron"), 0.005),
+    "kl_shampoo": Candidate("KL-Shampoo", _compared("kl_shampoo"), 0.01),
     "shampoo": Candidate("Shampoo", _shampoo, 0.01),
     "cautious": Candidate("cautious AdamW", lambda r: gradtx.cautious(_adamw(r)), 0.01),
     "ema_nesterov": Candidate("EMA-Nesterov AdamW", _ema_nesterov, 0.01),

@@ -1,5 +1,6 @@
 """What the optimizers of the catalogue are tried on: trees, a bowl, meshes."""
 
+import contextlib
 from typing import Any
 
 import jax
@@ -173,6 +174,17 @@ def _plain(x: Any) -> Any:
 def mesh(kind: AxisType) -> Mesh:
     """Return the mesh of all eight devices."""
     return jax.make_mesh((8,), ("d",), axis_types=(kind,))
+
+
+@contextlib.contextmanager
+def on(kind: AxisType, **axes: int) -> Any:
+    """Make a mesh of all eight devices, and set it where types tell of it."""
+    axes = axes or {"d": 8}
+    over = jax.make_mesh(
+        tuple(axes.values()), tuple(axes), axis_types=(kind,) * len(axes)
+    )
+    with jax.set_mesh(over) if kind is AxisType.Explicit else contextlib.nullcontext():
+        yield over
 
 
 def spread(params: Any, over: Mesh) -> Any:

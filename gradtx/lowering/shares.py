@@ -22,6 +22,7 @@ from gradtx.common.types import AxisName, PyTree
 from gradtx.lowering.rebinding import rebound, typed_captures
 from gradtx.lowering.sharding import laid_out, layout_of
 from gradtx.lowering.stacking import devices_along, fitting
+from gradtx.lowering.varying import axis_names
 
 FREE = PartitionSpec.UNCONSTRAINED
 
@@ -46,9 +47,9 @@ def in_split(
     found, treedef = jax.tree.flatten(stacks)
     if split is None or not found:
         return function(*stacks)
-    mesh = _mesh_of(found[0], names_of(split))
+    mesh = _mesh_of(found[0], axis_names(split))
     many = len(found[0])
-    axes = fitting(many, names_of(split), mesh)
+    axes = fitting(many, axis_names(split), mesh)
     missing = -many % devices_along(axes, mesh)
     # What is sharded costs less to bring back, so that of two shardings is taken.
     by_cuts = sorted(found, key=_is_cut)
@@ -141,15 +142,12 @@ def in_parts(x: jax.Array, split: AxisName, like: Any) -> jax.Array:
       split: the axes.
       like: a parameter, which tells the mesh.
     """
-    mesh = jax.typeof(like).sharding.mesh
-    if mesh.empty:
-        mesh = jax.sharding.get_abstract_mesh()
-    kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+    mesh, kinds = _mesh_at(like)
     manual = AxisType.Manual
-    absent = [n for n in names_of(split) if kinds.get(n, manual) is manual]
+    absent = [n for n in axis_names(split) if kinds.get(n, manual) is manual]
     if split is None or x.ndim < 2 or absent:  # noqa: PLR2004
         return x
-    layout = NamedSharding(mesh, evenly(x.shape, names_of(split), mesh))
+    layout = NamedSharding(mesh, evenly(x.shape, axis_names(split), mesh))
     if AxisType.Explicit in kinds.values():
         return jax.sharding.reshard(x, layout)
     if isinstance(x, Tracer):
@@ -158,11 +156,12 @@ def in_parts(x: jax.Array, split: AxisName, like: Any) -> jax.Array:
     return jax.device_put(x, NamedSharding(devices, layout.spec))
 
 
-def names_of(split: AxisName) -> tuple[str, ...]:
-    """Return the axes as a tuple."""
-    if split is None:
-        return ()
-    return (split,) if isinstance(split, str) else tuple(split)
+def _mesh_at(x: Any) -> tuple[Any, dict[str, AxisType]]:
+    """Return the mesh of an array, or the one that is set, and its axes' types."""
+    mesh = jax.typeof(x).sharding.mesh
+    if mesh.empty:
+        mesh = jax.sharding.get_abstract_mesh()
+    return mesh, dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
 
 
 def _mesh_of(x: Any, names: tuple[str, ...]) -> Any:
@@ -171,10 +170,7 @@ def _mesh_of(x: Any, names: tuple[str, ...]) -> Any:
     Raises:
       ValueError: if there is none, or it lacks an axis; within shard_map over one.
     """
-    mesh = jax.typeof(x).sharding.mesh
-    if mesh.empty:
-        mesh = jax.sharding.get_abstract_mesh()
-    kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+    mesh, kinds = _mesh_at(x)
     missing = [name for name in names if name not in kinds]
     if missing:
         known = f"its axes are {mesh.axis_names}" if kinds else "there is no mesh"

@@ -1,6 +1,5 @@
 """State in parts, on the host, and known before it is made, on eight devices."""
 
-import contextlib
 import re
 from collections import Counter
 from functools import partial
@@ -36,17 +35,6 @@ def laid(params: Tree, over: Any, spec: P = WHOLE) -> Tree:
     """Return copies that lie so on a mesh."""
     to = NamedSharding(over, spec)
     return jax.tree.map(lambda x: jax.device_put(np.array(x), to), params)
-
-
-@contextlib.contextmanager
-def on(kind: AxisType, **axes: int) -> Any:
-    """Make a mesh of all eight devices, and set it where types tell of it."""
-    axes = axes or {"d": 8}
-    over = jax.make_mesh(
-        tuple(axes.values()), tuple(axes), axis_types=(kind,) * len(axes)
-    )
-    with jax.set_mesh(over) if kind is AxisType.Explicit else contextlib.nullcontext():
-        yield over
 
 
 def step(tx: Any, grads: Tree, state: Tree, params: Tree) -> Any:
@@ -103,7 +91,7 @@ def test_zero1_takes_the_same_steps(tx: Any, kind: AxisType) -> None:
     alone = jax.jit(partial(step, tx))
     for t in range(2):
         state, expected = alone(problems.noise(whole, t), state, expected)
-    with on(kind) as over:
+    with problems.on(kind) as over:
         parted = zero1(tx, "d")
         jitted = jax.jit(partial(step, parted), donate_argnums=(1, 2))
         for init in (parted.init, jax.jit(parted.init)):
@@ -125,7 +113,7 @@ def test_zero1_takes_the_same_steps(tx: Any, kind: AxisType) -> None:
 @both_kinds
 def test_zero1_keeps_an_eighth_on_each_device(kind: AxisType) -> None:
     """Of the state a device holds its share of what can be cut, and the rest whole."""
-    with on(kind) as over:
+    with problems.on(kind) as over:
         params = laid(tree(), over)
         state = jax.jit(zero1(gradtx.adamw(RATE), "d").init)(params)
         cut, whole = (16 + 8 * 32 + 24 * 4) * 4, 3 * 5 * 4
@@ -142,7 +130,7 @@ GATHERED = re.compile(r"= (.*?) (?:all-gather|all-to-all)(?:-start)?\(")
 @both_kinds
 def test_zero1_gathers_no_more_than_the_updates(kind: AxisType) -> None:
     """Of arrays that move, there are the updates that come back, and no state."""
-    with on(kind) as over:
+    with problems.on(kind) as over:
         params = laid(tree(), over)
         tx = zero1(METHODS["clip"], "d")
         lowered = jax.jit(partial(step, tx)).lower(params, tx.init(params), params)
@@ -163,7 +151,7 @@ def test_zero1_of_a_pair_made_by_hand(kind: AxisType) -> None:
         del params
         return updates, {"sum": gradtx.tree.add(state["sum"], updates)}
 
-    with on(kind) as over:
+    with problems.on(kind) as over:
         params = laid(tree(), over)
         tx = zero1(gradtx.GradientTransformation(init, update), "d")
         state = jax.jit(tx.init)(params)
@@ -178,7 +166,7 @@ def test_zero1_hands_parts_on_and_keeps_parts(kind: AxisType) -> None:
     Slots that come out of it whole are brought to parts, from `init` and from a step.
     """
     seen = []
-    with on(kind) as over:
+    with problems.on(kind) as over:
 
         def whole(like: Tree) -> Tree:
             return laid(jax.tree.map(np.zeros_like, jax.device_get(like)), over)
@@ -203,7 +191,7 @@ def test_zero1_beside_tensor_parallelism(kind: AxisType) -> None:
 
     A layout may be one for a whole subtree, and is read from the types where they tell.
     """
-    with on(kind, a=2, b=2, t=2) as over:
+    with problems.on(kind, a=2, b=2, t=2) as over:
         params = laid(problems.noise({"w": jnp.zeros((8, 4))}, 0), over, P(None, "t"))
         grads = laid({"w": jnp.ones((8, 4))}, over, P(None, "t"))
         for layout in ({"w": P(None, "t")}, P(None, "t")):
@@ -220,7 +208,7 @@ def test_zero1_beside_tensor_parallelism(kind: AxisType) -> None:
 @both_kinds
 def test_zero1_leaves_a_leaf_that_is_cut(kind: AxisType) -> None:
     """What lies in parts over the axis already stays as it lies."""
-    with on(kind) as over:
+    with problems.on(kind) as over:
         params = laid({"w": jnp.ones((8, 16))}, over, P("d"))
         tx = zero1(gradtx.sgd(RATE, momentum=0.9), "d", P("d"))
         state, new = jax.jit(partial(step, tx))(params, tx.init(params), params)
@@ -235,7 +223,7 @@ def test_zero1_says_what_is_wrong() -> None:
         zero1(gradtx.adam(RATE), ())
     with pytest.raises(ValueError, match=r"zero1.*\['w'\].*lies on no mesh"):
         tx.init(whole)
-    with on(AxisType.Auto) as over:
+    with problems.on(AxisType.Auto) as over:
         params = laid(whole, over)
         with pytest.raises(ValueError, match="no axis 'e'"):
             zero1(gradtx.adam(RATE), "e").init(params)
@@ -305,7 +293,7 @@ ABSTRACT = {
 @pytest.mark.parametrize("tx", ABSTRACT.values(), ids=ABSTRACT)
 def test_a_state_is_known_before_it_is_made(tx: Any, kind: AxisType) -> None:
     """From arrays and from shapes: what a jitted `init` makes, and no array."""
-    with on(kind) as over:
+    with problems.on(kind) as over:
         params = laid(tree(), over)
         wanted = jax.jit(tx.init)(params)
         before = {id(x) for x in jax.live_arrays()}
@@ -335,7 +323,7 @@ def test_offload_keeps_large_arrays_on_the_host(kind: AxisType) -> None:
     """
     whole, plain, tx = tree(), gradtx.adamw(RATE), offload(gradtx.adamw(RATE), 16)
     wanted = {"pinned_host": 2 * 3, "device": 2 * 1 + 1}
-    with on(kind) as over:
+    with problems.on(kind) as over:
         params, expected = laid(whole, over), laid(whole, over)
         grads = laid(problems.noise(whole, 0), over)
         state, theirs = jax.jit(tx.init)(params), plain.init(expected)

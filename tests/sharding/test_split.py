@@ -1,6 +1,5 @@
 """Matrices of one shape shared out over devices, read from the compiled programs."""
 
-import contextlib
 from functools import cache, partial
 from typing import Any
 
@@ -49,17 +48,6 @@ def tree(many: int = 8) -> Tree:
     return problems.noise({k: jnp.zeros(s) for k, s in shapes.items()}, 0)
 
 
-@contextlib.contextmanager
-def on(kind: AxisType, **axes: int) -> Any:
-    """Make a mesh of all eight devices, and set it where types tell of it."""
-    axes = axes or {"d": 8}
-    over = jax.make_mesh(
-        tuple(axes.values()), tuple(axes), axis_types=(kind,) * len(axes)
-    )
-    with jax.set_mesh(over) if kind is AxisType.Explicit else contextlib.nullcontext():
-        yield over
-
-
 def laid(params: Tree, over: Any, spec: P) -> Tree:
     """Return copies whose matrices lie so on a mesh; vectors lie whole."""
 
@@ -87,7 +75,7 @@ def hold(make: Any, kind: AxisType, spec: P) -> None:
     alone = jax.jit(partial(step, make()))
     for t in range(3):
         expected, state = alone(problems.noise(whole, t + 1), state, expected)
-    with on(kind) as over:
+    with problems.on(kind) as over:
         tx, params = make(split="d"), laid(whole, over, spec)
         mine, run = jax.jit(tx.init)(params), jax.jit(partial(step, tx))
         places = [x.sharding for x in jax.tree.leaves((params, mine))]
@@ -120,7 +108,7 @@ def test_the_steps_of_others_are_the_same(make: Any, kind: AxisType, spec: P) ->
 
 def program(make: Any, kind: AxisType, spec: P, t: int = 2, **settings: Any) -> str:
     """Compile step t, which is known, so that what it leaves out is not there."""
-    with on(kind) as over:
+    with problems.on(kind) as over:
         tx, params = make(**settings), laid(tree(), over, spec)
         state = jax.jit(tx.init)(params)
 
@@ -189,7 +177,7 @@ def test_a_stack_goes_over_no_more_devices_than_it_fills(kind: AxisType) -> None
         whole = {k: x for k, x in tree(many).items() if k != "b"}
         tx = contrib.scale_by_muon(split=("a", "d"))
         expected, _ = contrib.scale_by_muon().update(whole, tx.init(whole))
-        with on(kind, a=2, d=4) as over:
+        with problems.on(kind, a=2, d=4) as over:
             grads = laid(whole, over, P())
             lowered = jax.jit(tx.update).lower(grads, tx.init(grads))
             text = lowered.compile().as_text() or ""
@@ -219,7 +207,7 @@ def test_layers_in_one_array_and_matrices_of_other_layouts(kind: AxisType) -> No
     whole = problems.noise({k: jnp.zeros(s) for k, s in shapes.items()}, 0)
     make = partial(contrib.scale_by_muon, weight_dimension_numbers=numbers)
     expected, _ = make().update(whole, make().init(whole))
-    with on(kind) as over:
+    with problems.on(kind) as over:
         lay = {k: NamedSharding(over, specs[k]) for k in whole}
         grads = {k: jax.device_put(np.array(x), lay[k]) for k, x in whole.items()}
         tx = make(split="d")
@@ -240,7 +228,7 @@ def test_a_setting_may_be_traced(kind: AxisType) -> None:
         return tx.update(grads, tx.update(grads, state)[1])[0]
 
     expected = update(0.1, whole)
-    with on(kind) as over:
+    with problems.on(kind) as over:
         grads = laid(whole, over, P("d"))
         got = jax.jit(partial(update, split="d"))(jnp.float32(0.1), grads)
     problems.assert_close(jax.device_get(got), jax.device_get(expected), 1e-4)
@@ -252,7 +240,7 @@ def test_a_step_without_jit(kind: AxisType) -> None:
     whole = {"w": jnp.ones((8, 8)).at[0].set(2.0)}
     make = partial(contrib.scale_by_muon, ns_steps=1)
     expected, _ = make().update(whole, make().init(whole))
-    with on(kind) as over:
+    with problems.on(kind) as over:
         grads, tx = laid(whole, over, P("d")), make(split="d")
         got, _ = tx.update(grads, tx.init(grads))
     problems.assert_close(jax.device_get(got), jax.device_get(expected), 1e-4)
@@ -263,7 +251,7 @@ def test_what_cannot_be_shared_out_is_said() -> None:
     tx, whole = contrib.scale_by_muon(split="d"), {"w": jnp.ones((8, 8))}
     with pytest.raises(ValueError, match=r"split.*there is no mesh"):
         tx.update(whole, tx.init(whole))
-    with on(AxisType.Auto) as over:
+    with problems.on(AxisType.Auto) as over:
         grads = laid(whole, over, P())
         other = tx.replace(split="e")
         with pytest.raises(ValueError, match="no axis 'e'"):

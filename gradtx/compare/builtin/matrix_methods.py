@@ -23,11 +23,11 @@ def routes(tree: PyTree) -> PyTree:
     return matrices(tree).tree
 
 
-def _muon(rate: Scalar) -> GradientTransformation:
+def _muon(rate: Scalar, weight_decay: Scalar = DECAY) -> GradientTransformation:
     return muon(
         rate,
-        weight_decay=DECAY,
-        adam_weight_decay=DECAY,
+        weight_decay=weight_decay,
+        adam_weight_decay=weight_decay,
         muon_weight_dimension_numbers=routes,
         consistent_rms=0.2,
     )
@@ -39,12 +39,12 @@ def _normuon(rate: Scalar) -> GradientTransformation:
     )
 
 
-def _soap(rate: Scalar) -> GradientTransformation:
-    return soap(rate, weight_decay=DECAY, weight_dimension_numbers=routes)
+def _soap(rate: Scalar, weight_decay: Scalar = DECAY) -> GradientTransformation:
+    return soap(rate, weight_decay=weight_decay, weight_dimension_numbers=routes)
 
 
-def _kl_shampoo(rate: Scalar) -> GradientTransformation:
-    return kl_shampoo(rate, weight_decay=DECAY, weight_dimension_numbers=routes)
+def _kl_shampoo(rate: Scalar, weight_decay: Scalar = DECAY) -> GradientTransformation:
+    return kl_shampoo(rate, weight_decay=weight_decay, weight_dimension_numbers=routes)
 
 
 def _shampoo(rate: Scalar) -> GradientTransformation:
@@ -60,8 +60,10 @@ def _shampoo(rate: Scalar) -> GradientTransformation:
     )
 
 
-def _psgd_kron(rate: Scalar) -> GradientTransformation:
-    return psgd_kron(rate, weight_decay=DECAY, key=0, weight_dimension_numbers=routes)
+def _psgd_kron(rate: Scalar, weight_decay: Scalar = DECAY) -> GradientTransformation:
+    return psgd_kron(
+        rate, weight_decay=weight_decay, key=0, weight_dimension_numbers=routes
+    )
 
 
 MATRIX_METHODS = {
