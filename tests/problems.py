@@ -26,6 +26,15 @@ def compiled() -> int:
     return _compiled[0]
 
 
+def compiled_at_most_once(jitted: Any) -> bool:
+    """Say whether a jitted function has no second program.
+
+    All jitted functions share one cache of a fixed size: after thousands of others it
+    may hold none of this one's.
+    """
+    return jitted._cache_size() <= 1  # noqa: SLF001
+
+
 def mixed_tree() -> Any:
     """Return parameters of every kind that a model may hold, in all small types."""
     return {

@@ -90,7 +90,7 @@ def test_jitted_steps(row: Row) -> None:
     jitted(other_numbers(tx), grads, *carried)
     _bears_gradients_of_any_size(row, partial(jitted, tx), tx.init)
     assert len(traces) == 1
-    assert jitted._cache_size() == 1  # noqa: SLF001
+    assert problems.compiled_at_most_once(jitted)
 
 
 def _bears_gradients_of_any_size(row: Row, take: Any, init: Any) -> None:

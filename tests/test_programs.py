@@ -143,7 +143,7 @@ def model_language(lib: Any) -> Tree:
     for _ in range(5):
         state, now = step(state, X, rate)
         rates.append(now)
-    assert step._cache_size() == 1  # noqa: SLF001
+    assert problems.compiled_at_most_once(step)
     for x in jax.tree.leaves(state.opt_state):
         assert x.ndim == 0 or x.sharding.spec[-1] == "d"
     return jax.tree.leaves(state.params), rates
