@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
         ("low_precision.py", "6.03 bytes a weight\ntest accuracy after 300 steps: 9"),
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_an_example_does_what_it_says(
     name: str, promise: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

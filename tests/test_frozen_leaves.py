@@ -101,7 +101,7 @@ def assert_left_alone(tx: Any) -> None:
 
 
 @every_row
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_every_optimizer_leaves_them_alone(row: Row) -> None:
     """Integers, flags, keys, functions, strings: no state, no move, not counted."""
     assert_left_alone(row.build())
@@ -162,7 +162,7 @@ OTHER: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("make", OTHER.values(), ids=OTHER)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_every_wrapper_leaves_them_alone(make: Callable[[], Any]) -> None:
     """The same for what has no row of its own: wrappers, clips, searches."""
     assert_left_alone(make())

@@ -107,7 +107,7 @@ def step(tx: Any, grads: Tree, state: Tree, params: Tree) -> Any:
 
 
 @every_other
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_on_eight_devices(make: Callable[[], Any]) -> None:
     """What has no row in the catalogue keeps its place too, and compiles once.
 
@@ -140,7 +140,7 @@ def _keeps_its_place(tx: Any, over: Any, expected: Tree) -> None:
 
 
 @every_other
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_loops_that_are_not_jitted_compile_once(make: Callable[[], Any]) -> None:
     """From the third step on, when every branch has been met, nothing is compiled."""
     tx, params = make(), problems.small_tree()

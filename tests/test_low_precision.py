@@ -65,7 +65,7 @@ def test_the_mean_of_squares_forgets(make: Any, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("row", catalogue.METHODS, ids=lambda row: row.name)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_nothing_is_nan_in_half_precision(row: Any, dtype: str) -> None:
     """A zero, a tiny and a small gradient: the step is that of float32, rounded.
 
@@ -109,6 +109,7 @@ def test_bias_correction_of_traced_decays(b2: float) -> None:
 
 @pytest.mark.parametrize("kind", RATES)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+@pytest.mark.one_in(3)
 def test_updates_have_the_type_of_their_parameters(kind: str, dtype: str) -> None:
     """Whatever the learning rate is made of, updates and state keep their types."""
     rate = RATES[kind](0.125)

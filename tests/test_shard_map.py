@@ -103,7 +103,7 @@ def hold(made: dict[str, Any], *, apart: bool, check: bool, jit: bool = True) ->
 
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("apart", [True, False])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_each_device_takes_the_steps_of_its_piece(apart: bool, check: bool) -> None:
     """Every wrapper, in a scan, with and without the check of what varies."""
     cases = APART if apart else TOGETHER

@@ -31,6 +31,7 @@ def test_a_short_run_writes_its_figures(
     assert "bfloat16-compensated-int8" in capsys.readouterr().out
 
 
+@pytest.mark.exhaustive
 def test_speeds_are_those_of_steps_in_turn(part: Any, tmp_path: Path) -> None:
     """A step of each format beside float32's, with the bytes that it keeps."""
     options = "--speed --formats float32,int8-state --size 4096 --repeats 2"

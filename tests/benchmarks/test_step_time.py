@@ -35,6 +35,7 @@ def test_a_tiny_run_leaves_its_figures(tmp_path: Path, run: Any) -> None:
             check_entry(row, entry, state)
 
 
+@pytest.mark.exhaustive
 def test_updates_outside_of_jit(part: Any, tmp_path: Path) -> None:
     """Eager runs time updates alone; there is nothing to compile before them."""
     options = "--eager --quick --cases small --methods adam --repeats 2"
@@ -93,6 +94,7 @@ def test_the_trees_are_as_large_as_they_say(part: Any) -> None:
     }
 
 
+@pytest.mark.exhaustive
 def test_the_libraries_are_timed_on_the_same_work(part: Any) -> None:
     """After as many steps as a period has, both libraries hold the same parameters."""
     methods, jax_side, trees = part("methods"), part("jax_side"), part("trees")

@@ -232,6 +232,7 @@ def test_the_count_is_the_compilers_own(cost: Any, wrap: Any) -> None:
     assert cost(compiled.as_text()).most.moved == pytest.approx(theirs, rel=0.02)
 
 
+@pytest.mark.exhaustive
 def test_floors_follow_from_the_arrays(part: Any) -> None:
     """Each array that is needed is read once, each that changes is written once."""
     cases, compiling = part("audit.cases"), part("audit.compiling")

@@ -103,7 +103,7 @@ def through(codec: Any, x: Any, seed: int = 0) -> Any:
 @every_format
 @settings(max_examples=20)
 @given(x=NUMBERS)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_it_goes_to_a_neighbour(name: str, x: Any) -> None:
     """Rounded at random it is the number of the grid below or above, with its sign."""
     make = FORMATS[name][0]
@@ -119,6 +119,7 @@ def test_it_goes_to_a_neighbour(name: str, x: Any) -> None:
 @every_format
 @settings(max_examples=20)
 @given(x=NUMBERS)
+@pytest.mark.one_in(3)
 def test_nearest_is_the_nearest(name: str, x: Any) -> None:
     """Rounded to nearest no other number of the grid is nearer."""
     make = FORMATS[name][0]
@@ -148,6 +149,7 @@ BOUNDS = {
 
 
 @every_format
+@pytest.mark.one_in(3)
 def test_the_bounds_that_are_stated(name: str) -> None:
     """The error stays below the bound of the docstring, and comes close to it."""
     make = FORMATS[name][0]
@@ -170,6 +172,7 @@ def test_bfloat16(x: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "bfloat16"])
+@pytest.mark.one_in(3)
 def test_it_is_right_on_average(name: str) -> None:
     """The mean over many roundings is the number, to five standard errors."""
     make = FORMATS[name][0] if name in FORMATS else codecs.bfloat16
@@ -226,7 +229,7 @@ def test_rounding_without_a_cast(dtype: str) -> None:
 
 
 @every_format
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_zero_and_the_largest_are_kept(name: str) -> None:
     """Zeros, and the largest of a block, come out as they went in, however rounded.
 
@@ -265,7 +268,7 @@ def test_zero_and_the_largest_are_kept(name: str) -> None:
     ],
     ids=str,
 )
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_shapes(make: Any, shape: tuple[int, ...]) -> None:
     """Arrays of any shape come back, with at most one scale for a block of numbers."""
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -365,7 +368,7 @@ def test_no_gradient_goes_through() -> None:
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
 @pytest.mark.parametrize("codec", [codecs.int8(16), codecs.int4(16), codecs.float8()])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_spread_over_devices(codec: Any, kind: AxisType) -> None:
     """Spread over eight devices, by rows or columns, the bits are the same.
 

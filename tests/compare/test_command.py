@@ -115,6 +115,7 @@ def test_the_figures_hold_nine_rates_and_the_state_of_each(small_run):
 
 
 @pytest.mark.parametrize("plan", [Plan(2, 2, 0), Plan(1, 1, 0)])
+@pytest.mark.one_in(2)
 def test_a_sweep_is_what_single_runs_are(plan):
     """Each place of the vmapped run, whole or in chunks, equals a plain loop."""
     random = np.random.default_rng(0)

@@ -96,6 +96,7 @@ def test_optax_wrappers_take_it() -> None:
 
 
 @every_rate
+@pytest.mark.one_in(3)
 def test_flax_train_state(rate: Callable[[], Any]) -> None:
     """A jitted step on a Linen TrainState."""
     model = nn.Dense(2)
@@ -130,7 +131,7 @@ def test_flax_checkpoints() -> None:
 
 @every_rate
 @pytest.mark.parametrize("jit", [lambda f: f, nnx.jit], ids=["eager", "nnx.jit"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_flax_nnx(rate: Callable[[], Any], jit: Callable[[Any], Any]) -> None:
     """An nnx.Optimizer, jitted or not, with every kind of learning rate."""
 
@@ -225,7 +226,7 @@ def test_flax_nnx_has_slow_weights() -> None:
         pytest.param(None, marks=EXHAUSTIVE),
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_equinox(rate: Callable[[], Any], shown: Any) -> None:
     """Under `filter_jit`, with filtered parameters, or the whole model in `update`.
 

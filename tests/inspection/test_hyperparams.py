@@ -115,7 +115,7 @@ def stepped(tx: Any, steps: int = STEPS) -> Any:
 
 
 @pytest.mark.parametrize("name", COMPOSED)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_the_rate_of_the_next_step(name: str) -> None:
     """A schedule is read at the count of its own part, by name and place."""
     make, address, expected = COMPOSED[name]

@@ -70,7 +70,7 @@ def test_norms_rates_and_ratios() -> None:
     ],
     ids=lambda tx: tx.recipe.factory.name,
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_the_steps_are_the_same(inner: Any) -> None:
     """What is measured does not change the updates nor the inner state."""
     _, expected, _, state = run(inner, 3)

@@ -108,7 +108,7 @@ def test_what_fits() -> None:
 
 
 @pytest.mark.parametrize("option", gradtx.plan(F32, 1e9, devices=8).options)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_options_are_ready_to_call(option: Any) -> None:
     """Each makes a transformation whose state, where it is put, descends."""
     params = jax.tree.map(lambda x: jnp.ones(x.shape, option.params_dtype), F32)

@@ -36,7 +36,7 @@ def matrices(tree: Any) -> Any:
 
 
 @pytest.mark.parametrize("make", [linen, of_nnx, equinox])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_a_dense_layer(make: Any) -> None:
     """Paths are names with slashes; bytes, norms and rates are those of 36 numbers."""
     params = make()

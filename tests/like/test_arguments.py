@@ -57,7 +57,7 @@ def test_is_a_value(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_numbers_may_be_traced(make: Any) -> None:
     """A learning rate goes through jit and vmap, and the result is that of each."""
     state = make(0.5).init(PARAMS)
@@ -72,7 +72,7 @@ def test_numbers_may_be_traced(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_passes_through_jit_with_its_state(make: Any) -> None:
     """A setting of 0 is off inside of jit as it is outside: the states agree."""
     tx = make(0.5)
@@ -84,7 +84,7 @@ def test_passes_through_jit_with_its_state(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_half_precision(make: Any) -> None:
     """Updates keep the parameters' type, states their own, and zeros are no danger."""
     params = jnp.ones(3, jnp.bfloat16)
@@ -99,7 +99,7 @@ def test_half_precision(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_passes_over_missing_gradients(make: Any) -> None:
     """A leaf without a gradient has no update."""
     tx = make(0.5)

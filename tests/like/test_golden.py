@@ -70,7 +70,7 @@ def golden_transformation(case: Any) -> Any:
 @pytest.mark.parametrize(
     "case", GOLDEN["cases"], ids=lambda c: f"{c['lib']}-{c['name']}-{c['kwargs']}"
 )
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_golden(case: Any) -> None:
     """A line of another library moves the parameters as it did there."""
     start, grads = jnp.asarray(GOLDEN["p0"]), jnp.asarray(GOLDEN["grads"])
@@ -114,7 +114,7 @@ def falling(settings: Any, name: str, decay: float) -> Any:
     [*LIKE["cases"], *TORCH["cases"], *KERAS["cases"]],
     ids=lambda c: f"{c['lib']}-{c['name']}-{c['kind']}-{c['decay']}-{c['kwargs']}",
 )
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_settings(case: Any) -> None:
     """So does one with any other settings, a schedule, and complex parameters."""
     kind = case["kind"]

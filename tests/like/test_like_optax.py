@@ -38,7 +38,7 @@ def theirs(name: str) -> Any:
 @pytest.mark.usefixtures("x64")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Specifying a key")
 @pytest.mark.parametrize("name", sorted(set(differences.optimizers())))
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_only_the_listed_differ(name: str) -> None:
     """An optimizer of optax has its numbers here by default, unless it is listed."""
     listed = DIFFERENCES.get(name)
@@ -60,7 +60,7 @@ def test_the_listed_differ(name: str) -> None:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(("name", "settings"), CASES)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_like_optax_has_its_numbers(name: str, settings: Any) -> None:
     """So it does not in ``like.optax``, where a state of optax's goes on as there."""
     ours, other = made("like", name, settings), made("optax", name, settings)

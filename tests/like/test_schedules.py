@@ -54,7 +54,7 @@ every_case = pytest.mark.parametrize(
 
 @pytest.mark.usefixtures("x64")
 @every_case
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_rates(room: Any, case: Any) -> None:
     """The rates are those of the library, for one count after another and for all."""
     rate, expected = made(room, case["name"], case["kwargs"]), case["rates"]
@@ -68,6 +68,7 @@ def test_rates(room: Any, case: Any) -> None:
 
 
 @every_case
+@pytest.mark.one_in(4)
 def test_is_a_value(room: Any, case: Any) -> None:
     """It equals what was made alike, pickles, and its numbers may be traced."""
     rate, same = (made(room, case["name"], case["kwargs"]) for _ in range(2))

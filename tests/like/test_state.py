@@ -70,6 +70,7 @@ def go_on(tx: Any, state: Any, case: Any, all_grads: Any, layout: Any) -> None:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("case", TORCH["cases"], ids=lambda c: c["name"])
+@pytest.mark.one_in(3)
 def test_a_run_of_pytorch_goes_on(case: Any) -> None:
     """From the state of an optimizer of PyTorch the next steps are PyTorch's."""
     tx = getattr(torch, case["name"])(**case["kwargs"])
@@ -191,6 +192,7 @@ def test_complex_parameters_come_as_two_parts() -> None:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("case", KERAS["cases"], ids=lambda c: c["name"])
+@pytest.mark.one_in(3)
 def test_a_run_of_keras_goes_on(case: Any) -> None:
     """From the variables of an optimizer of Keras the next steps are Keras's."""
     tx = getattr(keras, case["name"])(0.05, **case["kwargs"])

@@ -127,7 +127,7 @@ def test_the_table_is_complete() -> None:
 
 
 @every
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_agrees_with_optax(call: Call) -> None:
     """In float64, on arguments of no special kind, a loss is optax's loss."""
     with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):  # noqa: FBT003
@@ -143,7 +143,7 @@ def test_agrees_with_optax(call: Call) -> None:
 
 
 @every
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_half_precision_rounds_once(call: Call) -> None:
     """Half-precision arrays give the float32 result of their values, rounded."""
     dtype = jnp.bfloat16
@@ -168,7 +168,7 @@ BATCHED = [c for c in CALLS if c.by_example]
 
 
 @pytest.mark.parametrize("call", BATCHED, ids=lambda call: call.name)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_vmap_is_a_batch(call: Call) -> None:
     """An example alone has the loss that it has in a batch."""
     args = in_type(call, jnp.float32)
@@ -186,7 +186,7 @@ def test_vmap_is_a_batch(call: Call) -> None:
 
 
 @every
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_gradients_are_slopes(call: Call) -> None:
     """Forward and reverse derivatives agree with finite differences."""
     smooth = call.differentiable
@@ -264,7 +264,7 @@ def test_types_are_refused(call: Call) -> None:
 
 
 @every
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_gradients_are_finite_at_zero(call: Call) -> None:
     """Predictions of 0 leave every gradient finite."""
     first, *rest = in_type(call, jnp.float32)
@@ -281,7 +281,7 @@ LABELLED = [c for c in CALLS if c.args[1] is CALLS[10].args[1]]
 
 @pytest.mark.parametrize("call", LABELLED, ids=lambda call: call.name)
 @pytest.mark.parametrize("wrong", [-1, CLASSES, -100])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_an_unknown_label_is_no_class(call: Call, wrong: int) -> None:
     """A label out of range, also -1, gives NaN for its example alone, and no slope."""
     scores = jnp.asarray(call.args[0], jnp.float32)

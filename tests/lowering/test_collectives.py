@@ -99,7 +99,7 @@ SUMS_ONLY = {
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("tx", SUMS_ONLY.values(), ids=SUMS_ONLY)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_norms_gather_nothing(tx: Any, kind: AxisType, layout: dict[str, P]) -> None:
     """Each leaf is summed where it lies, and only numbers go to other devices."""
     found = stepped(tx, kind, layout)
@@ -120,6 +120,7 @@ def test_every_norm_gathers_nothing(order: Any) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.one_in(2)
 def test_packed_leaves_come_back_where_they_lay(
     kind: AxisType, layout: dict[str, P]
 ) -> None:

@@ -120,6 +120,7 @@ def test_nothing_is_remembered_for_longer_than_a_program_is_traced() -> None:
     ],
     ids=str,
 )
+@pytest.mark.one_in(3)
 def test_who_adds_the_update_does_not_matter(tx: Any) -> None:
     """A sum made within the step is the one that another library makes outside."""
 

@@ -184,7 +184,7 @@ SEEN: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("name", SEEN)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_a_function_sees_its_surroundings_as_they_are(name: str) -> None:
     """When they have changed since the last step, the next is that of today."""
     box = Box(x=1.0)
@@ -244,7 +244,7 @@ ASKED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", ASKED)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_an_objective_is_that_of_now(name: str) -> None:
     """A bound method or a closure whose object has changed is seen as it is."""
     tx, argument = ASKED[name]
@@ -314,6 +314,7 @@ SCHEDULED: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("schedule", [listed, branching])
 @pytest.mark.parametrize("name", SCHEDULED)
+@pytest.mark.one_in(4)
 def test_a_schedule_may_look_at_its_step(name: str, schedule: Any) -> None:
     """It may branch in Python or index a list: the steps are those of `jnp.where`."""
 
@@ -412,7 +413,7 @@ NUMBERS: dict[str, Callable[[float], Any]] = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_other_numbers_compile_nothing(name: str) -> None:
     """From the third step on, made anew with other numbers each, all is known."""
     params = deep_tree()
@@ -524,7 +525,7 @@ HELD: dict[str, Callable[[Batch], Any]] = {
 
 
 @pytest.mark.parametrize("name", HELD)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_nothing_is_kept_alive(name: str) -> None:
     """What closures held in three steps has gone when they have."""
     arrays = []
@@ -637,7 +638,7 @@ def test_errors_name_who_was_at_work() -> None:
     ],
     ids=repr,
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_leaves_on_different_devices_are_updated_where_they_lie(tx: Any) -> None:
     """Outside of `jit` the layers of a model may be on one device each."""
     devices = jax.devices()[:2]
@@ -677,7 +678,7 @@ LEAKLESS: dict[str, Any] = {
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("name", LEAKLESS)
-@pytest.mark.one_in(12)
+@pytest.mark.one_in(24)
 def test_nothing_traced_is_left_behind(name: str, *, jit: bool) -> None:
     """`jax.checking_leaks()` finds nothing."""
     tx, params = LEAKLESS[name], jnp.float32([1, -2])

@@ -32,7 +32,7 @@ import gradtx
     ],
     ids=["default", "momentum", "bare"],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_agrees_with_optax(settings: dict[str, Any]) -> None:
     """Each argument does what it does in optax, for leaves of one to three axes."""
     settings = {"learning_rate": 0.1, **settings}

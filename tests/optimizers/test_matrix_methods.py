@@ -194,7 +194,7 @@ def test_state_is_bounded_on_an_embedding(name: str) -> None:
 
 
 @every_direction
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_what_is_costly_is_kept_in_between(name: str) -> None:
     """In a step that is not due, bases, roots, or the factors of PSGD stay."""
     params = {"w": jnp.ones((3, 3))}
@@ -231,7 +231,7 @@ def test_leaves_that_are_no_matrices_are_told() -> None:
 
 
 @pytest.mark.parametrize("name", ["soap", "psgd_kron", "shampoo", "splus"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_few_bits_are_for_the_means_only(name: str) -> None:
     """`quantize_state` leaves factors, bases and roots alone, by default."""
     params = {"w": jnp.ones((8, 8))}

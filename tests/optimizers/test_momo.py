@@ -28,7 +28,7 @@ every_method = pytest.mark.parametrize("method", METHODS, ids=lambda f: f.__name
     ids=["plain", "schedule", "adapted", "decay"],
 )
 @pytest.mark.parametrize("kind", [float, complex])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_follows_the_paper(method, settings, kind):
     """The parameters after every step are those of the paper in NumPy."""
     rng = np.random.default_rng(0)

@@ -181,7 +181,7 @@ def test_the_size_of_the_gradients_does_not_matter(name: str) -> None:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", list(DIRECTIONS))
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_leading_axes_count_matrices(name: str) -> None:
     """Layers that are stacked step as if each were a parameter of its own."""
     if name == "dion":  # where each draws its own first Q
@@ -397,7 +397,7 @@ def test_what_are_no_dimension_numbers_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["normuon", "muown", "dion", "dion2"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_state_in_few_bits(name: str) -> None:
     """Their state is encoded, and steps stay near the plain ones."""
     make = {"dion": partial(gradtx.dion, rank=2)}.get(name, getattr(gradtx, name))

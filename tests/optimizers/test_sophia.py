@@ -30,6 +30,7 @@ def bowl(p):
     ],
     ids=["optax", "paper", "not clipped", "schedule"],
 )
+@pytest.mark.one_in(2)
 def test_follows_the_paper(settings):
     """The parameters after every step are those of the paper in NumPy."""
     settings = {"learning_rate": 0.1, "gamma": 2.0, **settings}

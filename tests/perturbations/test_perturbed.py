@@ -52,7 +52,7 @@ def test_derivatives_of_a_jump(noise: Any) -> None:
 
 @NOISES
 @pytest.mark.parametrize("baseline", [True, False])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_estimates_are_sums_over_the_samples(noise: Any, baseline: bool) -> None:
     """Value and gradient are the sums of the definition, over the samples drawn."""
     x, sigma, number = jnp.float32([1, -0.5]), 0.3, 4

@@ -25,7 +25,7 @@ def test_agrees_with_optax() -> None:
 @pytest.mark.parametrize(
     "shape", [(), (5,), (1, 5), (4, 3), (2, 4, 3), (2, 3, 2, 3), (2, 1, 3, 2, 2)]
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_the_norms_of_units(shape: tuple[int, ...]) -> None:
     """The units of arrays of up to five axes are optax's; the shape is the array's."""
     x = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)

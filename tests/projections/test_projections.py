@@ -184,7 +184,7 @@ def test_again_changes_nothing(case: Case) -> None:
 
 
 @every
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_slopes(case: Case) -> None:
     """Forward and reverse derivatives agree with finite differences."""
     with jax.enable_x64(True):  # noqa: FBT003
@@ -193,6 +193,7 @@ def test_slopes(case: Case) -> None:
 
 
 @every
+@pytest.mark.one_in(3)
 def test_agrees_with_optax(case: Case) -> None:
     """On one array of no special kind, it is optax's projection."""
     args = [flat(a) if a is A else a for a in case.args]
@@ -205,6 +206,7 @@ def test_agrees_with_optax(case: Case) -> None:
 
 
 @every
+@pytest.mark.one_in(3)
 def test_half_precision(case: Case) -> None:
     """Half-precision leaves are computed in float32, and leave as they came."""
     x = jax.tree.map(jnp.bfloat16, X)
@@ -217,6 +219,7 @@ def test_half_precision(case: Case) -> None:
 
 
 @every
+@pytest.mark.one_in(3)
 def test_vmap(case: Case) -> None:
     """Many trees at once are projected as each alone."""
     many = jax.tree.map(lambda x: jnp.float32(np.stack([x, -2 * x])), X)
@@ -231,7 +234,7 @@ def test_vmap(case: Case) -> None:
 
 
 @every
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_zero_and_nothing(case: Case) -> None:
     """0 has a nearest point and finite slopes; None, and no entries, stay."""
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), X)
@@ -268,6 +271,7 @@ NORMED = [c for c in CASES if c.name.endswith(("ball", "sphere", "simplex"))]
 
 
 @pytest.mark.parametrize("case", NORMED, ids=lambda case: case.name)
+@pytest.mark.one_in(3)
 def test_radius(case: Case) -> None:
     """A radius may be traced or 0, has slopes, and must not be negative."""
     run = getattr(projections, case.name)

@@ -47,7 +47,7 @@ def step(tx: Any, grads: Tree, state: Tree, params: Tree) -> Any:
 @pytest.mark.parametrize(
     "row", configurations.once_each([row for row in ROWS if row.state_bytes])
 )
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_every_method_keeps_its_state_in_eight_bits(row: Row) -> None:
     """With `int8` around it every method keeps types and shapes, and goes downhill.
 
@@ -101,7 +101,7 @@ CLAIMS = [
 
 
 @pytest.mark.parametrize("codec", CLAIMS, ids=str)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_the_mean_of_squares_forgets(codec: Any) -> None:
     """After 3000 steps of 1 it is 0.950, and 3000 steps of 0 later 0.047.
 
@@ -190,7 +190,7 @@ def test_bytes_for_each_parameter() -> None:
 
 
 @pytest.mark.parametrize("name", ["adamw8bit", "adamw4bit", "lion8bit"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_nothing_full_size_is_written_between(name: str) -> None:
     """A compiled step needs no float32 besides gradients and weights.
 
@@ -338,7 +338,7 @@ def wrapped() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", wrapped())
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_states_of_every_form(name: str) -> None:
     """Around and inside other wrappers: one program, and restored as if never stopped.
 
@@ -470,6 +470,7 @@ def test_the_first_step_is_that_of_the_method() -> None:
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
+@pytest.mark.one_in(2)
 def test_spread_over_devices(kind: AxisType) -> None:
     """Over eight devices the steps are the same, the codes lie where the weights do.
 
@@ -520,6 +521,7 @@ def test_vmap_over_settings() -> None:
 
 
 @pytest.mark.parametrize("name", ["adamw8bit", "adamw4bit"])
+@pytest.mark.one_in(2)
 def test_it_trains_as_float32_does(name: str) -> None:
     """Noisy regression with AdamW ends about where float32 ends."""
     rng = np.random.default_rng(0)

@@ -44,7 +44,7 @@ def same(got: Any, expected: Any, *names: str, rtol: float = 1e-6) -> None:
     ],
     ids=["clip", "schedule", "lookahead", "inject", "groups", "accumulate", "finite"],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_means_are_carried(new: Any) -> None:
     """Wherever they stand in the new state; it takes a step, and nothing is dropped."""
     old = after(ADAM)

@@ -79,7 +79,7 @@ METHODS = {
 
 @both_kinds
 @pytest.mark.parametrize("tx", METHODS.values(), ids=METHODS)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_zero1_takes_the_same_steps(tx: Any, kind: AxisType) -> None:
     """In parts, the steps are the same; parameters and state stay where they were.
 

@@ -64,17 +64,24 @@ def step(tx: Any, grads: Tree, state: Tree, params: Tree) -> Any:
     return gradtx.apply_updates(params, updates), state
 
 
+@cache
+def unsplit(make: Any) -> Tree:
+    """Return the parameters after three steps without `split`."""
+    whole = tree()
+    expected, state = whole, make().init(whole)
+    alone = jax.jit(partial(step, make()))
+    for t in range(3):
+        expected, state = alone(problems.noise(whole, t + 1), state, expected)
+    return expected
+
+
 def hold(make: Any, kind: AxisType, spec: P) -> None:
     """Take three steps with and without `split`, and compare them and the layouts.
 
     No gradient is the parameters themselves: a method that takes only what is
     orthogonal to them, as Muown does, would be left with rounding errors.
     """
-    whole = tree()
-    expected, state = whole, make().init(whole)
-    alone = jax.jit(partial(step, make()))
-    for t in range(3):
-        expected, state = alone(problems.noise(whole, t + 1), state, expected)
+    whole, expected = tree(), unsplit(make)
     with problems.on(kind) as over:
         tx, params = make(split="d"), laid(whole, over, spec)
         mine, run = jax.jit(tx.init)(params), jax.jit(partial(step, tx))
@@ -92,6 +99,7 @@ def hold(make: Any, kind: AxisType, spec: P) -> None:
 @both_kinds
 @both_layouts
 @pytest.mark.parametrize("make", FEW.values(), ids=FEW)
+@pytest.mark.one_in(3)
 def test_the_steps_are_the_same(make: Any, kind: AxisType, spec: P) -> None:
     """As without `split`; nothing moves between steps, and one program does them."""
     hold(make, kind, spec)
@@ -156,6 +164,7 @@ MADE = {
 @both_kinds
 @both_layouts
 @pytest.mark.parametrize(("make", "matrices"), MADE.values(), ids=MADE)
+@pytest.mark.one_in(6)
 def test_each_device_has_its_share(
     make: Any, matrices: int, kind: AxisType, spec: P
 ) -> None:
@@ -171,6 +180,7 @@ def _products_of_all(make: Any) -> float:
 
 
 @both_kinds
+@pytest.mark.one_in(2)
 def test_a_stack_goes_over_no_more_devices_than_it_fills(kind: AxisType) -> None:
     """Three matrices take an axis of four and not eight; one is computed everywhere."""
     for many, devices in ((3, 4), (1, 1)):
@@ -195,6 +205,7 @@ def _products_of_one() -> float:
 
 
 @both_kinds
+@pytest.mark.one_in(2)
 def test_layers_in_one_array_and_matrices_of_other_layouts(kind: AxisType) -> None:
     """Batches of matrices, cut along any axis, and heads go through one stack."""
     numbers = {
@@ -218,6 +229,7 @@ def test_layers_in_one_array_and_matrices_of_other_layouts(kind: AxisType) -> No
 
 
 @both_kinds
+@pytest.mark.one_in(2)
 def test_a_setting_may_be_traced(kind: AxisType) -> None:
     """A setting may be an argument of the program, also where types tell layouts."""
     whole = {k: x for k, x in tree(2).items() if k != "b"}

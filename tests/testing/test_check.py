@@ -79,7 +79,7 @@ def test_a_second_program_is_told() -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "muon"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_what_keeps_the_contract_passes(name: str) -> None:
     """Methods of this library do, on leaves of several types; all laws are checked."""
     tx = gradtx.get(name, learning_rate=0.1)

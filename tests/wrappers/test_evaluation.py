@@ -59,6 +59,7 @@ AROUND: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("way", AROUND)
+@pytest.mark.one_in(3)
 def test_it_finds_a_mean_at_any_depth(way: str) -> None:
     """Whatever stands around it, the mean of the weights is found."""
     state, path = trained(AROUND[way](gradtx.average(SGD, None)))

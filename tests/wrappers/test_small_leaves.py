@@ -47,7 +47,7 @@ def same(got: Any, expected: Any) -> None:
     ],
     ids=["adamw", "lion", "sgd", "clipped adagrad"],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_steps_are_those_of_the_leaves_apart(inner: Any) -> None:
     """What works entry by entry makes the same updates, and state, bit for bit."""
     tx, params = gradtx.pack_small_leaves(inner, BELOW), tree()

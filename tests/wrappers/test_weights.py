@@ -216,7 +216,7 @@ def test_wide_parameters_are_left_alone(name: str) -> None:
 
 
 @every_wrapper
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_trees_of_every_kind(name: str) -> None:
     """Mixed types, scalars, None, gradients of None: jitted, donated, one program."""
     tx, params = WRAPPERS[name](gradtx.adamw(0.1)), problems.mixed_tree()
@@ -259,7 +259,7 @@ def test_a_changed_parameter_is_followed() -> None:
 
 @every_wrapper
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_spread_over_devices(name: str, kind: AxisType) -> None:
     """Spread over eight devices the steps are the same, and nothing is moved."""
     whole = jax.tree.map(lambda x: x.astype("bfloat16"), problems.small_tree())
