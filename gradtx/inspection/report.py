@@ -11,7 +11,7 @@ from gradtx.common.types import Params
 from gradtx.core.apply_updates import apply_updates
 from gradtx.inspection import paths, products, tables
 from gradtx.inspection.describe import Group, groups
-from gradtx.inspection.storage import nbytes, storage
+from gradtx.inspection.storage import arrays_of, nbytes, storage
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def report(
     Raises:
       ValueError: what ``init`` and ``update`` refuse, they refuse here too.
     """
-    shapes = jax.tree.map(_shape, params)
+    shapes = jax.tree.map(_shape, arrays_of(params))
     grads = jax.tree.map(lambda x: x if is_differentiable(x) else None, shapes)
     state = jax.eval_shape(tx.init, shapes)
     stored = storage(tx, shapes)
