@@ -120,7 +120,11 @@ FORMS: dict[str, Callable[[], Form]] = {
     "haiku": lambda: plain(*OF_HAIKU),
     "plain": lambda: plain(*NAMES),
 }
-every_form = pytest.mark.parametrize("name", FORMS)
+
+
+def every_form(test: Any) -> Any:
+    """Try a law on all forms; by default on some, those of each law being others."""
+    return pytest.mark.one_in(3)(pytest.mark.parametrize("name", FORMS)(test))
 
 
 @cache
@@ -189,8 +193,11 @@ def test_groups(name: str) -> None:
 
 
 @every_form
-def test_what_is_seen(name: str) -> None:
-    """Groups, bytes, settings and norms are those of this step, jitted."""
+def test_a_step(name: str) -> None:
+    """Kernels alone decay, and each layer below moves half as far: so it is told.
+
+    Groups, bytes, settings and norms are those of this step.
+    """
     this, (tx, updates, state) = form(name), stepped(name)
     described = gradtx.describe(tx, this.params).groups
     assert {p for x in described for p in x.paths if x.decayed} == this.weights
@@ -207,19 +214,12 @@ def test_what_is_seen(name: str) -> None:
     moved = sum(float((u**2).sum()) for u in by_name(updates).values() if u.ndim)
     assert got["update_norm"] == pytest.approx(np.sqrt(moved))
     assert (got["learning_rate"], got["clipped_share"]) == (1, 1)
-
-
-@every_form
-def test_what_is_steered(name: str) -> None:
-    """Kernels alone decay, and each layer below moves half as far."""
-    this, (_, updates, _) = form(name), stepped(name)
-    assert {k for k, x in by_name(gradtx.decay_mask(this.params)).items() if x} == (
-        this.weights
-    )
-    moved = {k: -float(u.max()) for k, u in by_name(updates).items()}
-    assert moved[this.embedding] == 0
+    flags = by_name(gradtx.decay_mask(this.params))
+    assert {k for k, x in flags.items() if x} == this.weights
+    moves = {k: -float(u.max()) for k, u in by_name(updates).items()}
+    assert moves[this.embedding] == 0
     biases = [f"{x}/{this.bias}" for x in this.layers] + [f"{this.norm}/{this.shift}"]
-    assert [moved[k] for k in biases] == pytest.approx([0.25, 0.5, 1], rel=1e-3)
+    assert [moves[k] for k in biases] == pytest.approx([0.25, 0.5, 1], rel=1e-3)
 
 
 @every_form
@@ -305,7 +305,6 @@ def test_written_and_read(name: str) -> None:
 
 
 @every_form
-@pytest.mark.one_in(3)
 def test_laws_are_checked(name: str) -> None:
     """On the parameters of each framework, what keeps the laws passes all ten."""
     this = form(name)
@@ -327,3 +326,15 @@ def test_a_pattern_for_nothing(name: str) -> None:
     ):
         with pytest.raises(ValueError, match=rf"closest are '.*/{this.weight}'"):
             tx.init(this.params)
+
+
+def test_the_metrics_of_an_optimizer_of_nnx() -> None:
+    """They are arrays, whatever the state's own are kept in, also when jitted."""
+    model = nnx.Linear(8, 4, rngs=nnx.Rngs(0))
+    tx = gradtx.with_metrics(gradtx.adam(RATE))
+    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+    optimizer.update(model, nnx.state(model, nnx.Param))
+    for read in (gradtx.metrics, nnx.jit(gradtx.metrics)):
+        got = read(optimizer.opt_state)
+        assert all(isinstance(x, jax.Array) for x in got.values())
+        assert f"{got['learning_rate']:.1f}" == "1.0"
