@@ -331,7 +331,7 @@ def test_a_pattern_for_nothing(name: str) -> None:
 def test_the_metrics_of_an_optimizer_of_nnx() -> None:
     """They are arrays, whatever the state's own are kept in, also when jitted."""
     model = nnx.Linear(8, 4, rngs=nnx.Rngs(0))
-    tx = gradtx.with_metrics(gradtx.adam(RATE))
+    tx: Any = gradtx.with_metrics(gradtx.adam(RATE))
     optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
     optimizer.update(model, nnx.state(model, nnx.Param))
     for read in (gradtx.metrics, nnx.jit(gradtx.metrics)):
