@@ -40,7 +40,8 @@ class Option:
       params_bytes: the bytes of the parameters on one device.
       gradient_bytes: the bytes of their gradients.
       state_bytes: the bytes of the state that one device keeps between steps.
-      moved_bytes: the least that a step reads and writes in the device's memory.
+      moved_bytes: what a step reads and writes in the device's memory at least, with
+        every array once; :func:`gradtx.report` knows what is read again.
       over_a_link: the least that a step sends to or from the host or other devices,
         for the sake of the state.
       fits: whether parameters, gradients and state fit the budget.
