@@ -20,7 +20,8 @@ class Node:
     """An array: an argument, or computed.
 
     Attributes:
-      inputs: what it is computed from; None for an argument.
+      inputs: what it is computed from.
+      is_argument: whether it is given.
       nbytes: its bytes.
       is_scalar: whether it is one number.
       is_whole: whether all of its inputs must be read before it is known.
@@ -28,14 +29,20 @@ class Node:
     """
 
     def __init__(
-        self, inputs: Sequence["Node"] | None, aval: Any, *, is_whole: bool = False
+        self,
+        inputs: Sequence["Node"],
+        aval: Any,
+        *,
+        is_argument: bool = False,
+        is_whole: bool = False,
     ) -> None:
         self.inputs = inputs
+        self.is_argument = is_argument
         size = getattr(aval, "size", 1)
         self.nbytes = size * getattr(getattr(aval, "dtype", None), "itemsize", 0)
         self.is_scalar = size == 1
         self.is_whole = is_whole
-        self.level = max((x.level for x in inputs or ()), default=0) + is_whole
+        self.level = max((x.level for x in inputs), default=0) + is_whole
 
 
 def graph_of(f: Callable[..., Any], *args: Any) -> tuple[list[Node], list[Node]]:
@@ -50,7 +57,7 @@ def graph_of(f: Callable[..., Any], *args: Any) -> tuple[list[Node], list[Node]]
       *args: its arguments, or their shapes.
     """
     program = jax.make_jaxpr(f)(*args).jaxpr
-    start = [Node(None, x.aval) for x in program.invars]
+    start = [Node((), x.aval, is_argument=True) for x in program.invars]
     return start, _run(program, start)
 
 
@@ -75,9 +82,9 @@ def _equation(equation: Any, args: list[Node]) -> list[Node]:
     if name == "while":
         return _loop(params, args)
     inner = next(filter(None, map(_program, params.values())), None)
-    known = not name.startswith("reduce") and inner is not None
-    if known and len(inner.invars) == len(args):  # a call, or a scan
-        return _run(inner, args)[: len(equation.outvars)]
+    opens = not name.startswith("reduce")
+    if inner is not None and opens and len(inner.invars) == len(args):
+        return _run(inner, args)  # of a call, or of a turn of a scan
     is_whole = _is_whole(name, params, equation)
     return [Node(args, x.aval, is_whole=is_whole) for x in equation.outvars]
 

@@ -78,11 +78,10 @@ class _Passes:
         found: Arrays = {}
 
         def within(x: Node) -> Iterable[Node]:
-            if x.inputs is not None and self.written.get(id(x), number) >= number:
-                return () if x.is_whole else x.inputs
-            if not x.is_scalar:
-                found[id(x)] = x
-            return ()
+            if x.is_argument or self.written.get(id(x), number) < number:
+                found.update({} if x.is_scalar else {id(x): x})
+                return ()
+            return () if x.is_whole else x.inputs
 
         _visit(roots, within)
         return found
@@ -95,7 +94,7 @@ def _whole(roots: Iterable[Node]) -> Arrays:
     def within(x: Node) -> Iterable[Node]:
         if x.is_whole:
             found[id(x)] = x
-        return x.inputs or ()
+        return x.inputs
 
     _visit(roots, within)
     return found
