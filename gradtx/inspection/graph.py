@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import Literal, Var
 
 # What reads all of an array before it can say anything, besides "reduce_" and "arg".
 _WHOLE = {
@@ -62,17 +61,16 @@ def graph_of(f: Callable[..., Any], *args: Any) -> tuple[list[Node], list[Node]]
 
 
 def _run(program: Any, args: Sequence[Node]) -> list[Node]:
-    known: dict[Var, Node] = dict(zip(program.invars, args, strict=True))
+    known = {id(x): arg for x, arg in zip(program.invars, args, strict=True)}
+    constant = Node((), None)
 
-    def node(x: Any) -> Node:
-        if isinstance(x, Literal) or x not in known:  # a constant
-            return Node((), None)
-        return known[x]
+    def nodes(variables: Sequence[Any]) -> list[Node]:
+        return [known.get(id(x), constant) for x in variables]
 
     for equation in program.eqns:
-        results = _equation(equation, [node(x) for x in equation.invars])
-        known.update(zip(equation.outvars, results, strict=True))
-    return [node(x) for x in program.outvars]
+        results = _equation(equation, nodes(equation.invars))
+        known.update(zip(map(id, equation.outvars), results, strict=True))
+    return nodes(program.outvars)
 
 
 def _equation(equation: Any, args: list[Node]) -> list[Node]:
