@@ -32,6 +32,7 @@ CORE = (
     *("test_architecture.py", "test_contract.py", "test_imports.py", "test_papers.py"),
     *("common", "core", "lowering", "tree", "linalg", "schedules", "linesearch"),
     *("primitives", "wrappers", "optimizers"),
+    *("groups", "inspection", "saving", "testing"),
 )
 
 

@@ -17,7 +17,9 @@ from gradtx.tree.placeholders import SlotPlaceholder
 def described(state: Any) -> str:
     """Name a state by the classes that it is made of."""
     if is_named_tuple(state):
-        return type(state).__name__
+        labels = getattr(state, "inner_states", None)  # of `partition`
+        name = type(state).__name__
+        return f"{name} of {', '.join(map(repr, labels))}" if labels else name
     if isinstance(state, tuple | list):
         kind = type(state).__name__
         return f"a {kind} of ({', '.join(map(described, state))})"

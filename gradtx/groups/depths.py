@@ -59,7 +59,7 @@ def _by_patterns(
 
 def _by_numbers(names: list[str]) -> list[int]:
     """Number the layers: embeddings 0, the layer k that is k + 1, all the rest last."""
-    places = [_places(name) for name in names]
+    places = [_places(name) for name in _from_zero(names)]
     stack = _longest_stack(places, names)
     found = [next((x.number for x in p if x.stack == stack), None) for p in places]
     known = sorted({x for x in found if x is not None})
@@ -69,6 +69,19 @@ def _by_numbers(names: list[str]) -> list[int]:
         order[x] if x is not None else 0 if _is_input(name) else last
         for x, name in zip(found, names, strict=True)
     ]
+
+
+def _from_zero(names: list[str]) -> list[str]:
+    """Give the first of several a number too: Haiku has "linear" before "linear_1"."""
+    every = [name.split("/") for name in names]
+    known = {"/".join(parts[:i]) for parts in every for i in range(len(parts) + 1)}
+
+    def numbered(parts: list[str], i: int) -> str:
+        here = "/".join(parts[: i + 1])
+        first = f"{here}_1" in known and f"{here}_0" not in known
+        return f"{parts[i]}_0" if first else parts[i]
+
+    return ["/".join(numbered(x, i) for i in range(len(x))) for x in every]
 
 
 def _places(name: str) -> list[_Place]:

@@ -36,9 +36,9 @@ def layer_decay(
       depth: from a path such as ``"block_3/mlp/kernel"`` to d: a function, or a mapping
         from patterns, as :func:`gradtx.by_path` takes them, to whole numbers. None
         reads the number of the layer in the path, where one name is numbered more often
-        than all others: embeddings have depth 0, the layers 1, 2, ..., all the rest,
-        such as the last layer, one more. Layers that are stacked in one array share one
-        depth.
+        than all others (Haiku's first one has no number): embeddings have depth 0, the
+        layers 1, 2, ..., all the rest, such as the last layer, one more. Layers that
+        are stacked in one array share one depth.
 
     Raises:
       ValueError: if the rate is outside [0, 1], or ``tx`` must see the final update;

@@ -104,6 +104,8 @@ def _nothing(pattern: Pattern, paths: list[str]) -> str:
             f"the patterns before {text!r} take all that it names: the first pattern "
             "that names a path counts, so put this one before them"
         )
+    if paths == [""]:
+        return f"{text!r} matches nothing: the parameters are one array, without a path"
     close = closest(text, paths)
     hint = f": the closest are {', '.join(map(repr, close))}" if close else ""
     return f"no path of the parameters matches {text!r}{hint}"

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gradtx.common import spec
 from gradtx.common.types import Params
+from gradtx.groups.by_path import DEFAULT, by_path
+from gradtx.groups.paths import text_of
 from gradtx.inspection import paths, routes, tables
 from gradtx.inspection.parts import name_of, parts
-from gradtx.inspection.storage import Kind, entries, storage
+from gradtx.inspection.storage import Kind, arrays_of, entries, storage
 from gradtx.tree.placeholders import known_placeholder
 
 
@@ -114,6 +117,7 @@ def describe(tx: Any, params: Params | None = None) -> Description:
     tree = _tree(tx)
     if params is None:
         return Description(tree)
+    params = arrays_of(params)
     stored = storage(tx, params)
     return Description(tree, tuple(groups(tx, params, stored.by_leaf)), stored.shared)
 
@@ -152,11 +156,24 @@ def groups(
 
 def _tree(tx: Any, label: str = "") -> tables.Node:
     head = f"{label}: " if label else ""
-    within = parts(tx, known_placeholder())
-    return tables.Node(
-        head + routes.line(tx),
-        tuple(_tree(x.tx, _worth_saying(x.label, x.tx)) for x in within),
-    )
+    return tables.Node(head + routes.line(tx), tuple(_below(tx)))
+
+
+def _below(tx: Any) -> Iterator[tables.Node]:
+    """Yield a part of a transformation after another; groups by path in their order."""
+    within = {x.label: x.tx for x in parts(tx, known_placeholder())}
+    for label in _patterns(tx) or within:
+        if label in within:
+            yield _tree(within[label], _worth_saying(label, within[label]))
+        else:
+            yield tables.Node(f"{label}: frozen")
+
+
+def _patterns(tx: Any) -> list[str]:
+    if not spec.is_value(tx) or tx.recipe.factory is not by_path.factory:  # type: ignore[attr-defined]
+        return []
+    given = tx.recipe.arguments["groups"]
+    return [*(text_of(pattern) for pattern, _ in given), DEFAULT]
 
 
 def _worth_saying(label: str, tx: Any) -> str:

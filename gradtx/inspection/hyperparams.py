@@ -59,9 +59,9 @@ def hyperparams(tx: Any, state: OptState) -> dict[str, Any]:
     Returns:
       The values by their addresses: the name of the setting, after the labels of the
       parts it is in, with slashes between them. A part of ``chain`` is labelled by its
-      factory's name (and its position, where two have the same), one of ``named_chain``
-      or ``partition`` by the name that it was given, and any other by the name of the
-      argument.
+      factory's name (and its position, where two have the same), one of
+      ``named_chain``, ``partition`` or ``by_path`` by the name or pattern that it was
+      given with, and any other by the name of the argument.
 
     Raises:
       ValueError: if the transformation does not know how it was made, or the state is

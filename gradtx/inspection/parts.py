@@ -5,6 +5,7 @@ the parts are replaced by ones whose ``init`` notes what it is given and returns
 the marks in the state tell where the states of the parts are, for every factory alike.
 """
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -91,10 +92,10 @@ def parts(tx: Any, params: Params) -> list[Part]:
     if not flat:
         return []
     places, seen = _found(tx.recipe, params)
-    variadic = _variadic(tx.recipe)
     found = [
-        Part(_label(name, name == variadic, path, x, places.get(i)), x, *at)
+        Part(label, x, *at)
         for i, (name, path, x) in enumerate(flat)
+        for label in [_label(tx.recipe, name, path, x, places.get(i))]
         for at in [(places.get(i), seen.get(i))]
     ]
     return _told_apart(found)
@@ -171,20 +172,19 @@ def _shape(x: Any) -> Any:
     return jax.ShapeDtypeStruct(x.shape, x.dtype) if is_array else x
 
 
-def _variadic(recipe: spec.Recipe) -> str | None:
-    parameters = recipe.factory.signature.parameters.values()
-    return next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
-
-
 def _label(
-    name: str, variadic: bool, path: keys.Path, tx: Any, place: keys.Path | None
+    recipe: spec.Recipe, name: str, path: keys.Path, tx: Any, place: keys.Path | None
 ) -> str:
     """Name a part: by the key it was given with, the factory, or the argument."""
+    if name in recipe.factory.ordered:  # pairs of a key and a part
+        key = recipe.arguments[name][path[0].idx][0]
+        return getattr(key, "pattern", str(key))
     for entries in (path, (place or ())[:1]):
-        for key in entries:
-            if isinstance(key, jax.tree_util.DictKey):
-                return str(key.key)
-    return name_of(tx) if variadic else name
+        for entry in entries:
+            if isinstance(entry, jax.tree_util.DictKey):
+                return str(entry.key)
+    kind = recipe.factory.signature.parameters[name].kind
+    return name_of(tx) if kind is inspect.Parameter.VAR_POSITIONAL else name
 
 
 def _told_apart(found: list[Part]) -> list[Part]:

@@ -14,7 +14,7 @@ from gradtx.common.types import OptState, Params, PyTree
 from gradtx.core.transformation import GradientTransformation
 from gradtx.inspection import tables
 from gradtx.inspection.places import in_host_memory, on_devices, spread_over
-from gradtx.inspection.storage import nbytes
+from gradtx.inspection.storage import arrays_of, nbytes
 from gradtx.optimizers.adafactor import adafactor
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.lion import lion
@@ -40,7 +40,8 @@ class Option:
       params_bytes: the bytes of the parameters on one device.
       gradient_bytes: the bytes of their gradients.
       state_bytes: the bytes of the state that one device keeps between steps.
-      moved_bytes: the least that a step reads and writes in the device's memory.
+      moved_bytes: what a step reads and writes in the device's memory at least, with
+        every array once; :func:`gradtx.report` knows what is read again.
       over_a_link: the least that a step sends to or from the host or other devices,
         for the sake of the state.
       fits: whether parameters, gradients and state fit the budget.
@@ -133,7 +134,7 @@ def plan(params: Params, budget: float, *, devices: int = 1) -> Plan:
     """
     checks.positive(budget=budget)
     checks.positive_int(devices=devices)
-    shapes = jax.tree.map(lambda x: x, params)
+    shapes = arrays_of(params)
     found = [_option(way, shapes, budget, devices) for way in _ways(devices)]
     found.sort(key=lambda option: -option.total_bytes)
     return Plan(int(budget), tuple(found))

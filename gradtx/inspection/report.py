@@ -9,9 +9,9 @@ import jax
 from gradtx.common.leaves import is_differentiable
 from gradtx.common.types import Params
 from gradtx.core.apply_updates import apply_updates
-from gradtx.inspection import paths, products, tables
+from gradtx.inspection import passes, paths, products, tables
 from gradtx.inspection.describe import Group, groups
-from gradtx.inspection.storage import nbytes, storage
+from gradtx.inspection.storage import arrays_of, nbytes, storage
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,13 @@ class Report(tables.Shown):
       params_bytes: the bytes of the parameters.
       gradient_bytes: the bytes of their gradients, in the parameters' types.
       state_bytes: the bytes of the state.
-      moved_bytes: the least that a step has to read and write: every gradient is read
-        once, and every parameter that moves, with its state, is read and written once.
+      moved_bytes: what a step has to read and write if it keeps no arrays but its
+        results: what it needs is read once, what it changes is written once, and what
+        is multiplied by a number that is known only when all has been read, such as the
+        norm of all gradients, is read once more. Of the branches of a condition it is
+        the one that does most, of a loop one turn. A lower bound of what a compiled
+        step moves: compilers read more often, and products of matrices move their own
+        arrays besides.
       products: the products of matrices in a step; of a loop whose length is not known,
         those of one turn, and of the branches of a condition those of the longest.
       flops: the additions and multiplications in them.
@@ -111,25 +116,25 @@ def report(
     Raises:
       ValueError: what ``init`` and ``update`` refuse, they refuse here too.
     """
-    shapes = jax.tree.map(_shape, params)
+    shapes = jax.tree.map(_shape, arrays_of(params))
     grads = jax.tree.map(lambda x: x if is_differentiable(x) else None, shapes)
     state = jax.eval_shape(tx.init, shapes)
     stored = storage(tx, shapes)
     found = tuple(groups(tx, shapes, stored.by_leaf))
     given = dict(extra or {})
 
-    def step(grads: Any, state: Any, params: Any, given: Any) -> Any:
+    def step(params: Any, state: Any, grads: Any, given: Any) -> Any:
         updates, state = tx.update(grads, state, params, **given)
         return apply_updates(params, updates), state
 
-    args = (grads, state, shapes, given)
+    args = (shapes, state, grads, given)
     many, flops = products.count(step, *args)
     return Report(
         groups=found,
         params_bytes=nbytes(shapes),
         gradient_bytes=nbytes(grads),
         state_bytes=stored.total,
-        moved_bytes=_moved(shapes, found),
+        moved_bytes=passes.moved(step, args, _still(shapes, found)),
         products=many,
         flops=flops,
         memory=_memory(step, args) if compiled else None,
@@ -141,15 +146,14 @@ def _shape(x: Any) -> Any:
     return jax.ShapeDtypeStruct(x.shape, x.dtype) if is_array else x
 
 
-def _moved(params: Params, found: tuple[Group, ...]) -> int:
-    leaves = paths.leaves(params)
-    moving = [x for x in found if not x.frozen]
-    own = nbytes([leaves[path] for x in moving for path in x.paths])
-    return 3 * own + 2 * sum(x.state_bytes for x in moving)
+def _still(params: Params, found: tuple[Group, ...]) -> set[int]:
+    """Return the numbers of the leaves that are frozen."""
+    frozen = {path for group in found if group.frozen for path in group.paths}
+    return {i for i, path in enumerate(paths.leaves(params)) if path in frozen}
 
 
 def _memory(step: Any, args: Any) -> Memory | None:
-    compiled = jax.jit(step, donate_argnums=(1, 2)).lower(*args).compile()
+    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(*args).compile()
     found = compiled.memory_analysis()
     if found is None:  # the compiler of this device does not say
         return None

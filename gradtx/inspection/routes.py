@@ -20,7 +20,7 @@ from gradtx.wrappers.freeze import freeze
 Leaves = frozenset[str]
 
 # The packages whose transformations are made of others, and no methods of their own.
-_COMPOSERS = ("core", "wrappers", "quantization")
+_COMPOSERS = ("core", "wrappers", "quantization", "groups", "inspection", "sharding")
 _DECAYS = ("weight_decay", "weight_decay_rate", "decoupled_weight_decay")
 
 

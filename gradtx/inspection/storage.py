@@ -51,6 +51,14 @@ def storage(tx: Any, params: Params) -> Storage:
     return Storage(by_leaf, nbytes(state) - own)
 
 
+def arrays_of(params: Params) -> Params:
+    """Return parameters, or shapes, with None for what is no array, as a function is.
+
+    So is what cannot be an argument of a compiled step.
+    """
+    return jax.tree.map(lambda x: x if is_array(x) else None, params)
+
+
 def nbytes(tree: PyTree) -> int:
     """Return the bytes of all arrays of a tree, or of those that have such shapes."""
     return sum(map(_one, jax.tree.leaves(tree)))

@@ -159,8 +159,8 @@ def _owners(params: Params) -> list[str]:
 
     def walk(node: Any, owner: str) -> None:
         below, _ = keys.children(node)
-        is_leaf = jax.tree_util.treedef_is_leaf(jax.tree.structure(node))
-        if node is None or (is_leaf and not below):
+        is_leaf = not below and jax.tree.structure(node).num_leaves == 1
+        if node is None or is_leaf:  # and no empty container
             found.append(owner)
         name = "" if isinstance(node, dict | list | tuple) else type(node).__name__
         for _, child in below:

@@ -77,8 +77,10 @@ def _elsewhere(address: str) -> Any:
 
 def closest(name: str, names: Iterable[str]) -> str:
     """Return a hint at the names that may have been meant; empty if none is near."""
-    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
-    return f": the closest are {', '.join(map(repr, near))}" if near else ""
+    every = {x.lower(): x for x in reversed(list(names))}
+    found = difflib.get_close_matches(name.lower(), every, n=3, cutoff=0.5)
+    near = ", ".join(repr(every[x]) for x in found)
+    return f": the closest are {near}" if near else ""
 
 
 def factory_at(address: Any) -> Any:

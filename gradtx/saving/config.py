@@ -1,11 +1,11 @@
 """Transformations and schedules as plain data, and back."""
 
-import inspect
 from typing import Any
 
 from gradtx.common import arguments, checks, spec
 from gradtx.saving import data
-from gradtx.saving.addresses import address_of, closest, factory_at
+from gradtx.saving.addresses import address_of, factory_at
+from gradtx.saving.calls import called
 from gradtx.wrappers.hyperparams import Injected, inject_hyperparams
 
 _CALL = frozenset({"name", "arguments"})
@@ -131,15 +131,9 @@ def _injected(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _called(make: Any, config: dict[str, Any]) -> Any:
-    signature = inspect.signature(make)
+    if not isinstance(config["arguments"], dict):
+        raise checks.InvalidArgument(
+            f"'arguments' must be a dictionary, got {config['arguments']!r}"
+        )
     given = {name: _read(x) for name, x in config["arguments"].items()}
-    for name in given:
-        if name not in signature.parameters:
-            raise checks.InvalidArgument(
-                f"{config.get('name', 'inject_hyperparams')} has no argument {name!r}"
-                f"{closest(name, signature.parameters)}; it has "
-                f"{', '.join(signature.parameters)}"
-            )
-    ordered = {k: given[k] for k in signature.parameters if k in given}
-    bound = inspect.BoundArguments(signature, ordered)  # type: ignore[arg-type]
-    return make(*bound.args, **bound.kwargs)
+    return called(make, given, str(config.get("name", "inject_hyperparams")))

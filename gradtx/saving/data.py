@@ -127,6 +127,20 @@ def _type_name(x: Any) -> str | None:
     return name if getattr(jnp, name, None) == x else None
 
 
+_INSTEAD = {
+    "'groups'": "leave with_metrics out, and put it around what from_config makes",
+    "'param_labels'": "give a tree of labels, or make the groups by gradtx.by_path",
+    "'depth'": "give a mapping from patterns of paths to whole numbers",
+    "weight_dimension_numbers'": "give gradtx.matrices(params).tree, the tree of it",
+}
+_ELSE = (
+    "give a schedule of gradtx.schedules (or one of your own, decorated with "
+    "gradtx.schedules.schedule) for a schedule; for a mask gradtx.decay_mask, "
+    "gradtx.mask_by_path or a tree of booleans; for a function of updates a "
+    "transformation of your own, decorated with gradtx.transformation"
+)
+
+
 def _refused(x: Any, where: str) -> checks.InvalidArgument:
     if hasattr(x, "init") and hasattr(x, "update"):
         return checks.InvalidArgument(
@@ -134,11 +148,9 @@ def _refused(x: Any, where: str) -> checks.InvalidArgument:
             "make it by a function decorated with gradtx.transformation"
         )
     kind = getattr(x, "__qualname__", None) or f"a {type(x).__name__}"
+    hint = next((text for name, text in _INSTEAD.items() if name in where), _ELSE)
     return checks.InvalidArgument(
-        f"to_config: {where} is {kind}, which cannot be written as data: give a "
-        "schedule of gradtx.schedules (or one of your own, decorated with "
-        "gradtx.schedules.schedule) for a schedule; for a mask gradtx.decay_mask, "
-        "gradtx.mask_by_path or a tree of booleans; else a number or a text"
+        f"to_config: {where} is {kind}, which cannot be written as data: {hint}"
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from gradtx.core.transformation import GradientTransformation
 from gradtx.saving.addresses import by_address, factory_at
+from gradtx.saving.calls import called
 
 
 class OptimizerList(dict[str, str]):
@@ -24,9 +25,10 @@ def get(name: str, **settings: Any) -> GradientTransformation:
       **settings: the arguments.
 
     Raises:
-      ValueError: for an unknown name, with the closest ones.
+      ValueError: for an unknown name of a transformation or an argument, with the
+        closest ones, and for an argument that is missing.
     """
-    return factory_at(name)(**settings)
+    return called(factory_at(name), settings, name)
 
 
 def list_optimizers(filter: str = "*") -> OptimizerList:  # noqa: A002

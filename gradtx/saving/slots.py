@@ -46,8 +46,8 @@ class Slot(NamedTuple):
 
 
 def is_whole(x: Any) -> bool:
-    """Whether this is an array in another form."""
-    return is_encoded(x) or is_variable(x)
+    """Whether this is an array in another form; not one without, of a frozen leaf."""
+    return (is_encoded(x) or is_variable(x)) and bool(jax.tree.leaves(x))
 
 
 def value_of(leaf: Any) -> Any:

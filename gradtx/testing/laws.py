@@ -72,7 +72,8 @@ class Law(NamedTuple):
 
 def _structure(case: Case) -> str | None:
     updates, _, _ = case.step(case.gradients(0), case.tx.init(case.params), case.params)
-    return other_form(updates, map_differentiable(jnp.asarray, case.params), "update")
+    expected = map_differentiable(jnp.asarray, case.params, otherwise=lambda _: None)
+    return other_form(updates, expected, "update")
 
 
 def _state(case: Case) -> str | None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates, Weights
-from gradtx.core import order
+from gradtx.core import order, state_fit
 from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, weights
@@ -152,8 +152,9 @@ def lookahead(
 def _slow_params(state: Any) -> Params:
     if not isinstance(state, LookaheadSlowState):
         raise checks.InvalidArgument(
-            f"the state is a {type(state).__name__}, which holds no slow weights: give "
-            "`update` LookaheadParams, or re-initialize the state from plain parameters"
+            f"the state is {state_fit.described(state)}, which holds no slow weights "
+            "as LookaheadSlowState does: give `update` LookaheadParams, or "
+            "re-initialize the state from plain parameters"
         )
     return state.slow_params
 

@@ -120,6 +120,8 @@ def test_a_pattern_for_nothing_is_refused(groups: dict, match: str) -> None:
     tx = gradtx.by_path(groups, default=gradtx.sgd(0.1))
     with pytest.raises(ValueError, match=match):
         tx.init(model())
+    with pytest.raises(ValueError, match=r"matches nothing: .* one array"):
+        gradtx.by_path({"w": None}, default=None).init(jnp.ones(2))
 
 
 @pytest.mark.parametrize("wrong", [{"": None}, {"default": None}, {3: None}, [3], "ab"])
@@ -171,9 +173,11 @@ def test_what_decays_in_a_module() -> None:
     """The class of a module tells that its weight is a norm's."""
     keys = jax.random.split(jax.random.key(0))
     layers = [eqx.nn.Linear(2, 2, key=keys[0]), eqx.nn.LayerNorm((3, 2))]
-    flags = gradtx.decay_mask(eqx.filter(layers, eqx.is_inexact_array))
-    assert (flags[0].weight, flags[0].bias) == (True, False)
-    assert (flags[1].weight, flags[1].bias) == (False, False)
+    params = eqx.filter(layers, eqx.is_inexact_array)
+    for before in ({}, gradtx.MaskedNode()):  # what holds no array counts for none
+        _, *flags = gradtx.decay_mask([before, *params])
+        assert (flags[0].weight, flags[0].bias) == (True, False)
+        assert (flags[1].weight, flags[1].bias) == (False, False)
 
 
 def test_the_mask_of_what_decays_is_given_as_it_is() -> None:
@@ -212,6 +216,15 @@ def test_layers_learn_the_slower_the_lower(depth: object) -> None:
     for name, power in {"embed": 3, "block_0": 2, "block_1": 1, "head": 0}.items():
         for u in jax.tree.leaves(updates[name]):
             np.testing.assert_allclose(u, -(0.5**power))
+
+
+def test_layers_of_haiku() -> None:
+    """The first of several has no number, and is the lowest."""
+    names = ("net/linear", "net/linear_1", "net/linear_2", "net/out")
+    params = {name: {"w": jnp.ones(1)} for name in names}
+    tx = gradtx.layer_decay(gradtx.sgd(1.0), 0.5)
+    updates, _ = tx.update(params, tx.init(params), params)
+    assert [-float(updates[k]["w"][0]) for k in names] == [0.125, 0.25, 0.5, 1]
 
 
 def test_layer_decay_keeps_types_and_none() -> None:

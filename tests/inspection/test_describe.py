@@ -129,6 +129,33 @@ def test_the_tree() -> None:
     )
 
 
+def test_groups_by_path() -> None:
+    """In the order in which they are tried, within what only looks on."""
+    groups = {"first": None, "**/bias": gradtx.sgd(1.0)}
+    layers = gradtx.layer_decay(gradtx.adam(0.1), 0.5)
+    tx = gradtx.with_metrics(gradtx.by_path(groups, default=layers))
+    assert str(gradtx.describe(tx)) == (
+        "with_metrics()\n"
+        "└── inner: by_path()\n"
+        "    ├── first: frozen\n"
+        "    ├── **/bias: sgd(learning_rate=1.0)\n"
+        "    └── default: layer_decay(rate=0.5)\n"
+        "        └── tx: adam(learning_rate=0.1)"
+    )
+    found = {x.paths: x.methods for x in gradtx.describe(tx, shapes()).groups}
+    assert found["second/bias",] == ("sgd(learning_rate=1.0)",)
+    assert found["second/kernel",] == ("adam(learning_rate=0.1)",)
+
+
+def test_functions_among_the_parameters() -> None:
+    """They are left out of tables and plans, as a module has them."""
+    params = {"w": jnp.ones(2), "f": jax.nn.relu}
+    tx = gradtx.adam(0.1)
+    assert gradtx.describe(tx, params) == gradtx.describe(tx, {**params, "f": None})
+    assert gradtx.report(tx, params).params_bytes == 8
+    assert gradtx.plan(params, 100)["factored"].params_bytes == 8
+
+
 def test_the_page(capsys: Any, monkeypatch: Any) -> None:
     """It is printed plainly, and drawn where rich is installed."""
     description = gradtx.describe(gradtx.adam(0.1), shapes())

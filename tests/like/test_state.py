@@ -216,13 +216,16 @@ def test_variables_of_keras_are_counted() -> None:
 def test_keras_in_a_model_of_equinox() -> None:
     """A leaf called "weight" has Keras's kernel turned, factored moments with it."""
     params = {"conv": {"weight": jnp.ones((4, 3, 2))}, "weight": jnp.ones((3, 2))}
-    names = ["conv/weight", "weight"]
+    params["embed"] = {"weight": jnp.ones((5, 2))}  # whose axes are the same there
+    names = ["conv/weight", "weight", "embed/weight"]
     conv, dense = np.arange(24.0).reshape(2, 3, 4), np.arange(6.0).reshape(2, 3)
-    kept = [1, 0.1, conv, conv, dense, dense]
+    rows = np.arange(10.0).reshape(5, 2)
+    kept = [1, 0.1, conv, conv, dense, dense, rows, rows]
     state = keras.state_from(keras.Adam(0.1), kept, params, names)
     found = {x.shape: x for x in jax.tree.leaves(state) if x.ndim}
     assert (found[4, 3, 2] == conv.transpose(2, 1, 0)).all()
     assert (found[3, 2] == dense.T).all()
+    assert (found[5, 2] == rows).all()
     kept = [1, 0.1, np.arange(2.0), np.arange(3.0), dense]
     tx, params = keras.Adafactor(0.1), {"weight": params["weight"]}
     state = keras.state_from(tx, kept, params, ["weight"])

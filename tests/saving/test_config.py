@@ -60,6 +60,10 @@ VALUES = [
     gradtx.masked(gradtx.sgd(0.1), {"tuple": True}),
     gradtx.quantize_state(gradtx.adam(0.1), {"mu": codecs.int8(64), "nu": None}),
     gradtx.add_noise(0.1, 0.55, jax.random.key(3)),
+    gradtx.muon(
+        0.1,
+        muon_weight_dimension_numbers=gradtx.matrices({"w": np.ones((2, 2))}).tree,
+    ),
     gradtx.adaptive_grad_clip(0.1),
     gradtx.monitor({"size": gradtx.tree.norm}),
     like.torch.AdamW(),
@@ -137,6 +141,16 @@ def local_factory() -> Any:
     [
         (lambda: gradtx.adam(lambda _: 0.1), r"'learning_rate' of adam is .*schedule"),
         (lambda: gradtx.adamw(0.1, mask=lambda p: p), r"'mask' of adamw.*mask_by_path"),
+        (
+            lambda: gradtx.layer_decay(gradtx.sgd(0.1), 0.5, depth=lambda _: 0),
+            r"'depth' of layer_decay is .*mapping from patterns",
+        ),
+        (
+            lambda: gradtx.muon(
+                0.1, muon_weight_dimension_numbers=gradtx.matrices({"w": np.ones(2)})
+            ),
+            r"of muon is a MatrixRoutes.*gradtx\.matrices\(params\)\.tree",
+        ),
         (lambda: gradtx.chain(optax.sgd(0.1)), r"'args' of chain is a pair"),
         (lambda: gradtx.GradientTransformation(*optax.sgd(0.1)), r"a pair.*decorated"),
         (lambda: gradtx.chain(local_factory()), r"within.*top of a module"),
@@ -166,6 +180,8 @@ def test_a_traced_number_is_refused() -> None:
             {"name": "sgd", "arguments": {"rate": 1}},
             "no argument 'rate'; it has learning_rate",
         ),
+        ({"name": "sgd", "arguments": {}}, "sgd needs the argument 'learning_rate'"),
+        ({"name": "sgd", "arguments": [0.1]}, "'arguments' must be a dictionary"),
         ({"learning_rate": 1}, "from_config takes"),
         ("sgd", "from_config takes"),
         (
@@ -189,6 +205,12 @@ def test_get() -> None:
     assert gradtx.get("like.torch.AdamW") == like.torch.AdamW()
     with pytest.raises(ValueError, match="'adamww': the closest are 'adamw'"):
         gradtx.get("adamww", learning_rate=1e-3)
+    with pytest.raises(ValueError, match="'AdamW': the closest are 'adamw'"):
+        gradtx.get("AdamW", learning_rate=1e-3)
+    with pytest.raises(ValueError, match=r"adamw has no argument 'beta1': .* 'b1'"):
+        gradtx.get("adamw", learning_rate=1e-3, beta1=0.9)
+    with pytest.raises(ValueError, match="sgd needs the argument 'learning_rate'"):
+        gradtx.get("sgd")
 
 
 def test_list_optimizers() -> None:

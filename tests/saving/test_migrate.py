@@ -209,6 +209,13 @@ def test_labels_and_masks_as_trees_do_not_hide_whose_state_it_is(wrong: Any) -> 
         wrong.update(PARAMS, ADAM.init(PARAMS), PARAMS)
 
 
+def test_other_groups_are_told() -> None:
+    """By the labels of both, where the classes of the states are the same."""
+    old, new = (gradtx.by_path({name: None}, default=ADAM) for name in PARAMS)
+    with pytest.raises(ValueError, match=r"State of 'b', .*State of 'embed', 'def"):
+        new.update(PARAMS, old.init(PARAMS), PARAMS)
+
+
 def test_within_jit_it_is_refused() -> None:
     """As numbers are read."""
     state = ADAM.init(PARAMS)

@@ -18,6 +18,7 @@ from gradtx.like.state.entries import (
     output_first,
 )
 from gradtx.like.state.filled import Table, filled
+from gradtx.optimizers.layouts import Model
 from gradtx.saving.slots import slots
 
 # In the order of Keras's variables: for each line, for each parameter, what it has.
@@ -68,8 +69,9 @@ def state_from(
 
     The next step is the one that Keras would have made. Keras's kernels have the axes
     of Flax's and Haiku's. A leaf called "weight" (Equinox) has them turned from
-    (..., in, out) to (out, in, ...), as for linear layers and convolutions. Where that
-    is not so, ``layouts`` says how axes are turned, as it was done to the weights.
+    (..., in, out) to (out, in, ...), as for linear layers and convolutions, unless it
+    is an embedding's. Where that is not so, ``layouts`` says how axes are turned, as it
+    was done to the weights.
 
     Args:
       tx: the function of Keras's name in :mod:`gradtx.like.keras`, with the settings
@@ -96,10 +98,20 @@ def state_from(
             variables = [variables[key] for key in sorted(variables, key=int)]
         expected = list(_expected(tx, params, names))
         entries = _entries([np.asarray(x) for x in variables], expected, _every(tx))
+        still = _embeddings(params)
         for name in names:
-            layout = layout_of(name, output_first, _TURNED, layouts)
+            turned = () if name in still else _TURNED
+            layout = layout_of(name, output_first, turned, layouts)
             entries[name] = entries[name]._replace(layout=layout)
         return filled(tx, params, entries, _table(expected), None)
+
+
+def _embeddings(params: Params) -> set[str]:
+    """Return the paths of embeddings, of which both libraries have rows of tokens."""
+    leaves = jax.tree_util.tree_leaves_with_path(params, is_leaf=checks.is_none)
+    model = Model(params, leaves)
+    routes = map(model.route, range(len(leaves)))
+    return {x.path for x in routes if x.reason == "embedding"}
 
 
 def _entries(
