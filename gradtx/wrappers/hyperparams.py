@@ -220,14 +220,10 @@ def _injected(
         tree: PyTree, old: dict[str, Any], states: dict[str, Any], extra: dict[str, Any]
     ) -> dict[str, jax.Array]:
         dtype = hyperparam_dtype or widest(tree)
-        kept = {
-            name: jnp.asarray(old[name], _kept_type(number, dtype))
-            for name, number in numbers.items()
-        }
+        kept = {name: old[name] for name in numbers}
         made = {name: f(states[name], **extra) for name, f in schedules.items()}
-        return kept | {
-            name: jnp.asarray(x, _kept_type(x, dtype)) for name, x in made.items()
-        }
+        types = {k: _kept_type(x, dtype) for k, x in (numbers | made).items()}
+        return _in_types(kept | made, types)
 
     def init(params: Params) -> InjectStatefulHyperparamsState:
         states = {name: f.init() for name, f in schedules.items()}
@@ -277,6 +273,24 @@ def _warn_of_python_numbers(hyperparams: dict[str, Any]) -> None:
             "jnp.float32(...)",
             stacklevel=3,
         )
+
+
+def _in_types(numbers: dict[str, Any], dtypes: dict[str, Any]) -> dict[str, jax.Array]:
+    """Return numbers as arrays of the types given for each, made in one program."""
+    others = {
+        name: x if isinstance(x, jax.Array) else np.asarray(x, dtypes[name])
+        for name, x in numbers.items()
+        if getattr(x, "weak_type", True) or x.dtype != dtypes[name]
+    }
+    if not others:
+        return numbers
+    return numbers | _cast(others, tuple(dtypes[name] for name in others))
+
+
+@functools.partial(jax.jit, static_argnums=1, inline=True)
+def _cast(numbers: dict[str, Any], dtypes: tuple[Any, ...]) -> dict[str, jax.Array]:
+    pairs = zip(numbers.items(), dtypes, strict=True)
+    return {name: jnp.asarray(x, dtype) for (name, x), dtype in pairs}
 
 
 def _kept_type(number: Any, dtype: DTypeLike) -> Any:

@@ -59,6 +59,8 @@ def params_after(params: Params | None, updates: Updates, *, zero: bool = True) 
 
 def typed_like(like: PyTree, tree: PyTree) -> PyTree:
     """Return the tree in the types of another, if it has that one's structure."""
+    if like is tree:
+        return tree
     whole = [jax.tree.structure(x, is_leaf=_is_whole) for x in (like, tree)]
     if whole[0] != whole[1]:
         return tree
@@ -100,7 +102,16 @@ def _kept(u: Any, zero: Any) -> Any:
 
 def widest(tree: PyTree) -> Any:
     """Return float32, or the type of wider floats where there are any."""
-    dtypes = [jax.dtypes.result_type(x) for x in differentiable(tree)]
+    # Outside of jit it is asked for at every step.
+    return _widest(frozenset(map(_dtype, differentiable(tree))))
+
+
+def _dtype(x: Any) -> Any:
+    return x.dtype if isinstance(x, jax.Array) else jax.dtypes.result_type(x)
+
+
+@functools.cache
+def _widest(dtypes: frozenset[Any]) -> Any:
     floats = map(numerics.real_dtype, dtypes)
     return functools.reduce(jnp.promote_types, floats, jnp.dtype(jnp.float32))
 
