@@ -150,15 +150,11 @@ def _free_numbers(x: Any) -> Iterator[Literal]:
         x = x.jaxpr
     if not isinstance(x, Jaxpr):
         return
-    reads = [x.outvars, *(operation.invars for operation in x.eqns)]
-    yield from filter(is_free, filter(_is_literal, chain(*reads)))
+    reads = chain(x.outvars, *(operation.invars for operation in x.eqns))
+    yield from (y for y in reads if isinstance(y, Literal) and is_free(y))
     for operation in x.eqns:
         anew = list(operation.params.values()) if is_traced_anew(operation) else []
         yield from _free_numbers(called(operation) or anew)
-
-
-def _is_literal(x: Any) -> bool:
-    return isinstance(x, Literal)
 
 
 # --- loops and branches, traced anew -----------------------------------------
