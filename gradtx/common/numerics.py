@@ -232,7 +232,8 @@ def safe_increment(count: Count) -> jax.Array:
 
 # Outside of jit, as a step of schedules takes it, it is one program.
 @partial(jax.jit, inline=True)
-def _incremented(count: jax.Array) -> jax.Array:
+def _incremented(count: Any) -> jax.Array:
+    count = jnp.asarray(count)
     if jnp.issubdtype(count.dtype, jnp.integer):
         largest = np.asarray(jnp.iinfo(count.dtype).max, count.dtype)
     elif jnp.issubdtype(count.dtype, jnp.floating):

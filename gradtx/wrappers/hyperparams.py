@@ -21,7 +21,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.schedules.stateful import WrappedSchedule
-from gradtx.wrappers.step import typed_like, widest
+from gradtx.wrappers.step import in_types, typed_like, widest
 
 P = ParamSpec("P")
 
@@ -223,7 +223,7 @@ def _injected(
         kept = {name: old[name] for name in numbers}
         made = {name: f(states[name], **extra) for name, f in schedules.items()}
         types = {k: _kept_type(x, dtype) for k, x in (numbers | made).items()}
-        return _in_types(kept | made, types)
+        return in_types(kept | made, types)
 
     def init(params: Params) -> InjectStatefulHyperparamsState:
         states = {name: f.init() for name, f in schedules.items()}
@@ -273,24 +273,6 @@ def _warn_of_python_numbers(hyperparams: dict[str, Any]) -> None:
             "jnp.float32(...)",
             stacklevel=3,
         )
-
-
-def _in_types(numbers: dict[str, Any], dtypes: dict[str, Any]) -> dict[str, jax.Array]:
-    """Return numbers as arrays of the types given for each, made in one program."""
-    others = {
-        name: x if isinstance(x, jax.Array) else np.asarray(x, dtypes[name])
-        for name, x in numbers.items()
-        if getattr(x, "weak_type", True) or x.dtype != dtypes[name]
-    }
-    if not others:
-        return numbers
-    return numbers | _cast(others, tuple(dtypes[name] for name in others))
-
-
-@functools.partial(jax.jit, static_argnums=1, inline=True)
-def _cast(numbers: dict[str, Any], dtypes: tuple[Any, ...]) -> dict[str, jax.Array]:
-    pairs = zip(numbers.items(), dtypes, strict=True)
-    return {name: jnp.asarray(x, dtype) for (name, x), dtype in pairs}
 
 
 def _kept_type(number: Any, dtype: DTypeLike) -> Any:

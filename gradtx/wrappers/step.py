@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx.codecs import Encoded, is_encoded
 from gradtx.common import checks, numerics, spec
@@ -79,6 +80,24 @@ def _typed(like: Any, x: Any) -> Any:
         return x
     dtype = jax.dtypes.result_type(like)
     return x if jax.dtypes.result_type(x) == dtype else jnp.asarray(x).astype(dtype)
+
+
+def in_types(numbers: dict[str, Any], dtypes: dict[str, Any]) -> dict[str, jax.Array]:
+    """Return numbers as arrays of the types given for each, made in one program."""
+    others = {
+        name: x if isinstance(x, jax.Array) else np.asarray(x, dtypes[name])
+        for name, x in numbers.items()
+        if getattr(x, "weak_type", True) or x.dtype != dtypes[name]
+    }
+    if not others:
+        return numbers
+    return numbers | _cast(others, tuple(dtypes[name] for name in others))
+
+
+@functools.partial(jax.jit, static_argnums=1, inline=True)
+def _cast(numbers: dict[str, Any], dtypes: tuple[Any, ...]) -> dict[str, jax.Array]:
+    pairs = zip(numbers.items(), dtypes, strict=True)
+    return {name: jnp.asarray(x, dtype) for (name, x), dtype in pairs}
 
 
 def zeros_for(updates: Updates, params: Params | None) -> Updates:
