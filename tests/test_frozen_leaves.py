@@ -303,6 +303,26 @@ def test_layers_that_are_frozen_by_their_gradients() -> None:
     assert (model.layers[-1].bias != moved.layers[-1].bias).all()
 
 
+MASKED: dict[str, Callable[[Any], Any]] = {
+    "masked": lambda mask: gradtx.masked(gradtx.adam(0.1), mask),
+    "decay": lambda mask: gradtx.adamw(0.1, mask=mask),
+    "radial_brake": lambda mask: gradtx.radial_brake(gradtx.adam(0.1), mask=mask),
+}
+
+
+@pytest.mark.parametrize("make", MASKED.values(), ids=MASKED)
+def test_a_function_for_a_mask_sees_what_has_no_gradient(make: Any) -> None:
+    """It makes the same mask of gradients of None as of the parameters."""
+    params = {"w": jnp.ones((2, 2)), "frozen": jnp.ones((2, 2)), "f": jnp.sin}
+    tx = make(lambda tree: jax.tree.map(lambda x: getattr(x, "ndim", 0) == 2, tree))
+    grads = {"w": jnp.ones((2, 2)), "frozen": None, "f": None}
+    updates, state = tx.update(grads, tx.init(params), params)
+    tx.update(grads, state, params)
+    assert updates["frozen"] is None
+    assert updates["f"] is None
+    assert (updates["w"] != 0).all()
+
+
 class Quantized(nnx.Module):
     """A layer of integers beside a factor that is trained."""
 

@@ -100,7 +100,7 @@ def require_extra_arg(name: str, value: Any) -> None:
 # --- settings ----------------------------------------------------------------
 
 
-def _concrete(value: Any) -> float | None:
+def known_number(value: Any) -> float | None:
     """Return the number to look at, or None where there is nothing to see yet."""
     if value is None or callable(value) or isinstance(value, Tracer):
         return None
@@ -119,7 +119,7 @@ def _concrete(value: Any) -> float | None:
 
 
 def _require(name: str, value: Any, low: float, high: float, interval: str) -> None:
-    number = _concrete(value)
+    number = known_number(value)
     if number is None:
         return
     open_low, open_high = interval[0] == "(", interval[-1] == ")"
@@ -168,7 +168,7 @@ def finite(**values: Any) -> None:
 def positive_int(**values: Any) -> None:
     """Refuse anything but a whole number of at least 1."""
     for name, value in values.items():
-        number = _concrete(value)
+        number = known_number(value)
         if number is not None and (number < 1 or number != int(number)):
             raise InvalidArgument(
                 f"{name} must be a whole number of at least 1, got {value!r}"
@@ -179,7 +179,7 @@ def ascending(**values: Any) -> None:
     """Refuse a sequence with a negative or infinite number, or out of order."""
     for name, sequence in values.items():
         non_negative(**{f"{name}[{i}]": x for i, x in enumerate(sequence)})
-        known = [x for x in map(_concrete, sequence) if x is not None]
+        known = [x for x in map(known_number, sequence) if x is not None]
         if known != sorted(known):
             raise InvalidArgument(
                 f"{name} must be in ascending order, got {list(sequence)}"
@@ -188,7 +188,7 @@ def ascending(**values: Any) -> None:
 
 def not_both_zero(**values: Any) -> None:
     """Refuse values that are all zero."""
-    numbers = [_concrete(value) for value in values.values()]
+    numbers = [known_number(value) for value in values.values()]
     if all(number == 0 for number in numbers):
         raise InvalidArgument(f"one of {', '.join(values)} must not be 0")
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -226,6 +227,12 @@ def safe_increment(count: Count) -> jax.Array:
     Raises:
       ValueError: for flags and complex numbers.
     """
+    return _incremented(count)
+
+
+# Outside of jit, as a step of schedules takes it, it is one program.
+@partial(jax.jit, inline=True)
+def _incremented(count: Any) -> jax.Array:
     count = jnp.asarray(count)
     if jnp.issubdtype(count.dtype, jnp.integer):
         largest = np.asarray(jnp.iinfo(count.dtype).max, count.dtype)

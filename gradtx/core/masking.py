@@ -26,7 +26,8 @@ def restrict(
     Args:
       inner: any transformation.
       mask: as :func:`gradtx.tree.masks.resolve_mask` takes it; a function is called
-        with the parameters in ``init`` and with the updates in ``update``.
+        with the parameters in ``init`` and with the updates in ``update``, where the
+        parameters stand in for updates of None.
       extra_too: also mask the extra arguments that are trees like the parameters.
     """
     inner = with_extra_args_support(inner)
@@ -39,7 +40,7 @@ def restrict(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
         state_fit.of_class(state, MaskedState, ["inner_state"])
-        flags = masks.as_prefix(mask, updates)
+        flags = masks.as_prefix(mask, masks.whole(updates, params))
         shown = None if params is None else masks.mask_out(params, flags, "parameters")
         if extra_too:
             extra = {

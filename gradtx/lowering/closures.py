@@ -10,6 +10,7 @@ the same operations compiles nothing, and no array is kept.
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -23,6 +24,7 @@ from gradtx.lowering.evaluating import (
     can_be_opened,
     evaluated,
     is_free,
+    is_traced_anew,
     kind_of,
 )
 from gradtx.lowering.jaxprs import ClosedJaxpr, Jaxpr, Literal
@@ -167,17 +169,23 @@ class _Form:
         if inlined and program is not None:
             return self._of_program(program, inlined=True)
         derived = operation.primitive.name.startswith("custom_")
-        return operation.primitive, self._of_setting(operation.params, derived)
+        settings = partial(
+            self._of_setting,
+            derived=derived,
+            inlined=inlined and is_traced_anew(operation),
+        )
+        return operation.primitive, settings(operation.params)
 
-    def _of_setting(self, x: Any, derived: bool) -> Hashable:
+    def _of_setting(self, x: Any, *, derived: bool, inlined: bool) -> Hashable:
+        again = partial(self._of_setting, derived=derived, inlined=inlined)
         if isinstance(x, ClosedJaxpr):
-            return self._of_program(x, inlined=False)
+            return self._of_program(x, inlined=inlined)
         if isinstance(x, Jaxpr):
-            return self._of_operations(x, inlined=False)
+            return self._of_operations(x, inlined=inlined)
         if isinstance(x, tuple | list):
-            return type(x), *(self._of_setting(y, derived) for y in x)
+            return type(x), *map(again, x)
         if isinstance(x, dict):
-            return tuple((k, self._of_setting(y, derived)) for k, y in x.items())
+            return tuple((k, again(y)) for k, y in x.items())
         if callable(x) and not _is_constant(x):
             if derived:  # a rule for derivatives, which are taken already
                 return None

@@ -1,34 +1,36 @@
 """The operations of a program, done with other arrays than those that it captured.
 
 Programs that are only called are opened, and their operations done in their place. A
-loop or a branch is done as it is, unless a program within it has captured an array: it
-would be written into the compiled program. Then the loop is traced anew around the
-opened program, and takes the array from outside.
+loop, a branch or what is recomputed for derivatives is done as it is, unless a program
+within it has captured an array or a number, which would be written into the compiled
+program. Then it is traced anew around the opened program, and takes them from outside.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.lowering import control_flow
+from gradtx.lowering import control_flow, jaxprs
 from gradtx.lowering.jaxprs import ClosedJaxpr, Jaxpr, Literal
 
 
 class Supply:
-    """Arrays and numbers, handed out in the order in which a program asks for them.
-
-    Without numbers, those in the code stay what they are.
-    """
+    """Arrays and numbers, handed out in the order in which a program asks for them."""
 
     def __init__(
-        self, arrays: Sequence[Any], numbers: dict[str, Any] | None = None
+        self,
+        arrays: Sequence[Any],
+        numbers: dict[str, Any],
+        used: dict[str, int] | None = None,
     ) -> None:
-        """Begin with the first."""
+        """Begin with the first array, and after so many numbers as were used."""
         self._arrays, self._numbers = iter(arrays), numbers
-        self._used = dict.fromkeys(numbers or {}, 0)
+        self._used = dict.fromkeys(numbers, 0) | (used or {})
 
     def arrays(self, many: int) -> list[Any]:
         """Return the next arrays."""
@@ -36,12 +38,20 @@ class Supply:
 
     def number(self, x: Literal) -> Any:
         """Return the next number in the code."""
-        if self._numbers is None or not is_free(x):
+        if not is_free(x):
             return x.val
         kind = kind_of(x)
         self._used[kind] += 1
         at = self._used[kind] - 1
         return jax.lax.index_in_dim(self._numbers[kind], at, keepdims=False)
+
+    def taken_by(self, program: Any) -> Callable[[], "Supply"]:
+        """Take what a program asks for, and return what makes a supply of it."""
+        arrays = self.arrays(sum(1 for _ in _captured(program)))
+        begin = dict(self._used)
+        for x in _free_numbers(program):
+            self._used[kind_of(x)] += 1
+        return lambda: Supply(arrays, self._numbers, begin)
 
 
 def evaluated(jaxpr: Jaxpr, supply: Supply, args: Sequence[Any]) -> list[Any]:
@@ -64,9 +74,9 @@ def _done(operation: Any, supply: Supply, taken: list[Any]) -> list[Any]:
     program = called(operation)
     if program is not None:
         return evaluated(program.jaxpr, supply, taken)
-    captured = list(_captured(operation.params))
-    if captured:
-        return _traced_anew(operation, supply.arrays(len(captured)), taken)
+    within = list(operation.params.values()) if is_traced_anew(operation) else []
+    if any(True for _ in chain(_captured(within), _free_numbers(within))):
+        return _traced_anew(operation, supply, taken)
     settings = operation.primitive.get_bind_params(operation.params)
     # Older versions of JAX return the functions among them apart.
     parts, settings = settings if type(settings) is tuple else ((), settings)
@@ -108,8 +118,13 @@ def kind_of(x: Any) -> str:
 
 def can_be_opened(operation: Any) -> bool:
     """Whether the arrays that programs within an operation captured can be others."""
-    opens = called(operation) is not None or operation.primitive.name in _ANEW
+    opens = called(operation) is not None or is_traced_anew(operation)
     return opens or not any(True for _ in _captured(operation.params))
+
+
+def is_traced_anew(operation: Any) -> bool:
+    """Whether an operation can be done with other programs within it."""
+    return operation.primitive.name in {*_ANEW, *_RECOMPUTED}
 
 
 def _captured(x: Any) -> Iterator[Any]:
@@ -126,23 +141,48 @@ def _captured(x: Any) -> Iterator[Any]:
             yield from _captured(y)
 
 
+def _free_numbers(x: Any) -> Iterator[Literal]:
+    """Yield the numbers in the code of programs that are opened, in any order."""
+    if isinstance(x, tuple | list):
+        for y in x:
+            yield from _free_numbers(y)
+    if isinstance(x, ClosedJaxpr):
+        x = x.jaxpr
+    if not isinstance(x, Jaxpr):
+        return
+    reads = chain(x.outvars, *(operation.invars for operation in x.eqns))
+    yield from (y for y in reads if isinstance(y, Literal) and is_free(y))
+    for operation in x.eqns:
+        anew = list(operation.params.values()) if is_traced_anew(operation) else []
+        yield from _free_numbers(called(operation) or anew)
+
+
 # --- loops and branches, traced anew -----------------------------------------
 
 
-def _traced_anew(operation: Any, arrays: list[Any], taken: list[Any]) -> list[Any]:
-    """Do a loop or a branch whose programs take these for the arrays they captured."""
-    rest = iter(arrays)
+def _traced_anew(operation: Any, supply: Supply, taken: list[Any]) -> list[Any]:
+    """Do a loop or a branch whose programs take what they captured from a supply."""
 
     def opened(x: Any) -> Any:
         if isinstance(x, tuple | list):
             return [opened(y) for y in x]
-        if not isinstance(x, ClosedJaxpr):
+        if not isinstance(x, ClosedJaxpr | Jaxpr):
             return x
-        own = [next(rest) for _ in _captured(x)]
-        return lambda *args: evaluated(x.jaxpr, Supply(own), args)
+        own = supply.taken_by(x)
+        jaxpr: Any = getattr(x, "jaxpr", x)
+        return lambda *args: evaluated(jaxpr, own(), args)
 
     settings = {name: opened(x) for name, x in operation.params.items()}
-    return _ANEW[operation.primitive.name](settings, taken)
+    again = partial(_recomputed, operation.primitive)
+    return _ANEW.get(operation.primitive.name, again)(settings, taken)
+
+
+def _recomputed(
+    primitive: Any, settings: dict[str, Any], taken: list[Any]
+) -> list[Any]:
+    run, around = jaxprs.opened(settings["jaxpr"], *taken)
+    program = jax.make_jaxpr(run)(around, *taken).jaxpr
+    return primitive.bind(*around, *taken, **{**settings, "jaxpr": program})
 
 
 def _scan(settings: dict[str, Any], taken: list[Any]) -> list[Any]:
@@ -190,3 +230,4 @@ _ANEW: dict[str, Callable[[dict[str, Any], list[Any]], list[Any]]] = {
     "while": _while,
     "cond": _cond,
 }
+_RECOMPUTED = ("checkpoint", "remat", "remat2")

@@ -65,6 +65,19 @@ def as_prefix(mask: MaskOrFn, tree: PyTree) -> PyTree:
     return treedef.unflatten([bool(flag) for flag in flags])
 
 
+def whole(updates: PyTree, params: PyTree | None) -> PyTree:
+    """Return the updates with the parameters that have none in the places of None.
+
+    A function that makes a mask is to make the same of them as of the parameters.
+    """
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=checks.is_none)
+    if params is None or all(g is not None for g in leaves):
+        return updates
+    found = checks.leaves_like(params, treedef, "parameters", "updates")
+    pairs = zip(leaves, found, strict=True)
+    return treedef.unflatten([p if g is None else g for g, p in pairs])
+
+
 def _is_flag(mask: Any) -> bool:
     return isinstance(mask, bool)
 

@@ -17,7 +17,9 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.tree.packed import unpacked_only
-from gradtx.wrappers.inside import around_base
+from gradtx.wrappers.inside import around_base, check_descends
+
+_ASCENT = "with direction=True put it before scale_by_learning_rate"
 
 
 class _Work(NamedTuple):
@@ -49,6 +51,14 @@ def cautious(
 
     Around Schedule-Free it acts on the base optimizer, which makes the steps.
 
+    With a negative learning rate in ``inner`` every entry would go against the mask,
+    and a known one is refused. To ascend, let the rate follow the direction:
+
+        chain(
+            cautious(scale_by_adam(), direction=True),
+            scale_by_learning_rate(-1e-3),
+        )
+
     Args:
       inner: any optimizer, or what comes before its learning rate.
       rescale: "mean", to divide what is left by the share of it in the leaf; "count",
@@ -59,8 +69,8 @@ def cautious(
         turn downhill; then entries with u g > 0 are kept.
 
     Raises:
-      ValueError: if ``min_mean`` is not positive, for another ``rescale``, or if
-        ``inner`` must see the final update.
+      ValueError: if ``min_mean`` is not positive, for another ``rescale``, if
+        ``inner`` must see the final update, or if its learning rate is negative.
 
     Reference: Liang et al., 2024, https://arxiv.org/abs/2411.16085 (Algorithm 1)
     """
@@ -77,6 +87,8 @@ def cautious(
     if within is not None:
         return within
     order.check_inner(inner, "cautious")
+    if not direction:
+        check_descends(inner, cautious=_ASCENT)
     inner = with_extra_args_support(inner)
     sign = 1 if direction else -1
 

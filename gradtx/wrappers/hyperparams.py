@@ -21,7 +21,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.schedules.stateful import WrappedSchedule
-from gradtx.wrappers.step import typed_like, widest
+from gradtx.wrappers.step import in_types, typed_like, widest
 
 P = ParamSpec("P")
 
@@ -220,14 +220,10 @@ def _injected(
         tree: PyTree, old: dict[str, Any], states: dict[str, Any], extra: dict[str, Any]
     ) -> dict[str, jax.Array]:
         dtype = hyperparam_dtype or widest(tree)
-        kept = {
-            name: jnp.asarray(old[name], _kept_type(number, dtype))
-            for name, number in numbers.items()
-        }
+        kept = {name: old[name] for name in numbers}
         made = {name: f(states[name], **extra) for name, f in schedules.items()}
-        return kept | {
-            name: jnp.asarray(x, _kept_type(x, dtype)) for name, x in made.items()
-        }
+        types = {k: _kept_type(x, dtype) for k, x in (numbers | made).items()}
+        return in_types(kept | made, types)
 
     def init(params: Params) -> InjectStatefulHyperparamsState:
         states = {name: f.init() for name, f in schedules.items()}

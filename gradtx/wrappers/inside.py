@@ -32,6 +32,25 @@ def learning_rate_of(inner: Any, given: ScalarOrSchedule | None) -> ScalarOrSche
     return found[0]
 
 
+def check_descends(inner: Any, **instead: str) -> None:
+    """Refuse ``inner`` if its learning rate is known to be negative.
+
+    Args:
+      inner: what a wrapper that compares with the gradient is put around.
+      **instead: the wrapper's name, and what to do for ascent.
+
+    Raises:
+      ValueError: if a part has such a rate.
+    """
+    ((outer, advice),) = instead.items()
+    for rate in _named("learning_rate", inner):
+        if (checks.known_number(rate) or 0) < 0:
+            raise checks.InvalidArgument(
+                f"learning_rate is {rate:g} within {outer}, which goes downhill only: "
+                f"{advice}"
+            )
+
+
 def _named(name: str, tx: Any) -> list[Any]:
     """Return the arguments of that name: its own, or else those of its parts."""
     if not spec.is_value(tx):

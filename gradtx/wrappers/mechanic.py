@@ -19,6 +19,7 @@ from gradtx.core.transformation import (
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.lowering.varying import varied_with
 from gradtx.tree import norms
+from gradtx.wrappers.inside import check_descends
 from gradtx.wrappers.step import widest
 
 
@@ -51,23 +52,26 @@ def mechanize(
 
     for n values β = 1 - 0.1, 1 - 0.01, … together. Give the base optimizer the rate 1,
     with or without a schedule. h is clipped as the authors do since the paper; Δ is not
-    kept but follows from p, x₀ and S.
+    kept but follows from p, x₀ and S. A path uphill earns no reward, so that S stays at
+    its start: a negative rate is refused where it is known. To ascend, give the
+    gradients of -f.
 
     Args:
-      base_optimizer: any optimizer.
+      base_optimizer: any optimizer that goes downhill.
       weight_decay: λ, at least 0; 0 for no decay.
       eps: ε, at least 0.
       s_init: what every s starts from, at least 0.
       num_betas: n, a whole number of at least 1.
 
     Raises:
-      ValueError: if a number is negative or n below 1; from ``update`` if it is given
-        no parameters.
+      ValueError: if a number is negative, the base optimizer's rate too, or n below 1;
+        from ``update`` if it is given no parameters.
 
     Reference: Cutkosky et al., 2023, https://arxiv.org/abs/2306.00144 (Algorithm 1)
     """
     checks.non_negative(weight_decay=weight_decay, eps=eps, s_init=s_init)
     checks.positive_int(num_betas=num_betas)
+    check_descends(base_optimizer, mechanize="give it the gradients of -f")
     base = with_extra_args_support(base_optimizer)
     move = _along_the_path()
 

@@ -99,7 +99,8 @@ def skip_spikes(
             last_skipped=zero_count(params),
             inner_state=inner_state,
         )
-        return varied_with(params, state)  # which steps are left out hangs on all
+        # Which steps are left out hangs on all leaves; how many there were does not.
+        return varied_with(params, state)._replace(count=state.count)
 
     def update(
         updates: Updates,

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx.codecs import Encoded, is_encoded
 from gradtx.common import checks, numerics, spec
@@ -59,6 +60,8 @@ def params_after(params: Params | None, updates: Updates, *, zero: bool = True) 
 
 def typed_like(like: PyTree, tree: PyTree) -> PyTree:
     """Return the tree in the types of another, if it has that one's structure."""
+    if like is tree:
+        return tree
     whole = [jax.tree.structure(x, is_leaf=_is_whole) for x in (like, tree)]
     if whole[0] != whole[1]:
         return tree
@@ -77,6 +80,24 @@ def _typed(like: Any, x: Any) -> Any:
         return x
     dtype = jax.dtypes.result_type(like)
     return x if jax.dtypes.result_type(x) == dtype else jnp.asarray(x).astype(dtype)
+
+
+def in_types(numbers: dict[str, Any], dtypes: dict[str, Any]) -> dict[str, jax.Array]:
+    """Return numbers as arrays of the types given for each, made in one program."""
+    others = {
+        name: x if isinstance(x, jax.Array) else np.asarray(x, dtypes[name])
+        for name, x in numbers.items()
+        if getattr(x, "weak_type", True) or x.dtype != dtypes[name]
+    }
+    if not others:
+        return numbers
+    return numbers | _cast(others, tuple(dtypes[name] for name in others))
+
+
+@functools.partial(jax.jit, static_argnums=1, inline=True)
+def _cast(numbers: dict[str, Any], dtypes: tuple[Any, ...]) -> dict[str, jax.Array]:
+    pairs = zip(numbers.items(), dtypes, strict=True)
+    return {name: jnp.asarray(x, dtype) for (name, x), dtype in pairs}
 
 
 def zeros_for(updates: Updates, params: Params | None) -> Updates:
@@ -100,7 +121,16 @@ def _kept(u: Any, zero: Any) -> Any:
 
 def widest(tree: PyTree) -> Any:
     """Return float32, or the type of wider floats where there are any."""
-    dtypes = [jax.dtypes.result_type(x) for x in differentiable(tree)]
+    # Outside of jit it is asked for at every step.
+    return _widest(frozenset(map(_dtype, differentiable(tree))))
+
+
+def _dtype(x: Any) -> Any:
+    return x.dtype if isinstance(x, jax.Array) else jax.dtypes.result_type(x)
+
+
+@functools.cache
+def _widest(dtypes: frozenset[Any]) -> Any:
     floats = map(numerics.real_dtype, dtypes)
     return functools.reduce(jnp.promote_types, floats, jnp.dtype(jnp.float32))
 

@@ -63,6 +63,24 @@ def jitted_in_loops(inner: Any, x: Any) -> Any:
     return total, ys, end
 
 
+def with_a_number(x: Any, n: float) -> Any:
+    """Write a number into a branch, both parts of a loop and the loop around them."""
+
+    def body(x: Any, y: Any) -> Any:
+        x = jax.lax.cond(y > 0, lambda: x * n, lambda: x + n / 2)
+        small = lambda z: jnp.sum(jnp.abs(z)) < n * 3  # noqa: E731
+        x = jax.lax.while_loop(small, lambda z: z * 1.1 + n + 0.1, x)
+        return jax.nn.softplus(x) * n + 0.25, y * n
+
+    return jax.lax.scan(body, x, X)
+
+
+def recomputed_in_loops(inner: Any, x: Any) -> Any:
+    """Recompute in a loop of a loop."""
+    inner = jax.checkpoint(inner)
+    return jax.lax.map(lambda z: jax.lax.map(inner, z), x[None])
+
+
 KINDS: dict[str, Callable[[Any, float, int], Callable[[Any], Any]]] = {
     "arrays": lambda a, *_: lambda x: jnp.sum(x * a),
     "numbers": lambda a, n, i: lambda x: n * jnp.sum(x**2) + n / 2 + jnp.max(a) + i,
@@ -77,7 +95,14 @@ KINDS: dict[str, Callable[[Any, float, int], Callable[[Any], Any]]] = {
             jax.jit(lambda y, z: y * jnp.max(a) + jnp.sum(z) * a), x
         )
     ),
-    "checkpoint": lambda a, *_: jax.checkpoint(lambda x: jnp.sin(x * a)),
+    "number in loops": lambda _, n, *__: lambda x: with_a_number(x, n),
+    "checkpoint": lambda a, n, _: jax.checkpoint(lambda x: jnp.sin(x * a) * n + n),
+    "checkpoint in loops": lambda a, n, _: (
+        lambda x: recomputed_in_loops(jax.jit(lambda z: z * jnp.max(a) + n), x)
+    ),
+    "gradient of a checkpoint": lambda a, n, _: jax.value_and_grad(
+        lambda x: jnp.sum(jax.checkpoint(lambda z: jnp.tanh(z * a) * n)(x))
+    ),
     "trees": lambda a, n, _: lambda x: {"a": (x, a), "n": n, "none": None},
     "nothing": lambda a, *_: lambda _: a,
     "gradient": lambda a, n, _: jax.value_and_grad(
@@ -123,6 +148,15 @@ OTHERS: dict[str, tuple[Callable[[Any], Any], ...]] = {
 }
 
 
+def test_what_is_recomputed_stays_so() -> None:
+    """A gradient of a checkpoint is one with the barrier that saves its memory."""
+    slope = jax.grad(lambda x: jnp.sum(jax.checkpoint(lambda z: jnp.sin(z * 0.3))(x)))
+    with as_data(slope, X) as form:
+        program = jax.jit(called).lower(form, X).as_text()
+    assert program.count("optimization_barrier") == 1
+    assert "optimization_barrier" in jax.jit(slope).lower(X).as_text()
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_operations_are_another_function(name: str) -> None:
     """One function is never taken for another."""
@@ -145,7 +179,7 @@ def test_in_float64() -> None:
 
 
 def test_what_cannot_be_told_apart_stays_a_function() -> None:
-    """Functions that print, call Python or recompute are handed on as they are."""
+    """Functions that print or call Python are handed on as they are."""
 
     def prints(x: Any) -> Any:
         jax.debug.print("{}", x)
@@ -154,11 +188,7 @@ def test_what_cannot_be_told_apart_stays_a_function() -> None:
     def calls(x: Any) -> Any:
         return jax.pure_callback(np.sin, jax.ShapeDtypeStruct((3,), x.dtype), x)
 
-    def recomputes(x: Any) -> Any:
-        inner = jax.checkpoint(jax.jit(lambda z: z * jnp.max(X)))
-        return jax.lax.map(lambda z: jax.lax.map(inner, z), x[None])
-
-    for function in (prints, calls, recomputes):
+    for function in (prints, calls):
         with as_data(function, X) as same:
             assert same is function
 

@@ -44,6 +44,20 @@ def test_a_direction_goes_along_the_gradient() -> None:
     np.testing.assert_allclose(second_update(before), second_update(after))
 
 
+def test_ascent_before_the_rate() -> None:
+    """A negative rate within is refused, with what to do, and that goes uphill."""
+    with pytest.raises(ValueError, match=r"rate is -0.1 within.* direction=True"):
+        gradtx.cautious(gradtx.adam(-0.1))
+    up, down = (
+        gradtx.chain(
+            gradtx.cautious(gradtx.trace(0.9), direction=True),
+            gradtx.scale_by_learning_rate(rate),
+        )
+        for rate in (-0.5, 0.5)
+    )
+    np.testing.assert_allclose(second_update(up), -second_update(down))
+
+
 def test_at_the_first_step_nothing_is_left_out() -> None:
     """Where there is a gradient, however small, the first step goes along it."""
     p, g = jnp.zeros(4), jnp.float32([1e-30, -2, 0, 3])
