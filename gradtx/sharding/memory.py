@@ -37,8 +37,8 @@ def offload(tx: GradientTransformation, min_size: int = 4096) -> GradientTransfo
         Smaller ones and counts stay on the device.
 
     Raises:
-      ValueError: if ``min_size`` is below 1; from ``init`` and ``update`` on CPUs before
-        JAX 0.10.
+      ValueError: if ``min_size`` is below 1; from ``init`` and ``update`` on CPUs
+        before JAX 0.10.
     """
     checks.positive_int(min_size=min_size)
     inner = with_extra_args_support(tx)
@@ -67,8 +67,8 @@ def _has_host_memory() -> None:
     """Refuse what would do nothing, without a word."""
     if jax.default_backend() == "cpu" and jax.__version_info__ < OF_CPUS:
         raise checks.InvalidArgument(
-            f"JAX {jax.__version__} has no pinned memory of the host on CPUs, and would "
-            "leave the state where it is: use JAX 0.10 or newer, or leave offload out "
+            f"JAX {jax.__version__} has no pinned memory of the host on CPUs, and "
+            "would leave the state where it is: use JAX 0.10 or newer, or leave offload out "
             "where there is no accelerator"
         )
 

@@ -85,7 +85,7 @@ def goes_on(lines: list[str]) -> bool:
 def test_a_killed_process_loses_nothing(
     tmp_path: Path, count: int, devices: int
 ) -> None:
-    """All processes go on bit for bit, and one with a mesh of another shape to rounding.
+    """All go on bit for bit, and one process with another mesh equal to rounding.
 
     Seven optimizers train at once and are saved after each step. The last process is
     killed in the middle; all are started again, from the checkpoint before.
