@@ -68,7 +68,7 @@ def _has_host_memory() -> None:
     if jax.default_backend() == "cpu" and jax.__version_info__ < OF_CPUS:
         raise checks.InvalidArgument(
             f"JAX {jax.__version__} has no pinned memory of the host on CPUs, and "
-            "would leave the state where it is: use JAX 0.10 or newer, or leave offload out "
+            "would leave the state where it is: use JAX 0.10 or newer, or no offload "
             "where there is no accelerator"
         )
 

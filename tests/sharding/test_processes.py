@@ -14,7 +14,7 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("processes.py")
 STEPS, LONG = 5, 1000
-SECONDS = 100  # how long the processes of one run may take
+SECONDS = 300  # how long the processes of one run may take where others work too
 
 
 class Processes:
