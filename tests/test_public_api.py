@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import names_in_code
 import pytest
+from jax.sharding import PartitionSpec
 
 import gradtx
 from gradtx.common.arguments import may_be_number
@@ -38,6 +39,7 @@ PART = gradtx.chain(gradtx.scale(2.0), gradtx.adam(0.1))
 # What arguments without a default are tried with, by name; all others by their type:
 # numbers with 0.5, counts with 3, transformations with the part above.
 SAMPLES: dict[str, Any] = {
+    "gathered.layout": PartitionSpec(),
     "args": (PART, gradtx.identity()),
     "axis": "d",
     "named_chain.args": (("first", PART), ("second", gradtx.identity())),

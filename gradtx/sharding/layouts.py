@@ -145,7 +145,7 @@ def specs_of(layout: Any, params: Params) -> list[Any]:
     return jax.tree.leaves(full, is_leaf=ends)
 
 
-def check_rank(spec: Sequence[Any], x: Any, path: Any) -> None:
+def check_rank(spec: Any, x: Any, path: Any) -> None:
     """Refuse a layout with more entries than an array has axes."""
     if len(spec) > x.ndim:
         raise checks.InvalidArgument(
