@@ -269,6 +269,7 @@ def test_every_factory_makes_values(make: Any) -> None:
     """What it prints makes it again; it equals itself, and survives tree and pickle."""
     value = sample(make)
     known = {**vars(jnp), **addresses(), "norm": gradtx.tree.norm}
+    known |= {"P": PartitionSpec, "PartitionSpec": PartitionSpec}
     same = [
         sample(make),
         eval(repr(value), known),  # noqa: S307
