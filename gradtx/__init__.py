@@ -441,7 +441,9 @@ from gradtx.schedules import (
 
 # Where a state lies among devices and memories
 from gradtx.sharding import (
+    ShardWarning as ShardWarning,
     abstract_state as abstract_state,
+    gathered as gathered,
     offload as offload,
     zero1 as zero1,
 )

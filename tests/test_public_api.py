@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import names_in_code
 import pytest
+from jax.sharding import PartitionSpec
 
 import gradtx
 from gradtx.common.arguments import may_be_number
@@ -38,6 +39,7 @@ PART = gradtx.chain(gradtx.scale(2.0), gradtx.adam(0.1))
 # What arguments without a default are tried with, by name; all others by their type:
 # numbers with 0.5, counts with 3, transformations with the part above.
 SAMPLES: dict[str, Any] = {
+    "gathered.layout": PartitionSpec(),
     "args": (PART, gradtx.identity()),
     "axis": "d",
     "named_chain.args": (("first", PART), ("second", gradtx.identity())),
@@ -267,6 +269,7 @@ def test_every_factory_makes_values(make: Any) -> None:
     """What it prints makes it again; it equals itself, and survives tree and pickle."""
     value = sample(make)
     known = {**vars(jnp), **addresses(), "norm": gradtx.tree.norm}
+    known |= {"P": PartitionSpec, "PartitionSpec": PartitionSpec}
     same = [
         sample(make),
         eval(repr(value), known),  # noqa: S307

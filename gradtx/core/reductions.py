@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx.common import numerics
 from gradtx.common.leaves import differentiable, is_differentiable
-from gradtx.common.types import AxisName, Params, PyTree, Updates
+from gradtx.common.types import AxisName, DTypeLike, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
@@ -66,9 +66,37 @@ def real_products(x: jax.Array, y: jax.Array) -> jax.Array:
     return x.real * y.real
 
 
-def sum_over_leaves(parts: Iterable[jax.Array]) -> jax.Array:
-    """Return the sum of one number from every leaf, and 0 where there is no leaf."""
-    return sum(parts, start=jnp.zeros((), jnp.float32))
+def sum_over_leaves(
+    parts: Iterable[jax.Array],
+    axis_name: AxisName = None,
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
+    """Return the sum of one number from every leaf, and 0 where there is no leaf.
+
+    Args:
+      parts: the numbers.
+      axis_name: as :func:`gradtx.tree.norm` takes it: numbers that vary along it, by
+        their types, are summed over its devices too.
+      dtype: the least precise type of the sum.
+    """
+    zero = jnp.zeros((), dtype)
+    return sum(
+        (
+            collective.summed(sum(found, start=zero), axes)
+            for axes, found in collective.by_axes(parts, axis_name)
+        ),
+        start=zero,
+    )
+
+
+def holds_anywhere(flag: Any, axis_name: AxisName) -> jax.Array:
+    """Return whether a flag is set on one device at least.
+
+    Args:
+      flag: whether it is set here.
+      axis_name: as :func:`gradtx.tree.norm` takes it.
+    """
+    return sum_over_leaves([jnp.asarray(flag, jnp.int32)], axis_name, jnp.int32) > 0
 
 
 def sum_columns(
@@ -82,14 +110,20 @@ def sum_columns(
       axis_name: as :func:`gradtx.tree.norm` takes it.
     """
     columns = list(zip(*map(sums, rows), strict=True)) or [()] * many
-    return [_summed_columns(column, axis_name) for column in columns]
+    return [sum_over_leaves(column, axis_name) for column in columns]
 
 
-def _summed_columns(parts: Iterable[jax.Array], axis_name: AxisName) -> jax.Array:
-    """Return the sum over leaves, and over devices of those that are in parts."""
-    groups = collective.by_axes(parts, axis_name)
-    return sum_over_leaves(
-        collective.summed(sum_over_leaves(found), axes) for axes, found in groups
+def zeros_over(slots: PyTree, axis_name: AxisName) -> PyTree:
+    """Return slots of 0 that are the same along the axes that leaves are summed over.
+
+    Args:
+      slots: a tree of zeros, which vary as their parameters do.
+      axis_name: as :func:`gradtx.tree.norm` takes it.
+    """
+    if axis_name is None:
+        return slots
+    return jax.tree.map(
+        lambda x: varied_with(x, jnp.zeros(x.shape, x.dtype), axis_name), slots
     )
 
 

@@ -31,6 +31,7 @@ from gradtx.lowering.fusion import hint_horizontal_fusion
 from gradtx.lowering.packing import is_sharded
 from gradtx.lowering.sharding import sharded_like, zero_count
 from gradtx.lowering.shares import in_parts
+from gradtx.lowering.varying_matrices import warn_of_shards
 from gradtx.tree.packed import unpacked_only
 from gradtx.tree.params import is_placeholder
 
@@ -223,6 +224,7 @@ def blockwise(
             given["t"] = t
         plans = _plans(updates, leaves, plan, numbers)
         here = [i for i, (_, g) in enumerate(leaves) if is_differentiable(g)]
+        warn_of_shards(leaves[i] for i in here if not plans[i].elementwise)
 
         def pick(tree: PyTree) -> Column:
             found = checks.leaves_like(tree, treedef, "an extra argument", "updates")

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from gradtx.common import checks, numerics, spec
 from gradtx.common.foreign import plain
 from gradtx.common.leaves import differentiable, is_differentiable
-from gradtx.common.types import Count, OptState, Params, PyTree, Updates
+from gradtx.common.types import AxisName, Count, OptState, Params, PyTree, Updates
 from gradtx.core import order, reductions
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -42,14 +42,17 @@ class MetricsState(NamedTuple):
 @order.keeps("parts")
 @transformation
 def with_metrics(
-    inner: GradientTransformation, groups: Groups | None = None
+    inner: GradientTransformation,
+    groups: Groups | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Keep numbers about every step beside the state, for :func:`metrics` to read.
 
     The updates are those of ``inner``. Norms are taken within the step, where the
     arrays are read in any case: a compiled step that clips by the global norm takes
     that once. On arrays that are spread over a mesh they are of the whole arrays;
-    within ``jax.shard_map``, of what each device holds.
+    within ``jax.shard_map``, of what each device holds, or with ``axis_name`` of all.
 
     Args:
       inner: any transformation. Around it all, as the outermost one, its updates are
@@ -57,6 +60,9 @@ def with_metrics(
       groups: from the path of a parameter, its names with slashes between them, to the
         name of its group, for which norms, ratios and skipped steps are told too; None
         for those in no group. Without it there are no groups.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: from ``update``, if it is given no parameters.
@@ -78,11 +84,13 @@ def with_metrics(
             values, skipped = 0.0, 0
         return MetricsState(
             count=zero_count(params),  # each an array of its own, to be donated
-            clipped=varied_with(params, zero_count(params)),
+            clipped=varied_with(params, zero_count(params), axis_name),
             skipped=jax.tree.map(
-                lambda _: varied_with(params, zero_count(params)), skipped
+                lambda _: varied_with(params, zero_count(params), axis_name), skipped
             ),
-            values=jax.tree.map(partial(reductions.shared_scalar, params), values),
+            values=jax.tree.map(
+                lambda x: reductions.shared_scalar(params, x, axis_name), values
+            ),
             inner_state=inner_state,
         )
 
@@ -97,9 +105,11 @@ def with_metrics(
         new, inner_state, clipped = update_and_clipped(
             inner, updates, old, params, **extra
         )
-        values = _measured(_members(groups, params), updates, new, params)
+        values = _measured(_members(groups, params), axis_name, updates, new, params)
         still = {k: values[_at("update_norm", k)] == 0 for k in state.skipped}
-        values = varied_with((updates, params), values | _rates(inner, old))
+        values |= _rates(inner, old)
+        values = varied_with((updates, params), values, axis_name)
+        clipped = reductions.holds_anywhere(clipped, axis_name)
         return new, MetricsState(
             count=numerics.safe_increment(state.count),
             clipped=_counted(state.clipped, clipped),
@@ -203,12 +213,20 @@ def _rates(tx: Any, state: OptState) -> dict[str, Any]:
 
 
 def _measured(
-    members: dict[str, list[int]], gradients: Updates, updates: Updates, params: Params
+    members: dict[str, list[int]],
+    axis_name: AxisName,
+    gradients: Updates,
+    updates: Updates,
+    params: Params,
 ) -> dict[str, jax.Array]:
     """Return the norms and ratios, of all and by group."""
     trees = {"gradient": gradients, "update": updates, "param": params}
     by_tree = {
-        k: _norms(members, tree, gradient_norm if k == "gradient" else _norm)
+        k: _norms(
+            members,
+            tree,
+            partial(gradient_norm if k == "gradient" else _norm, axis_name=axis_name),
+        )
         for k, tree in trees.items()
     }
     values = {}
@@ -232,8 +250,8 @@ def _norms(
     return {"": norms.norm([*found.values(), outside]) if found else outside, **found}
 
 
-def _norm(tree: PyTree) -> jax.Array:
-    return norms.norm(differentiable(tree))
+def _norm(tree: PyTree, axis_name: AxisName) -> jax.Array:
+    return norms.norm(differentiable(tree), axis_name=axis_name)
 
 
 def _counted(old: Count, more: Any) -> Count:

@@ -12,6 +12,7 @@ from gradtx.linalg.heads import block_columns, cut, joined
 from gradtx.lowering.fusion import in_turn
 from gradtx.lowering.shares import in_split
 from gradtx.lowering.stacking import end_to_end, in_shares, stacks_with
+from gradtx.lowering.varying_matrices import warn_of_shards
 
 
 def in_stacks(
@@ -45,6 +46,7 @@ def in_stacks(
     Raises:
       ValueError: if a leaf is no matrix; the path is named.
     """
+    warn_of_shards(leaves)
     blocks = [
         _blocks_of(*leaf, which, [column[i] for column in others], split)
         for i, (leaf, which) in enumerate(zip(leaves, numbers, strict=True))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.common.types import AxisName, Count, OptState, Params, Scalar, Updates
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -62,6 +62,8 @@ def scale_by_backtracking_linesearch(
     rtol: Scalar = 0.0,
     store_grad: bool = False,
     verbose: bool = False,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Multiply by a step size at which the objective falls enough (Armijo).
 
@@ -88,6 +90,9 @@ def scale_by_backtracking_linesearch(
       store_grad: whether to compute the gradient in the end and store it, for
         :func:`value_and_grad_from_state`.
       verbose: whether to print when no step size was found.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        slope is summed of leaves in parts, as :func:`clip_by_global_norm` takes it; f
+        must then be the objective of all devices. None: what this device holds.
 
     Raises:
       ValueError: if a number is outside its range; from ``update``, if an argument is
@@ -100,12 +105,12 @@ def scale_by_backtracking_linesearch(
 
     def init(params: Params) -> OptState:
         unpacked_only(params, CALLS)
-        looks = varied_with(params, zero_count(params))
+        looks = varied_with(params, zero_count(params), axis_name)
         return ScaleByBacktrackingLinesearchState(
-            learning_rate=number(params, 1.0),
-            value=number(params, jnp.inf),
+            learning_rate=number(params, 1.0, axis_name),
+            value=number(params, jnp.inf, axis_name),
             grad=make_slot(zeros, params) if store_grad else None,
-            info=BacktrackingLinesearchInfo(looks, number(params, jnp.inf)),
+            info=BacktrackingLinesearchInfo(looks, number(params, jnp.inf, axis_name)),
         )
 
     rules = _Rules(
@@ -117,7 +122,7 @@ def scale_by_backtracking_linesearch(
         atol,
         rtol,
     )
-    search = _search(rules, store_grad=store_grad, verbose=verbose)
+    search = _search(rules, store_grad=store_grad, verbose=verbose, axis_name=axis_name)
 
     def update(
         updates: Updates,
@@ -155,7 +160,7 @@ class _Rules(NamedTuple):
 
 @transformation
 def _search(
-    rules: _Rules, *, store_grad: bool, verbose: bool
+    rules: _Rules, *, store_grad: bool, verbose: bool, axis_name: AxisName
 ) -> GradientTransformation:
     """Search along the line of an objective whose operations are known."""
 
@@ -170,7 +175,7 @@ def _search(
         **_: Any,
     ) -> tuple[Updates, OptState]:
         last = jax.lax.stop_gradient(state.learning_rate)
-        line = Line(objective_fn, params, updates, last.dtype)
+        line = Line(objective_fn, params, updates, last.dtype, axis_name)
         longest = jnp.where(jnp.isinf(rules.longest), 1, rules.longest)
         guess = jnp.where(last > 0, rules.increase * last, longest)
         guess = jnp.minimum(guess, rules.longest).astype(last.dtype)

@@ -16,7 +16,7 @@ from gradtx.common.leaves import (
     parted,
 )
 from gradtx.common.numerics import cast
-from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.common.types import AxisName, OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.reductions import shared_scalar, sum_over_leaves
 from gradtx.lowering.control_flow import either
@@ -42,14 +42,19 @@ class Line:
     """φ(η) = f(p + η u), whose slope is φ'(η) = Re Σ ∇f(p + η u) u."""
 
     def __init__(
-        self, objective: Objective, params: Params, updates: Updates, kind: Any
+        self,
+        objective: Objective,
+        params: Params,
+        updates: Updates,
+        kind: Any,
+        axis_name: AxisName,
     ) -> None:
         # The step that is found counts as a constant: there is no derivative of a loop
         # whose length is not known.
         still = partial(map_differentiable, jax.lax.stop_gradient)
         self.objective: Any = objective
         self.params, self.updates = still(params), still(updates)
-        self.kind = kind
+        self.kind, self.axis_name = kind, axis_name
 
     def at(self, step: jax.Array) -> Params:
         """Return p + η u, in the parameters' types."""
@@ -88,7 +93,7 @@ class Line:
             )
             for u, g in pairs
         )
-        return sum_over_leaves(products).astype(self.kind)
+        return sum_over_leaves(products, self.axis_name).astype(self.kind)
 
     def start(self, value: Any, grad: Updates) -> tuple[Point, PyTree]:
         """Return the point at η = 0, where value and gradient are known.
@@ -150,9 +155,9 @@ def _names(function: Any) -> list[str]:
     ]
 
 
-def number(params: Params, value: Any) -> jax.Array:
+def number(params: Params, value: Any, axis_name: AxisName) -> jax.Array:
     """Make a number of state in the type that a search computes in."""
-    return shared_scalar(params, value)
+    return shared_scalar(params, value, axis_name)
 
 
 def stretched(updates: Updates, step: jax.Array) -> Updates:

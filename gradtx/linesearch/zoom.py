@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.common.types import AxisName, OptState, Params, Scalar, Updates
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -57,6 +57,8 @@ def scale_by_zoom_linesearch(
     stepsize_precision: Scalar = 1e-5,
     initial_guess_strategy: str = "keep",
     verbose: bool = False,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Multiply by a step size that obeys the strong Wolfe conditions.
 
@@ -89,6 +91,9 @@ def scale_by_zoom_linesearch(
       stepsize_precision: the shortest interval to look into, if some η has been found.
       initial_guess_strategy: what to try first: "one", or "keep" for the last η.
       verbose: whether to print when the conditions were not met.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        slope is summed of leaves in parts, as :func:`clip_by_global_norm` takes it; f
+        must then be the objective of all devices. None: what this device holds.
 
     Raises:
       ValueError: if a number is outside its range or the strategy not known; from
@@ -118,17 +123,18 @@ def scale_by_zoom_linesearch(
 
     def init(params: Params) -> OptState:
         unpacked_only(params, CALLS)
-        infinite = number(params, jnp.inf)
-        errors = infinite, number(params, jnp.inf)
-        looks = varied_with(params, zero_count(params))
+        infinite = number(params, jnp.inf, axis_name)
+        errors = infinite, number(params, jnp.inf, axis_name)
+        looks = varied_with(params, zero_count(params), axis_name)
         return ScaleByZoomLinesearchState(
-            learning_rate=number(params, 1.0),
-            value=number(params, jnp.inf),
+            learning_rate=number(params, 1.0, axis_name),
+            value=number(params, jnp.inf, axis_name),
             grad=make_slot(zeros, params),
             info=ZoomLinesearchInfo(looks, *errors),
         )
 
-    search = _search(rules, keep=initial_guess_strategy == "keep", verbose=verbose)
+    keep = initial_guess_strategy == "keep"
+    search = _search(rules, keep=keep, verbose=verbose, axis_name=axis_name)
 
     def update(
         updates: Updates,
@@ -151,7 +157,9 @@ def scale_by_zoom_linesearch(
 
 
 @transformation
-def _search(rules: Rules, *, keep: bool, verbose: bool) -> GradientTransformation:
+def _search(
+    rules: Rules, *, keep: bool, verbose: bool, axis_name: AxisName
+) -> GradientTransformation:
     """Search along the line of an objective whose operations are known."""
 
     def update(
@@ -165,7 +173,7 @@ def _search(rules: Rules, *, keep: bool, verbose: bool) -> GradientTransformatio
         **_: Any,
     ) -> tuple[Updates, OptState]:
         last = jax.lax.stop_gradient(state.learning_rate)
-        line = Line(objective_fn, params, updates, last.dtype)
+        line = Line(objective_fn, params, updates, last.dtype, axis_name)
         guess = jnp.where(last > 0, last, 1) if keep else jnp.ones_like(last)
         start = line.start(value, grad)
         end = searched(line, rules, start, guess)

@@ -1,5 +1,6 @@
 """Numbers of one device made those of all, within ``jax.shard_map``."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,7 +31,7 @@ def by_axes(arrays: Iterable[Any], axis_name: AxisName) -> Groups:
     for x in arrays:
         axes = tuple(name for name in names if name in varying_axes(x))
         groups.setdefault(axes, []).append(x)
-    return list(groups.items())
+    return list(groups.items()) or [((), [])]
 
 
 def _check_told(names: tuple[str, ...]) -> None:
@@ -53,6 +54,12 @@ def _check_told(names: tuple[str, ...]) -> None:
 def summed(x: Any, axes: tuple[str, ...]) -> Any:
     """Return the sum over all devices along some axes; of none, the array itself."""
     return jax.lax.psum(x, axes) if axes else x
+
+
+def parts_of(x: Any, axis_name: AxisName) -> int:
+    """Return over how many devices, along the named axes, an array is in parts."""
+    ((axes, _),) = by_axes([x], axis_name)
+    return math.prod(jax.lax.axis_size(name) for name in axes)
 
 
 def largest(x: Any, axes: tuple[str, ...]) -> Any:

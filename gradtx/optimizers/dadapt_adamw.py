@@ -17,6 +17,7 @@ from gradtx.common.numerics import (
     value_at,
 )
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     OptState,
@@ -58,6 +59,7 @@ def dadapt_adamw(
     weight_decay: ScalarOrSchedule = 0.0,
     *,
     use_bias_correction: bool = True,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """AdamW whose learning rate d is a lower bound of the distance to the solution.
 
@@ -83,6 +85,9 @@ def dadapt_adamw(
       estim_lr0: d₀, an underestimate of the distance.
       weight_decay: λ, or a schedule of it.
       use_bias_correction: whether γ makes up for the start of m and v at zero.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a decay is outside [0, 1), or a number outside its range; from
@@ -99,8 +104,8 @@ def dadapt_adamw(
 
     def init(params: Params) -> OptState:
         return step.init(params)._replace(
-            estim_lr=shared_scalar(params, estim_lr0),
-            numerator_weighted=shared_scalar(params, 0),
+            estim_lr=shared_scalar(params, estim_lr0, axis_name),
+            numerator_weighted=shared_scalar(params, 0, axis_name),
         )
 
     def update(
@@ -115,7 +120,8 @@ def dadapt_adamw(
             rate = rate * adam_bias(b1, b2, safe_increment(state.count), d.dtype)
         decay = rate * value_at(weight_decay, state.count)
         u, new = step.update(updates, state, params, rate=rate, decay=decay)
-        along, length = _sums(updates, state, new.grad_sum, eps)
+        found = _sums(updates, state, new.grad_sum, eps)
+        along, length = sum_columns(found, 2, axis_name)
         r = ema(state.numerator_weighted, rate * along, b3)
         far = safe_divide(r, one_minus(b3) * length)
         return u, new._replace(
@@ -155,14 +161,13 @@ def _step(b1: Scalar, b2: Scalar, eps: Scalar) -> GradientTransformation:
 
 def _sums(
     updates: Updates, state: DAdaptAdamWState, new: Updates, eps: Scalar
-) -> list[jax.Array]:
-    """Return ⟨g, s / (√v + ε)⟩ of the old s, and ‖s‖₁ of the new, over all leaves."""
+) -> list[tuple[jax.Array, ...]]:
+    """Return for every leaf what ⟨g, s / (√v + ε)⟩, s the old, and ‖s‖₁ are sums of."""
     slots = {"grad_sum": state.grad_sum, "exp_avg_sq": state.exp_avg_sq, "new": new}
-    rows = [
+    return [
         (real_products(g, safe_divide(s, sqrt(v) + eps)), modulus(after))
         for g, _, s, v, after in compute_leaves(updates, **slots)
     ]
-    return sum_columns(rows, 2)
 
 
 def adam_bias(b1: Scalar, b2: Scalar, t: Count, dtype: DTypeLike) -> jax.Array:

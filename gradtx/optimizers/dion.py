@@ -45,7 +45,8 @@ from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import axes
 from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.linalg.orthogonal import largest_entry
-from gradtx.lowering.sharding import replicated_like, zero_count
+from gradtx.lowering.packing import is_sharded
+from gradtx.lowering.sharding import replicated_like, sharded_like, zero_count
 from gradtx.optimizers.routing import descend_with_rest, of_two_axes
 from gradtx.primitives.noise import random_key
 from gradtx.primitives.shape import numbers_of_leaves, scale_by_shape
@@ -165,7 +166,12 @@ def _basis(
         return drawn
     if shape == p.shape:
         return axes.on_every_device(p)[1](drawn)
-    return replicated_like(p, drawn) if isinstance(p, Tracer) else drawn
+    if is_sharded(p):
+        return replicated_like(p, drawn) if isinstance(p, Tracer) else drawn
+    # There the compiler leaves Q on an automatic mesh: sharded as the rows are.
+    output = axes.output_axes(p.shape, numbers, path)
+    like = jnp.broadcast_to(jnp.sum(p, axis=output, keepdims=True), shape)
+    return sharded_like(like, drawn)
 
 
 def _step(

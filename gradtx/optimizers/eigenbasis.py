@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from gradtx.common.numerics import compute_dtype, ema, real_dtype
 from gradtx.common.types import Count, Scalar
-from gradtx.core.stacking import Column, Leaves, sharded_along
+from gradtx.core.stacking import Column, Leaves, columns_of, sharded_along
 from gradtx.linalg.bases import eigenvectors, turned
 from gradtx.linalg.blocks import Blocks, Dims
 from gradtx.linalg.kronecker import gram, multiply_axes, norms
@@ -209,12 +209,38 @@ def turn_bases(
     if not jax.tree.leaves(bases):
         return (bases, mean) if squares is None else (bases, mean, squares)
 
+    if leaves.split is not None:
+        return _turned_by_block(leaves, factors, bases, mean, squares)
     turn = partial(turned, sort=squares is not None)
     new, change, order = by_length(leaves, turn, factors, bases)
     m = leaves.join(leaves.stacked(multiply_axes, leaves.cut(mean), change))
     if squares is None:
         return new, m
     return new, m, leaves.join(leaves.stacked(sorted_axes, leaves.cut(squares), order))
+
+
+def _turned_by_block(
+    leaves: Leaves, factors: Column, bases: Column, mean: Column, squares: Any
+) -> tuple[Column, ...]:
+    """Turn all bases of a block, and the block itself, on the device that has it.
+
+    By length, the changes would be sent from where they are found to the blocks.
+    """
+    rest = () if squares is None else (leaves.cut(squares),)
+
+    def turn(m: jax.Array, axes: Any, old: Any, *squares: jax.Array) -> Any:
+        unknown = (None, None, None)
+        found = [
+            unknown if a is None else turned(a, q, sort=bool(squares))
+            for a, q in zip(axes, old, strict=True)
+        ]
+        new, change, order = zip(*found, strict=True)
+        m = multiply_axes(m, change)
+        return new, m, *(sorted_axes(v, order) for v in squares)
+
+    done = leaves.stacked(turn, leaves.cut(mean), factors, bases, *rest)
+    new, *blocks = columns_of(done, 2 + len(rest))
+    return new, *map(leaves.join, blocks)
 
 
 def sorted_axes(x: jax.Array, orders: Any) -> jax.Array:

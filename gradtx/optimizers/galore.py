@@ -29,6 +29,7 @@ from gradtx.core.transformation import (
 from gradtx.linalg import axes
 from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying_matrices import warn_of_shards
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.optimizers.low_rank import (
     LowRank,
@@ -123,6 +124,7 @@ def scale_by_galore(
     ) -> tuple[Updates, OptState]:
         plan, treedef = plans(updates)
         leaves = [(path, g) for path, g, *_ in plan]
+        warn_of_shards((path, g) for path, g, _, how in plan if how is not None)
         targets = matching_params(params, leaves, treedef)
         old = checks.leaves_like(state.projector, treedef, "the state", "updates")
         due = state.count % update_proj_gap == 0

@@ -11,6 +11,7 @@ from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import safe_divide, safe_increment
 from gradtx.common.types import (
+    AxisName,
     Count,
     Exact,
     OptState,
@@ -54,7 +55,10 @@ class ScaleByLBFGSState(NamedTuple):
 
 @transformation
 def scale_by_lbfgs(
-    memory_size: int = 10, scale_init_precond: bool = True
+    memory_size: int = 10,
+    scale_init_precond: bool = True,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Multiply by an estimate of the inverse Hessian, made from the last m steps.
 
@@ -72,6 +76,9 @@ def scale_by_lbfgs(
       memory_size: m, how many steps to remember; each takes twice the memory of the
         parameters.
       scale_init_precond: whether to begin with γ I; with I otherwise.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if ``memory_size`` is no whole number of at least 1; from ``update``,
@@ -90,7 +97,7 @@ def scale_by_lbfgs(
             updates=make_slot(zeros, params),
             diff_params_memory=make_slot(pile, params),
             diff_updates_memory=make_slot(pile, params),
-            weights_memory=shared_scalar(params, jnp.zeros(memory_size)),
+            weights_memory=shared_scalar(params, jnp.zeros(memory_size), axis_name),
         )
 
     def update(
@@ -109,7 +116,7 @@ def scale_by_lbfgs(
         live = [i for i, (_, g) in enumerate(leaves) if is_differentiable(g)]
         g, p = ([jnp.asarray(x[i]) for i in live] for x in (_arrays(leaves), targets))
         kept = [[slot[i] for i in live] for slot in slots]
-        u, new, weights = _step(g, p, kept, state, scale_init_precond)
+        u, new, weights = _step(g, p, kept, state, scale_init_precond, axis_name)
         for slot, values in zip(slots, new, strict=True):
             for i, x in zip(live, values, strict=True):
                 slot[i] = x
@@ -145,7 +152,12 @@ def _arrays(leaves: list[Any]) -> list[Any]:
 
 
 def _step(
-    g: Arrays, p: Arrays, kept: list[Arrays], state: ScaleByLBFGSState, scaled: bool
+    g: Arrays,
+    p: Arrays,
+    kept: list[Arrays],
+    state: ScaleByLBFGSState,
+    scaled: bool,
+    axis_name: AxisName,
 ) -> tuple[Arrays, list[Arrays], jax.Array]:
     """Return the direction, the new slots and the new weights."""
     old_p, old_g, steps, changes = kept
@@ -161,27 +173,30 @@ def _step(
         ]
 
     s, y = since(p, old_p, steps), since(g, old_g, changes)
-    product = _inner(y, s)
+    product = _inner(y, s, axis_name)
     place = (state.count - 1) % size
     steps, changes = _put(steps, s, place), _put(changes, y, place)
-    square = norm(y, squared=True)
+    square = norm(y, squared=True, axis_name=axis_name)
     usable = jnp.isfinite(product) & jnp.isfinite(square)
     product = jnp.where(usable, product, 0)  # a pair too large to compute with
     weight = safe_divide(jnp.ones_like(product), product).astype(weights.dtype)
     weights = dynamic_update_index_in_dim(weights, weight, place, 0)
     factor: Any = 1.0
     if scaled:
-        first = 1 / jnp.maximum(norm(g), 1)
+        first = 1 / jnp.maximum(norm(g, axis_name=axis_name), 1)
         factor = jnp.where(square > 0, safe_divide(product, square), 1)
         factor = jnp.where(begun & usable, factor, first)
     order = (state.count + jnp.arange(size)) % size  # the oldest first
-    u = two_loops(list(map(wide, g)), (steps, changes, weights), order, factor)
+    memory = steps, changes, weights
+    u = two_loops(list(map(wide, g)), memory, order, factor, axis_name)
     now = [[x.astype(o.dtype) for x, o in zip(p, old_p, strict=True)]]
     now += [[x.astype(o.dtype) for x, o in zip(g, old_g, strict=True)]]
     return u, [*now, steps, changes], weights
 
 
-def two_loops(g: Arrays, memory: Any, order: jax.Array, factor: Any) -> Arrays:
+def two_loops(
+    g: Arrays, memory: Any, order: jax.Array, factor: Any, axis_name: AxisName = None
+) -> Arrays:
     """Return H g."""
 
     def pair(i: jax.Array) -> tuple[Arrays, Arrays, jax.Array]:
@@ -191,13 +206,13 @@ def two_loops(g: Arrays, memory: Any, order: jax.Array, factor: Any) -> Arrays:
 
     def down(q: Arrays, i: jax.Array) -> tuple[Arrays, jax.Array]:
         s, y, rho = pair(i)
-        alpha = _weighed(rho, _inner(s, q))
+        alpha = _weighed(rho, _inner(s, q, axis_name))
         return _moved(q, -alpha, y), alpha
 
     def up(r: Arrays, which: Any) -> tuple[Arrays, None]:
         i, alpha = which
         s, y, rho = pair(i)
-        return _moved(r, alpha - _weighed(rho, _inner(y, r)), s), None
+        return _moved(r, alpha - _weighed(rho, _inner(y, r, axis_name)), s), None
 
     q, alphas = scan(down, g, order, reverse=True)
     r = [(factor * x).astype(x.dtype) for x in q]
@@ -215,8 +230,9 @@ def wide(x: Any) -> jax.Array:
     return to_compute_dtype(jnp.asarray(x))
 
 
-def _inner(x: Arrays, y: Arrays) -> jax.Array:
-    return sum_over_leaves(inner(wide(a), wide(b)) for a, b in zip(x, y, strict=True))
+def _inner(x: Arrays, y: Arrays, axis_name: AxisName) -> jax.Array:
+    products = [inner(wide(a), wide(b)) for a, b in zip(x, y, strict=True)]
+    return sum_over_leaves(products, axis_name)
 
 
 def _moved(x: Arrays, by: jax.Array, along: Arrays) -> Arrays:
@@ -227,7 +243,10 @@ def _put(memory: Arrays, new: Arrays, place: jax.Array) -> Arrays:
     return [put(m, x, place) for m, x in zip(memory, new, strict=True)]
 
 
-_ZOOM = scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_strategy="one")
+_zoom = partial(
+    scale_by_zoom_linesearch, max_linesearch_steps=20, initial_guess_strategy="one"
+)
+_ZOOM = _zoom()
 
 
 @transformation
@@ -236,6 +255,8 @@ def lbfgs(
     memory_size: int = 10,
     scale_init_precond: bool = True,
     linesearch: GradientTransformation | None = _ZOOM,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """L-BFGS: :func:`scale_by_lbfgs`, and a line search that finds the step size.
 
@@ -249,7 +270,11 @@ def lbfgs(
         schedule of it; 1 if None. Without a line search it is η.
       memory_size: how many steps to remember.
       scale_init_precond: whether to scale the first estimate of the inverse Hessian.
-      linesearch: what finds η; None for no search.
+      linesearch: what finds η; None for no search. One of your own is given its
+        ``axis_name`` where it is made.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if the learning rate is negative or ``memory_size`` less than 1.
@@ -257,12 +282,14 @@ def lbfgs(
     Reference: Liu and Nocedal, 1989, https://doi.org/10.1007/BF01589116
     """
     checks.non_negative(learning_rate=learning_rate)
+    if linesearch is _ZOOM:
+        linesearch = _zoom(axis_name=axis_name)
     if learning_rate is None:
         downhill = scale(-1.0)
     else:
         downhill = scale_by_learning_rate(learning_rate)
     return chain(
-        scale_by_lbfgs(memory_size, scale_init_precond),
+        scale_by_lbfgs(memory_size, scale_init_precond, axis_name=axis_name),
         downhill,
         identity() if linesearch is None else linesearch,
     )

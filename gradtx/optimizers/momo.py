@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import ema, safe_divide, value_at
 from gradtx.common.types import (
+    AxisName,
     Count,
     OptState,
     Params,
@@ -44,6 +45,8 @@ def momo(
     lower_bound: Scalar = 0.0,
     weight_decay: ScalarOrSchedule = 0.0,
     adapt_lower_bound: bool = False,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """MoMo: momentum with Polyak's step, for a model of the loss averaged as g is.
 
@@ -68,6 +71,9 @@ def momo(
       lower_bound: f₀*, below which the loss does not fall; 0 suits most losses.
       weight_decay: λ, or a schedule of it.
       adapt_lower_bound: whether to estimate f*, for want of a good bound.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if β is outside [0, 1), or another number outside its range; from
@@ -81,7 +87,9 @@ def momo(
     average, move = _averaging(), _moving()
 
     def init(params: Params) -> OptState:
-        return average.init(params)._replace(**first_model(params, lower_bound))
+        return average.init(params)._replace(
+            **first_model(params, lower_bound, axis_name)
+        )
 
     def update(
         updates: Updates,
@@ -97,10 +105,10 @@ def momo(
         _mean, new = average.update(updates, state, params, keep=keep)
         leaves = compute_leaves(updates, params, exp_avg=new.exp_avg)
         rows = [(real_products(g, p), real_products(m, p)) for g, p, m in leaves]
-        model = averaged_model(new, loss, keep, *sum_columns(rows, 2))
+        model = averaged_model(new, loss, keep, *sum_columns(rows, 2, axis_name))
         rate = value_at(learning_rate, state.count)
         rho = 1 + rate * value_at(weight_decay, state.count)
-        length = norms.norm([m for *_, m in leaves])
+        length = norms.norm([m for *_, m in leaves], axis_name=axis_name)
         height = rho * (model.barf - model.gamma) + model.product
         low = reset_bound(state.lb, height, rho, 1, lower_bound, adapt_lower_bound)
         # Divided by ‖m‖ one at a time, as its square may overflow.
@@ -159,10 +167,12 @@ class Model(NamedTuple):
         return {k: x.astype(getattr(state, k).dtype) for k, x in new.items()}
 
 
-def first_model(params: Params, lower_bound: Scalar) -> dict[str, jax.Array]:
+def first_model(
+    params: Params, lower_bound: Scalar, axis_name: AxisName
+) -> dict[str, jax.Array]:
     """Make the numbers of the state before any step."""
     numbers = {"barf": 0, "gamma": 0, "lb": lower_bound}
-    return {name: shared_scalar(params, x) for name, x in numbers.items()}
+    return {name: shared_scalar(params, x, axis_name) for name, x in numbers.items()}
 
 
 def given_loss(value: Any, like: jax.Array) -> jax.Array:

@@ -16,6 +16,7 @@ from gradtx.common.numerics import (
     value_at,
 )
 from gradtx.common.types import (
+    AxisName,
     Count,
     OptState,
     Params,
@@ -51,6 +52,8 @@ def momo_adam(
     lower_bound: Scalar = 0.0,
     weight_decay: ScalarOrSchedule = 0.0,
     adapt_lower_bound: bool = False,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """MoMo-Adam: Adam with Polyak's step, for a model of the loss averaged as g is.
 
@@ -79,6 +82,9 @@ def momo_adam(
       lower_bound: f₀*, below which the loss does not fall; 0 suits most losses.
       weight_decay: λ, or a schedule of it.
       adapt_lower_bound: whether to estimate f*, for want of a good bound.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a decay is outside [0, 1), or another number outside its range;
@@ -92,7 +98,9 @@ def momo_adam(
     average, move = _averaging(b1, b2), _moving(b2, eps)
 
     def init(params: Params) -> OptState:
-        return average.init(params)._replace(**first_model(params, lower_bound))
+        return average.init(params)._replace(
+            **first_model(params, lower_bound, axis_name)
+        )
 
     def update(
         updates: Updates,
@@ -105,7 +113,8 @@ def momo_adam(
         checks.require_params(params)
         loss = given_loss(value, state.barf)
         _mean, new = average.update(updates, state, params)
-        *products, square = _sums(updates, params, new, b2, eps)
+        found = _sums(updates, params, new, b2, eps)
+        *products, square = sum_columns(found, 3, axis_name)
         model = averaged_model(new, loss, b1, *products)
         rate = value_at(learning_rate, state.count)
         rho = 1 + rate * value_at(weight_decay, state.count)
@@ -162,10 +171,10 @@ def _preconditioned(
 
 def _sums(
     updates: Updates, params: Params | None, new: Any, b2: Scalar, eps: Scalar
-) -> list[jax.Array]:
-    """Return ⟨g, p⟩, ⟨m, p⟩ and ⟨m, m / D⟩ over all leaves."""
+) -> list[tuple[jax.Array, ...]]:
+    """Return for every leaf what ⟨g, p⟩, ⟨m, p⟩ and ⟨m, m / D⟩ are the sums of."""
     slots = {"exp_avg": new.exp_avg, "exp_avg_sq": new.exp_avg_sq}
-    rows = [
+    return [
         (
             real_products(g, p),
             real_products(m, p),
@@ -173,4 +182,3 @@ def _sums(
         )
         for g, p, m, v in compute_leaves(updates, params, **slots)
     ]
-    return sum_columns(rows, 3)

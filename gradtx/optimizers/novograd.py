@@ -9,14 +9,18 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.numerics import abs_sq, ema, safe_divide, sqrt
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
+    OptState,
+    Params,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
+from gradtx.core.reductions import zeros_over
 from gradtx.core.slots import totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.tree import norms
@@ -39,6 +43,8 @@ def scale_by_novograd(
     eps_root: Scalar = 0.0,
     weight_decay: Scalar = 0.0,
     mu_dtype: DTypeLike | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Add up gradients that are divided, leaf by leaf, by their norms of late.
 
@@ -53,6 +59,9 @@ def scale_by_novograd(
       eps_root: ε_root, inside the root.
       weight_decay: λ, added to the normalised gradient.
       mu_dtype: the type to keep m in; the parameter's if None.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a decay rate is outside [0, 1), or another number is negative; from
@@ -66,18 +75,24 @@ def scale_by_novograd(
     def rule(
         g: jax.Array, m: jax.Array, v: jax.Array, *, t: Count, p: jax.Array
     ) -> tuple[jax.Array, ...]:
-        square = abs_sq(norms.norm(g))
+        square = abs_sq(norms.norm(g, axis_name=axis_name))
         v = jnp.where(t == 1, square, ema(v, square, b2))
         m = b1 * m + safe_divide(g, sqrt(v + eps_root) + eps) + weight_decay * p
         return m, m, v
 
-    return leafwise(
+    step = leafwise(
         rule,
         ScaleByNovogradState,
         elementwise=False,
         mu=partial(zeros, dtype=mu_dtype),
         nu=totals,
     )
+
+    def init(params: Params) -> OptState:
+        state = step.init(params)
+        return state._replace(nu=zeros_over(state.nu, axis_name))
+
+    return step if axis_name is None else GradientTransformation(init, step.update)
 
 
 @transformation
@@ -88,6 +103,8 @@ def novograd(
     eps: Scalar = 1e-6,
     eps_root: Scalar = 0.0,
     weight_decay: Scalar = 0.0,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """NovoGrad: :func:`scale_by_novograd` made an optimizer by :func:`descend`.
 
@@ -98,6 +115,11 @@ def novograd(
       eps: ε, at least 0, outside the root.
       eps_root: ε_root, at least 0, inside the root.
       weight_decay: λ, at least 0; λ p is added to the normalised gradient.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
     """
-    direction = scale_by_novograd(b1, b2, eps, eps_root, weight_decay)
+    direction = scale_by_novograd(
+        b1, b2, eps, eps_root, weight_decay, axis_name=axis_name
+    )
     return descend(direction, learning_rate)

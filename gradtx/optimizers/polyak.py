@@ -7,7 +7,14 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.leaves import differentiable
 from gradtx.common.numerics import safe_divide
-from gradtx.common.types import OptState, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.common.types import (
+    AxisName,
+    OptState,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+)
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
     EmptyState,
@@ -25,6 +32,8 @@ def scale_by_polyak(
     max_learning_rate: Scalar = 1.0,
     eps: Scalar = 0.0,
     variant: str = "sps",
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Scale the gradient by Polyak's step size.
 
@@ -39,6 +48,9 @@ def scale_by_polyak(
       eps: ε.
       variant: ``"sps"``, or ``"sps+"`` to stand still where f is below f*, in place of
         going uphill.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: for another variant, or if a number is outside its range; from
@@ -65,7 +77,7 @@ def scale_by_polyak(
     ) -> tuple[Updates, OptState]:
         checks.require_extra_arg("value", value)
         # ‖g‖² is unit² · total
-        unit, total = norms.scaled_squares(differentiable(updates))
+        unit, total = norms.scaled_squares(differentiable(updates), axis_name=axis_name)
         gap = jnp.asarray(value - f_min).astype(total.dtype)
         if variant == "sps+":
             gap = jnp.maximum(gap, 0)
@@ -85,6 +97,8 @@ def polyak_sgd(
     f_min: Scalar = 0.0,
     eps: Scalar = 0.0,
     variant: str = "sps",
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """SGD with Polyak's step size.
 
@@ -99,6 +113,9 @@ def polyak_sgd(
       f_min: f*, the least value of the objective.
       eps: ε.
       variant: ``"sps"``, or ``"sps+"`` to stand still where f is below f*.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: for another variant, or if a number is outside its range; from
@@ -107,4 +124,7 @@ def polyak_sgd(
     Reference: Loizou et al., 2021, https://arxiv.org/abs/2002.10542
     """
     checks.finite(scaling=scaling)
-    return chain(scale_by_polyak(f_min, max_learning_rate, eps, variant), sgd(scaling))
+    return chain(
+        scale_by_polyak(f_min, max_learning_rate, eps, variant, axis_name=axis_name),
+        sgd(scaling),
+    )

@@ -17,6 +17,7 @@ from gradtx.common.numerics import (
     value_at,
 )
 from gradtx.common.types import (
+    AxisName,
     Count,
     DTypeLike,
     MaskOrFn,
@@ -46,6 +47,7 @@ def scale_by_stable_adamw(
     mu_dtype: DTypeLike | None = None,
     *,
     nu_dtype: DTypeLike | None = None,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Scale as Adam does, less where a gradient is larger than its mean square tells.
 
@@ -66,6 +68,9 @@ def scale_by_stable_adamw(
       mu_dtype: the type to keep m in; the parameter's if None.
       nu_dtype: the type to keep v in; if None the parameter's, and float32 for
         half-precision parameters.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a decay rate is outside [0, 1) or another number negative; from
@@ -79,7 +84,7 @@ def scale_by_stable_adamw(
     def adam(g: jax.Array, m: jax.Array, v: jax.Array, t: Count) -> Any:
         m, v = ema(m, g, b1), ema_of_squares(v, g, b2)
         root = sqrt(debias(v, b2, t))
-        surprise = norms.rms(safe_divide(g, jnp.maximum(root, eps)))
+        surprise = norms.rms(safe_divide(g, jnp.maximum(root, eps)), axis_name)
         u = safe_divide(debias(m, b1, t), root + eps)
         return u, jnp.maximum(1, surprise), m, v
 
@@ -134,6 +139,7 @@ def stable_adamw(
     mu_dtype: DTypeLike | None = None,
     *,
     nu_dtype: DTypeLike | None = None,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """StableAdamW: :func:`scale_by_stable_adamw` made an optimizer.
 
@@ -149,6 +155,9 @@ def stable_adamw(
       mu_dtype: the type to keep m in; the parameter's if None.
       nu_dtype: the type to keep v in; if None the parameter's, and float32 for
         half-precision parameters.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a decay rate is outside [0, 1), or another number but the
@@ -158,7 +167,14 @@ def stable_adamw(
     """
     return chain(
         scale_by_stable_adamw(
-            b1, b2, eps, weight_decay, mask, mu_dtype, nu_dtype=nu_dtype
+            b1,
+            b2,
+            eps,
+            weight_decay,
+            mask,
+            mu_dtype,
+            nu_dtype=nu_dtype,
+            axis_name=axis_name,
         ),
         scale_by_learning_rate(learning_rate),
     )

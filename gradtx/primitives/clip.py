@@ -45,13 +45,18 @@ def clip(max_delta: Scalar) -> GradientTransformation:
 
 
 @transformation
-def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
+def clip_by_block_rms(
+    threshold: Scalar, *, axis_name: AxisName = None
+) -> GradientTransformation:
     """Bound the root mean square of every leaf.
 
         u = g / max(1, rms(g) / threshold)
 
     Args:
       threshold: the largest root mean square that a leaf may have, above 0.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if the threshold is not positive.
@@ -60,7 +65,7 @@ def clip_by_block_rms(threshold: Scalar) -> GradientTransformation:
     """
     checks.positive(threshold=threshold)
     return leafwise(
-        lambda g: g / jnp.maximum(1, norms.rms(g) / threshold),
+        lambda g: g / jnp.maximum(1, norms.rms(g, axis_name) / threshold),
         EmptyState,
         elementwise=False,
     )

@@ -14,10 +14,20 @@ from gradtx.common.numerics import (
     safe_divide,
     sqrt,
 )
-from gradtx.common.types import DTypeLike, Params, Scalar, SecondMoment, Weights
+from gradtx.common.types import (
+    AxisName,
+    DTypeLike,
+    OptState,
+    Params,
+    Scalar,
+    SecondMoment,
+    Weights,
+)
 from gradtx.core.leafwise import leafwise
+from gradtx.core.reductions import zeros_over
 from gradtx.core.slots import totals
 from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.lowering.collective import shared_along
 from gradtx.tree import norms
 
 
@@ -35,6 +45,8 @@ def scale_by_distance_over_gradients(
     eps: Scalar = 1e-8,
     param_dtype: DTypeLike = jnp.float32,
     global_scale: Scalar = 1.0,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Step, leaf by leaf, by the distance gone so far over the size of the gradients.
 
@@ -50,6 +62,9 @@ def scale_by_distance_over_gradients(
       param_dtype: the type to keep p₀ in; a type of at least float32 is widened to the
         parameter's.
       global_scale: s, at least 0, the factor of all steps.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a number is negative; from ``update`` if it is given no parameters.
@@ -58,22 +73,33 @@ def scale_by_distance_over_gradients(
     """
     checks.non_negative(reps_rel=reps_rel, eps=eps, global_scale=global_scale)
 
+    norm = partial(norms.norm, axis_name=axis_name)
+
     def rule(
         g: jax.Array, far: jax.Array, total: jax.Array, start: jax.Array, *, p: Any
     ) -> tuple[jax.Array, ...]:
-        far = jnp.maximum(far, norms.norm(p - start))
-        total = jnp.minimum(total + abs_sq(norms.norm(g)), largest_square(total.dtype))
+        far = jnp.maximum(far, norm(p - start))
+        total = jnp.minimum(total + abs_sq(norm(g)), largest_square(total.dtype))
         root = sqrt(total.reshape(()) + eps)
         return safe_divide(g, root) * (global_scale * far), far, total, start
 
-    return leafwise(
+    step = leafwise(
         rule,
         ScaleByDistanceOverGradientsState,
         elementwise=False,
-        max_dist=lambda p: totals(p) + reps_rel * (1 + norms.norm(p)),
+        max_dist=lambda p: totals(p) + reps_rel * (1 + norm(p)),
         grad_sum_of_squares=lambda p: totals(p).reshape(1),
         init_params=partial(_copied, param_dtype),
     )
+
+    def init(params: Params) -> OptState:
+        state = step.init(params)
+        return state._replace(
+            max_dist=shared_along(state.max_dist, axis_name),
+            grad_sum_of_squares=zeros_over(state.grad_sum_of_squares, axis_name),
+        )
+
+    return GradientTransformation(init, step.update)
 
 
 def _copied(dtype: DTypeLike, p: jax.Array) -> jax.Array:

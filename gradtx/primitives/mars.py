@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, DTypeLike, Scalar, Updates
+from gradtx.common.types import AxisName, Count, DTypeLike, Scalar, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
@@ -27,6 +27,8 @@ def mars(
     b1: Scalar = 0.95,
     max_norm: Scalar | None = 1.0,
     accumulator_dtype: DTypeLike | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Reduce the variance of the gradients; stands in front of a method with momentum.
 
@@ -46,6 +48,9 @@ def mars(
       max_norm: the largest norm that a leaf may have, at least 0; None for no bound,
         which also saves reading the gradients twice.
       accumulator_dtype: the type to keep g' in; the parameter's if None.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a number is outside its range.
@@ -61,7 +66,7 @@ def mars(
     ) -> tuple[jax.Array, jax.Array]:
         c = g + strength * (g - previous)
         if max_norm is not None:
-            c = _bounded(c, max_norm)
+            c = _bounded(c, max_norm, axis_name)
         return c, numerics.overwrite(previous, g, t == 1)
 
     previous = partial(zeros, dtype=accumulator_dtype)
@@ -69,7 +74,7 @@ def mars(
     return leafwise(rule, MarsState, elementwise=alone, previous=previous)
 
 
-def _bounded(c: jax.Array, max_norm: Scalar) -> jax.Array:
-    length = norms.norm(c)
+def _bounded(c: jax.Array, max_norm: Scalar, axis_name: AxisName) -> jax.Array:
+    length = norms.norm(c, axis_name=axis_name)
     # The division comes first, so that neither factor overflows.
     return jnp.where(length > max_norm, numerics.safe_divide(c, length) * max_norm, c)

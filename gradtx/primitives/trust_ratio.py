@@ -66,33 +66,43 @@ def trusted(
 
 
 @transformation
-def scale_by_param_block_norm(min_scale: Scalar = 1e-3) -> GradientTransformation:
+def scale_by_param_block_norm(
+    min_scale: Scalar = 1e-3, *, axis_name: AxisName = None
+) -> GradientTransformation:
     """Multiply every leaf's update by the norm of its parameter.
 
         u = g · max(‖p‖₂, min_scale)
 
     Args:
       min_scale: the smallest factor, so that parameters can leave 0.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if it is negative; from ``update`` if it is given no parameters.
     """
     checks.non_negative(min_scale=min_scale)
     return leafwise(
-        lambda g, *, p: g * jnp.maximum(norms.norm(p), min_scale),
+        lambda g, *, p: g * jnp.maximum(norms.norm(p, axis_name=axis_name), min_scale),
         EmptyState,
         elementwise=False,
     )
 
 
 @transformation
-def scale_by_param_block_rms(min_scale: Scalar = 1e-3) -> GradientTransformation:
+def scale_by_param_block_rms(
+    min_scale: Scalar = 1e-3, *, axis_name: AxisName = None
+) -> GradientTransformation:
     """Multiply every leaf's update by the root mean square of its parameter.
 
         u = g · max(rms(p), min_scale)
 
     Args:
       min_scale: the smallest factor, so that parameters can leave 0.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if it is negative; from ``update`` if it is given no parameters.
@@ -101,7 +111,7 @@ def scale_by_param_block_rms(min_scale: Scalar = 1e-3) -> GradientTransformation
     """
     checks.non_negative(min_scale=min_scale)
     return leafwise(
-        lambda g, *, p: g * jnp.maximum(norms.rms(p), min_scale),
+        lambda g, *, p: g * jnp.maximum(norms.rms(p, axis_name), min_scale),
         EmptyState,
         elementwise=False,
     )

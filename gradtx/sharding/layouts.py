@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from jax.core import Tracer
@@ -10,6 +10,9 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gradtx.common import checks
 from gradtx.common.leaves import is_array, is_differentiable
+from gradtx.common.types import Params
+
+T = TypeVar("T")
 
 
 def names(axis: Any) -> tuple[str, ...]:
@@ -120,3 +123,38 @@ def placed(x: Any, mesh: Any, spec: PartitionSpec, axis: tuple[str, ...]) -> Any
 def can_lie(x: Any) -> bool:
     """Whether this is an array of floats: an optimizer keeps state for those."""
     return is_differentiable(x) and hasattr(x, "shape")
+
+
+def specs_of(layout: Any, params: Params) -> list[Any]:
+    """Return the layout of every parameter from one that may speak for several."""
+
+    def ends(x: Any) -> bool:
+        return x is None or isinstance(x, PartitionSpec)
+
+    try:
+        full = jax.tree.map(
+            lambda spec, some: [spec] * len(jax.tree.leaves(some)),
+            layout,
+            params,
+            is_leaf=ends,
+        )
+    except ValueError as error:
+        raise checks.InvalidArgument(
+            f"layout does not fit the parameters: {error}"
+        ) from error
+    return jax.tree.leaves(full, is_leaf=ends)
+
+
+def check_rank(spec: Any, x: Any, path: Any) -> None:
+    """Refuse a layout with more entries than an array has axes."""
+    if len(spec) > x.ndim:
+        raise checks.InvalidArgument(
+            f"layout: {PartitionSpec(*spec)} is for more axes than the {x.ndim} of the "
+            f"parameter at {checks.path_name(path)}"
+        )
+
+
+def ending(known: dict[Any, T], path: Any) -> T | None:
+    """Return what is known of the parameter whose path a path in a state ends in."""
+    ends = (path[i:] for i in range(len(path) + 1))
+    return next((known[end] for end in ends if end in known), None)

@@ -14,6 +14,7 @@ from gradtx.core.transformation import (
 )
 
 HOST = "pinned_host"
+OF_CPUS = (0, 10)  # the first JAX in which CPUs have it
 
 
 @transformation
@@ -26,7 +27,8 @@ def offload(tx: GradientTransformation, min_size: int = 4096) -> GradientTransfo
     those of ``tx``. Parameters and gradients stay where they are.
 
     Under ``jax.jit`` around the whole step XLA decides when each array is moved. On
-    CPUs, where both memories are one, this serves for tests, and needs JAX 0.10.
+    CPUs, where both memories are one, this serves for tests, and needs JAX 0.10: older
+    versions leave every array where it is.
 
     Args:
       tx: any transformation. Put this around the whole optimizer: no wrapper can
@@ -35,7 +37,8 @@ def offload(tx: GradientTransformation, min_size: int = 4096) -> GradientTransfo
         Smaller ones and counts stay on the device.
 
     Raises:
-      ValueError: if ``min_size`` is below 1.
+      ValueError: if ``min_size`` is below 1; from ``init`` and ``update`` on CPUs
+        before JAX 0.10.
     """
     checks.positive_int(min_size=min_size)
     inner = with_extra_args_support(tx)
@@ -46,16 +49,28 @@ def offload(tx: GradientTransformation, min_size: int = 4096) -> GradientTransfo
         )
 
     def init(params: Params) -> OptState:
+        _has_host_memory()
         return moved(inner.init(params), jax.memory.Space.Host)
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
     ) -> tuple[Updates, OptState]:
+        _has_host_memory()
         state = moved(state, jax.memory.Space.Device)
         updates, state = inner.update(updates, state, params, **extra)
         return updates, moved(state, jax.memory.Space.Host)
 
     return GradientTransformation(init, update)
+
+
+def _has_host_memory() -> None:
+    """Refuse what would do nothing, without a word."""
+    if jax.default_backend() == "cpu" and jax.__version_info__ < OF_CPUS:
+        raise checks.InvalidArgument(
+            f"JAX {jax.__version__} has no pinned memory of the host on CPUs, and "
+            "would leave the state where it is: use JAX 0.10 or newer, or no offload "
+            "where there is no accelerator"
+        )
 
 
 def _is_large(x: Any, min_size: int) -> bool:

@@ -97,7 +97,7 @@ def zero1(
 def _places(params: Params, axis: tuple[str, ...], layout: Any) -> dict[Any, Any]:
     """Return for the path of every parameter its shape and place."""
     found = jax.tree_util.tree_leaves_with_path(params)
-    specs = _specs(layout, params) if found else []
+    specs = layouts.specs_of(layout, params) if found else []
     return {
         path: (x.shape, _place(path, x, axis, spec))
         for (path, x), spec in zip(found, specs, strict=True)
@@ -114,32 +114,8 @@ def _place(path: Any, x: Any, axis: tuple[str, ...], spec: Any) -> _Place:
         spec = sharding.spec if told and sharding is not None else PartitionSpec()
     # Without what is yet to be summed, which the gradients' types may tell.
     home = PartitionSpec(*spec)
-    if len(home) > x.ndim:
-        raise checks.InvalidArgument(
-            f"layout: {home} is for more axes than the {x.ndim} of the parameter at "
-            f"{checks.path_name(path)}"
-        )
+    layouts.check_rank(home, x, path)
     return _Place(mesh, axis, home, layouts.cut(home, x.shape, axis, parts))
-
-
-def _specs(layout: Any, params: Params) -> list[Any]:
-    """Return the layout of every parameter from one that may speak for several."""
-
-    def ends(x: Any) -> bool:
-        return x is None or isinstance(x, PartitionSpec)
-
-    try:
-        full = jax.tree.map(
-            lambda spec, some: [spec] * len(jax.tree.leaves(some)),
-            layout,
-            params,
-            is_leaf=ends,
-        )
-    except ValueError as error:
-        raise checks.InvalidArgument(
-            f"layout does not fit the parameters: {error}"
-        ) from error
-    return jax.tree.leaves(full, is_leaf=ends)
 
 
 def _moved(how: Any, places: dict[Any, Any], tree: PyTree) -> PyTree:
@@ -169,8 +145,7 @@ def _kept(state: OptState, places: dict[Any, Any]) -> OptState:
     """
 
     def one(path: Any, x: Any) -> Any:
-        ends = (path[i:] for i in range(len(path) + 1))
-        known = next((places[end] for end in ends if end in places), None)
+        known = layouts.ending(places, path)
         if known is None or getattr(x, "shape", None) != known[0]:
             return x
         return known[1].to_part(x)

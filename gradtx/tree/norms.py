@@ -208,13 +208,21 @@ def _squares_twice(
     return cond_inplace(~(fine | jnp.isnan(total)), relatively, plainly)
 
 
-def rms(x: jax.Array) -> jax.Array:
-    """Return √mean|xᵢ|² of one array; 0 where there are no entries."""
-    unit, total = scaled_squares(x)
-    return unit * numerics.sqrt(total / max(x.size, 1))
+def rms(x: jax.Array, axis_name: AxisName = None) -> jax.Array:
+    """Return √mean|xᵢ|² of one array; 0 where there are no entries.
+
+    Args:
+      x: an array.
+      axis_name: as :func:`norm` takes it.
+    """
+    unit, total = scaled_squares(x, axis_name=axis_name)
+    size = x.size * collective.parts_of(x, axis_name)
+    return unit * numerics.sqrt(total / max(size, 1))
 
 
-def norm_along(x: jax.Array, axis: int | tuple[int, ...] | None) -> jax.Array:
+def norm_along(
+    x: jax.Array, axis: int | tuple[int, ...] | None, axis_name: AxisName = None
+) -> jax.Array:
     """Return the norms of an array along some axes, which stay with length 1.
 
     They are taken relative to the largest entry, as squares may overflow.
@@ -222,15 +230,17 @@ def norm_along(x: jax.Array, axis: int | tuple[int, ...] | None) -> jax.Array:
     Args:
       x: an array.
       axis: the axes; None for one norm of all entries, a scalar.
+      axis_name: as :func:`norm` takes it, for an array in parts along ``axis``.
     """
     if axis is None:
-        return norm(x)
+        return norm(x, axis_name=axis_name)
     size = modulus(x)
+    ((parts, _),) = collective.by_axes([x], axis_name)
     top = jnp.max(jax.lax.stop_gradient(size), axis=axis, keepdims=True, initial=0)
+    top = collective.largest(top, parts)
     top = jnp.where((top > 0) & (top < jnp.inf), top, 1)
-    return top * numerics.sqrt(
-        jnp.sum(jnp.square(size / top), axis=axis, keepdims=True)
-    )
+    squares = jnp.sum(jnp.square(size / top), axis=axis, keepdims=True)
+    return top * numerics.sqrt(collective.summed(squares, parts))
 
 
 def _over_devices(

@@ -8,14 +8,16 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.leaves import map_differentiable
 from gradtx.common.numerics import agreement
-from gradtx.common.types import OptState, Params, Scalar, Updates
+from gradtx.common.types import AxisName, OptState, Params, Scalar, Updates
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
+from gradtx.core.reductions import sum_over_leaves
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
+from gradtx.lowering.collective import parts_of
 from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.inside import around_base, check_descends
 
@@ -33,6 +35,7 @@ def cautious(
     min_mean: Scalar = 1e-3,
     *,
     direction: bool = False,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Leave out the entries of an update that would go against the gradient.
 
@@ -67,6 +70,9 @@ def cautious(
       min_mean: k_min, above 0: the least share to divide by, with "mean".
       direction: whether ``inner`` makes a direction, which a learning rate is still to
         turn downhill; then entries with u g > 0 are kept.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if ``min_mean`` is not positive, for another ``rescale``, if
@@ -81,7 +87,7 @@ def cautious(
         )
 
     def wrap(tx: GradientTransformation) -> GradientTransformation:
-        return cautious(tx, rescale, min_mean, direction=direction)
+        return cautious(tx, rescale, min_mean, direction=direction, axis_name=axis_name)
 
     within = around_base(inner, wrap)
     if within is not None:
@@ -94,7 +100,8 @@ def cautious(
 
     def rule(u: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
         kept = sign * agreement(u, g) > 0
-        return jnp.where(kept, _scale(kept, u, rescale, min_mean) * u, 0), g
+        scale = _scale(kept, u, rescale, min_mean, axis_name)
+        return jnp.where(kept, scale * u, 0), g
 
     whole = rescale is not None
     select = leafwise(rule, _Work, elementwise=not whole, gradient=jnp.zeros_like)
@@ -115,13 +122,18 @@ def cautious(
 
 
 def _scale(
-    kept: jax.Array, u: jax.Array, rescale: str | None, min_mean: Scalar
+    kept: jax.Array,
+    u: jax.Array,
+    rescale: str | None,
+    min_mean: Scalar,
+    axis_name: AxisName,
 ) -> jax.Array:
     """Return what the kept entries of a leaf are multiplied by."""
     one = jnp.ones((), u.real.dtype)
     if rescale is None or not u.size:
         return one
-    many = jnp.sum(kept, dtype=one.dtype)
+    many = sum_over_leaves([jnp.sum(kept, dtype=one.dtype)], axis_name)
+    size = u.size * parts_of(u, axis_name)
     if rescale == "count":
-        return one * u.size / (many + 1)
-    return one / jnp.maximum(many / u.size, min_mean)
+        return one * size / (many + 1)
+    return one / jnp.maximum(many / size, min_mean)

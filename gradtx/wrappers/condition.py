@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, OptState, Params, Updates
+from gradtx.common.types import AxisName, Count, OptState, Params, Updates
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
@@ -156,7 +156,10 @@ def _if_wanted(inner: GradientTransformation, *, mask: bool) -> GradientTransfor
 
 @transformation
 def apply_if_finite(
-    inner: GradientTransformation, max_consecutive_errors: int
+    inner: GradientTransformation,
+    max_consecutive_errors: int,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Leave out the steps whose gradients hold infinities or NaN.
 
@@ -168,6 +171,9 @@ def apply_if_finite(
     Args:
       inner: any transformation.
       max_consecutive_errors: how many bad gradients in a row are left out.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if the number is negative.
@@ -180,7 +186,8 @@ def apply_if_finite(
         state = ApplyIfFiniteState(
             zero_count(params), none == 0, zero_count(params), inner.init(params)
         )
-        return varied_with(params, state)  # which steps are left out hangs on all
+        # Which steps are left out hangs on all.
+        return varied_with(params, state, axis_name)
 
     def update(
         updates: Updates,
@@ -188,7 +195,7 @@ def apply_if_finite(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, ApplyIfFiniteState]:
-        finite = count_not_finite(updates) == 0
+        finite = count_not_finite(updates, axis_name) == 0
         in_a_row = numerics.safe_increment(state.notfinite_count)
         in_a_row = jnp.where(finite, 0, in_a_row)
         new, inner_state = run_if(

@@ -10,7 +10,9 @@ from jax.core import Tracer
 from gradtx.common import checks
 from gradtx.common.numerics import inverse_sqrt, safe_divide
 from gradtx.common.types import (
+    AxisName,
     MaskOrFn,
+    OptState,
     Params,
     PyTree,
     Scalar,
@@ -23,6 +25,7 @@ from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
 )
+from gradtx.lowering.collective import shared_along
 from gradtx.tree.norms import norm_along
 from gradtx.wrappers.inside import learning_rate_of
 from gradtx.wrappers.relative import Axis, measured, relative
@@ -42,6 +45,8 @@ def hyperball(
     learning_rate: ScalarOrSchedule | None = None,
     axis: int | tuple[int, ...] | None = None,
     mask: MaskOrFn | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Keep the norm of every matrix, and make each step a fraction of that norm.
 
@@ -65,6 +70,9 @@ def hyperball(
         stacked along the first; all if None.
       mask: which leaves: a tree of booleans, or a function from the parameters to one.
         Those with two axes or more, if None. The others follow ``inner``.
+      axis_name: within ``jax.shard_map``, the axis of the mesh, or a tuple of them,
+        over which leaves in parts along ``axis`` are summed, as
+        :func:`clip_by_global_norm` takes it. None: what this device holds.
 
     Raises:
       ValueError: if a number is outside its range, for another radius, if no learning
@@ -85,10 +93,11 @@ def hyperball(
 
     def rule(u: jax.Array, *first: jax.Array, p: jax.Array, rate: Any) -> Any:
         given = None if isinstance(radius, str) else radius
-        return _turned(u, p, rate, first[0] if first else given, axis), *first
+        r = first[0] if first else given
+        return _turned(u, p, rate, r, axis, axis_name), *first
 
     if radius == "initial":
-        rewrite = leafwise(rule, RadiusState, radius=partial(_first_norm, axis))
+        rewrite = _from_first_norms(rule, axis, axis_name)
     else:
         rewrite = leafwise(rule, EmptyState)
     rate = learning_rate_of(inner, learning_rate)
@@ -104,6 +113,8 @@ def relative_update(
     learning_rate: ScalarOrSchedule | None = None,
     axis: int | tuple[int, ...] | None = None,
     mask: MaskOrFn | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Make each step of a matrix a fraction of the matrix's norm.
 
@@ -117,6 +128,9 @@ def relative_update(
         ``learning_rate`` of ``inner``, if None.
       axis: the axes that a norm is taken over; all if None.
       mask: which leaves, as for :func:`hyperball`.
+      axis_name: within ``jax.shard_map``, the axis of the mesh, or a tuple of them,
+        over which leaves in parts along ``axis`` are summed, as
+        :func:`clip_by_global_norm` takes it. None: what this device holds.
 
     Raises:
       ValueError: if a number is negative, if no learning rate is found, or if ``inner``
@@ -128,17 +142,31 @@ def relative_update(
     order.check_inner(inner, "relative_update")
 
     def rule(u: jax.Array, *, p: jax.Array, rate: Any) -> jax.Array:
-        return rate * norm_along(p, axis) * safe_divide(u, norm_along(u, axis))
+        size, length = (norm_along(x, axis, axis_name) for x in (p, u))
+        return rate * size * safe_divide(u, length)
 
     rate = learning_rate_of(inner, learning_rate)
     checks.non_negative(learning_rate=rate)
     return relative(inner, leafwise(rule, EmptyState), mask, rate=rate)
 
 
-def _turned(u: jax.Array, p: jax.Array, rate: Any, r: Any, axis: Axis) -> jax.Array:
+def _from_first_norms(rule: Any, axis: Axis, axis_name: AxisName) -> Any:
+    """Make a transformation of a rule that is given the norms of the first weights."""
+    first = partial(_first_norm, axis, axis_name)
+    step = leafwise(rule, RadiusState, radius=first)
+
+    def init(params: Params) -> OptState:
+        return jax.tree.map(lambda r: shared_along(r, axis_name), step.init(params))
+
+    return GradientTransformation(init, step.update)
+
+
+def _turned(
+    u: jax.Array, p: jax.Array, rate: Any, r: Any, axis: Axis, axis_name: AxisName
+) -> jax.Array:
     """Return the step on the sphere of radius r, or of the norm of p if None."""
     # ‖p'‖ follows from the angle between the two: nothing is read once more for it.
-    size, length, cosine = measured(p, u, axis)
+    size, length, cosine = measured(p, u, axis, axis_name)
     there, moves = ((x > 0).astype(size.dtype) for x in (size, length))
     square = there + 2 * rate * cosine + rate * rate * moves
     step = safe_divide(p, size) + rate * safe_divide(u, length)
@@ -146,11 +174,11 @@ def _turned(u: jax.Array, p: jax.Array, rate: Any, r: Any, axis: Axis) -> jax.Ar
     return r * inverse_sqrt(jnp.maximum(square, 0)) * step - p
 
 
-def _first_norm(axis: Axis, p: jax.Array) -> jax.Array:
+def _first_norm(axis: Axis, axis_name: AxisName, p: jax.Array) -> jax.Array:
     """Make a slot for the norm of the first weights."""
     if isinstance(p, jax.ShapeDtypeStruct):
-        return jnp.zeros_like(jax.eval_shape(partial(_first_norm, axis), p))
-    return norm_along(to_compute_dtype(p), axis)
+        return jnp.zeros_like(jax.eval_shape(partial(_first_norm, axis, axis_name), p))
+    return norm_along(to_compute_dtype(p), axis, axis_name)
 
 
 def _none_is_zero(axis: Axis, params: Params) -> None:

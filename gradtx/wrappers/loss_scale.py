@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import is_differentiable
-from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.common.types import AxisName, Count, OptState, Params, Scalar, Updates
 from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.reductions import shared_scalar
 from gradtx.core.transformation import (
@@ -40,6 +40,8 @@ def dynamic_loss_scale(
     backoff_factor: Scalar = 0.5,
     min_scale: Scalar = 2.0**-126,
     max_scale: Scalar = 2.0**127,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Undo the scale of a loss, and find the largest scale that float16 can hold.
 
@@ -68,6 +70,9 @@ def dynamic_loss_scale(
         (0, 1].
       min_scale: where S stops falling, above 0.
       max_scale: where S stops growing, above 0.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a number is outside its range.
@@ -88,13 +93,14 @@ def dynamic_loss_scale(
     def init(params: Params) -> DynamicLossScaleState:
         inner_state = inner.init(params)
         state = DynamicLossScaleState(
-            loss_scale=shared_scalar(params, initial_scale),
+            loss_scale=shared_scalar(params, initial_scale, axis_name),
             fin_steps=zero_count(params),
             skipped=zero_count(params),
             last_finite=zero_count(params) == 0,
             inner_state=inner_state,
         )
-        return varied_with(params, state)  # which steps are left out hangs on all
+        # Which steps are left out hangs on all.
+        return varied_with(params, state, axis_name)
 
     def update(
         updates: Updates,
@@ -102,7 +108,7 @@ def dynamic_loss_scale(
         params: Params | None = None,
         **extra: Any,
     ) -> tuple[Updates, DynamicLossScaleState]:
-        finite, scale = count_not_finite(updates) == 0, state.loss_scale
+        finite, scale = count_not_finite(updates, axis_name) == 0, state.loss_scale
 
         def take(
             updates: Updates,

@@ -7,7 +7,16 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import largest_square, safe_increment, sqrt
-from gradtx.common.types import Count, Exact, OptState, Params, Scalar, Updates, Weights
+from gradtx.common.types import (
+    AxisName,
+    Count,
+    Exact,
+    OptState,
+    Params,
+    Scalar,
+    Updates,
+    Weights,
+)
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import compute_leaves, inner, sum_over_leaves
 from gradtx.core.slots import make_slot, weights
@@ -42,6 +51,8 @@ def mechanize(
     eps: Scalar = 1e-8,
     s_init: Scalar = 1e-6,
     num_betas: int = 6,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Learn the scale of another optimizer's learning rate.
 
@@ -62,6 +73,9 @@ def mechanize(
       eps: ε, at least 0.
       s_init: what every s starts from, at least 0.
       num_betas: n, a whole number of at least 1.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a number is negative, the base optimizer's rate too, or n below 1;
@@ -76,7 +90,7 @@ def mechanize(
     move = _along_the_path()
 
     def init(params: Params) -> MechanicState:
-        zeros = varied_with(params, jnp.zeros(num_betas, widest(params)))
+        zeros = varied_with(params, jnp.zeros(num_betas, widest(params)), axis_name)
         return MechanicState(
             base_optimizer_state=base.init(params),
             count=zero_count(params),
@@ -98,7 +112,7 @@ def mechanize(
             updates, state.base_optimizer_state, params, **extra
         )
         first, scale = state.count == 0, jnp.sum(state.s)
-        h = _agreement(updates, params, state, weight_decay, eps)
+        h = _agreement(updates, params, state, weight_decay, eps, axis_name)
         # The parameters may have been replaced after init: the path begins here.
         h = jnp.where(first, 0, h)
         tuned = _tune(state, h, eps, s_init)
@@ -150,18 +164,18 @@ def _agreement(
     state: MechanicState,
     weight_decay: Scalar,
     eps: Scalar,
+    axis_name: AxisName,
 ) -> jax.Array:
     """Return h = ⟨g + λ S ‖g‖ p / ‖p‖, -Δ⟩, bounded so that sums of h² are finite."""
     leaves = compute_leaves(updates, params, x0=state.x0)
-    length = norms.norm([g for g, _, _ in leaves])
-    size = norms.norm([p for _, p, _ in leaves]) + eps
+    length = norms.norm([g for g, _, _ in leaves], axis_name=axis_name)
+    size = norms.norm([p for _, p, _ in leaves], axis_name=axis_name) + eps
     scale = jnp.sum(state.s)
     # Large gradients are divided first, as the product with the path may overflow.
     unit = jnp.maximum(length, 1)
     decay = weight_decay * scale * (length / unit)
-    along = sum_over_leaves(
-        inner(g / unit + decay * (p / size), x0 - p) for g, p, x0 in leaves
-    )
+    products = [inner(g / unit + decay * (p / size), x0 - p) for g, p, x0 in leaves]
+    along = sum_over_leaves(products, axis_name)
     bound = largest_square(along.dtype) ** 0.5 / 1e3
     return jnp.clip(along / (scale + eps) * unit, -bound, bound)
 

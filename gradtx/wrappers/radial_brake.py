@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.numerics import safe_divide, sqrt
-from gradtx.common.types import MaskOrFn, Scalar
+from gradtx.common.types import AxisName, MaskOrFn, Scalar
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
@@ -24,6 +24,8 @@ def radial_brake(
     inward_scale: Scalar = 1.0,
     axis: int | tuple[int, ...] | None = None,
     mask: MaskOrFn | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Let the norm of a matrix change by a fraction of what a step would change it by.
 
@@ -40,6 +42,9 @@ def radial_brake(
         stacked along the first; all if None.
       mask: which leaves: a tree of booleans, or a function from the parameters to one.
         Those with two axes or more, if None. The others follow ``inner``.
+      axis_name: within ``jax.shard_map``, the axis of the mesh, or a tuple of them,
+        over which leaves in parts along ``axis`` are summed, as
+        :func:`clip_by_global_norm` takes it. None: what this device holds.
 
     Raises:
       ValueError: if a scale is outside [0, 1], or if ``inner`` must see the final
@@ -53,7 +58,7 @@ def radial_brake(
     order.check_inner(inner, "radial_brake")
 
     def rule(u: jax.Array, *, p: jax.Array) -> jax.Array:
-        size, length, cosine = measured(p, u, axis)
+        size, length, cosine = measured(p, u, axis, axis_name)
         unit = jnp.maximum(size, length)
         a, b = safe_divide(size, unit), safe_divide(length, unit)
         growth = b * (2 * cosine * a + b)  # of the square of the norm, in units

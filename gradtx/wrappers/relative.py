@@ -10,6 +10,7 @@ from gradtx.common import checks
 from gradtx.common.leaves import ndim
 from gradtx.common.numerics import safe_divide, safe_increment, value_at
 from gradtx.common.types import (
+    AxisName,
     Count,
     MaskOrFn,
     OptState,
@@ -21,6 +22,7 @@ from gradtx.common.types import (
 from gradtx.core.masking import restrict
 from gradtx.core.reductions import real_products
 from gradtx.core.transformation import GradientTransformation, with_extra_args_support
+from gradtx.lowering.collective import by_axes, summed
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree import masks
 from gradtx.tree.norms import norm_along
@@ -79,11 +81,13 @@ def relative(
 
 
 def measured(
-    p: jax.Array, u: jax.Array, axis: Axis
+    p: jax.Array, u: jax.Array, axis: Axis, axis_name: AxisName
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Return ‖p‖, ‖u‖ and the cosine of the angle between them, in one reading."""
-    size, length = norm_along(p, axis), norm_along(u, axis)
-    product = jnp.sum(real_products(p, u), axis=axis, keepdims=axis is not None)
+    size, length = (norm_along(x, axis, axis_name) for x in (p, u))
+    products = real_products(p, u)
+    ((parts, _),) = by_axes([products], axis_name)
+    product = summed(jnp.sum(products, axis=axis, keepdims=axis is not None), parts)
     return (
         size,
         length,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import Count, OptState, Params, Scalar, Updates
+from gradtx.common.types import AxisName, Count, OptState, Params, Scalar, Updates
 from gradtx.core.reductions import shared_scalar
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -42,6 +42,7 @@ def skip_spikes(
     two_sided: bool = True,
     ddof: int = 1,
     min_std: Scalar = 0.0,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Leave out a step whose loss or gradient norm is far from those before.
 
@@ -66,6 +67,9 @@ def skip_spikes(
       two_sided: whether a loss or norm far below the others is a spike too.
       ddof: 1 for the deviation of a sample, divided by w - 1; 0 for the plain one.
       min_std: at least 0, what a smaller deviation is raised to.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
+        leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
+        this device holds.
 
     Raises:
       ValueError: if a number is outside its range; from ``update``, if it is given no
@@ -92,15 +96,16 @@ def skip_spikes(
         inner_state = inner.init(params)
         state = SkipSpikesState(
             count=zero_count(params),
-            values=shared_scalar(params, jnp.zeros(window)),
-            norms=shared_scalar(params, jnp.zeros(window)),
+            values=shared_scalar(params, jnp.zeros(window), axis_name),
+            norms=shared_scalar(params, jnp.zeros(window), axis_name),
             seen=zero_count(params),
             skipped=zero_count(params),
             last_skipped=zero_count(params),
             inner_state=inner_state,
         )
         # Which steps are left out hangs on all leaves; how many there were does not.
-        return varied_with(params, state)._replace(count=state.count)
+        varied = varied_with(params, state, axis_name)
+        return varied._replace(count=state.count)
 
     def update(
         updates: Updates,
@@ -112,7 +117,7 @@ def skip_spikes(
     ) -> tuple[Updates, SkipSpikesState]:
         checks.require_extra_arg("value", value)
         loss = jnp.asarray(value, state.values.dtype)
-        length = norms.norm(updates).astype(state.norms.dtype)
+        length = norms.norm(updates, axis_name=axis_name).astype(state.norms.dtype)
         finite = jnp.isfinite(loss) & jnp.isfinite(length)
         spike = is_spike(loss, state.values, state.seen)
         spike |= is_spike(length, state.norms, state.seen)

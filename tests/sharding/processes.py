@@ -34,9 +34,17 @@ METHODS = {
 Tree = Any
 
 
-def start(port: str, count: int, number: int, devices: int) -> None:
-    """Join the other processes, by collectives of the CPU."""
+def start(port: str, count: int, number: int, devices: int, folder: Path) -> None:
+    """Join the other processes, by collectives of the CPU.
+
+    Programs run a few times on a few numbers: compiling them takes longer. All runs of
+    a test share them.
+    """
     jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
+    jax.config.update("jax_compilation_cache_dir", str(folder.parent / "programs"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_num_cpu_devices", devices)
     if count > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -135,5 +143,5 @@ def say(line: str) -> None:
 
 if __name__ == "__main__":
     port, count, number, devices, folder, steps = sys.argv[1:]
-    start(port, int(count), int(number), int(devices))
+    start(port, int(count), int(number), int(devices), Path(folder))
     train(Path(folder), int(steps))

@@ -344,6 +344,18 @@ def test_offload_keeps_large_arrays_on_the_host(kind: AxisType) -> None:
         assert kinds(scan(tx.init(params), params)[0]) == wanted
 
 
+def test_offload_says_where_it_would_do_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before JAX 0.10 nothing is moved on CPUs; so it is refused there."""
+    monkeypatch.setattr(jax, "__version_info__", (0, 8, 0))
+    params = {"w": jnp.ones(8)}
+    tx, state = offload(gradtx.adam(RATE), 4), gradtx.adam(RATE).init(params)
+    for call in (tx.init, jax.jit(tx.init), partial(tx.update, params, state)):
+        with pytest.raises(ValueError, match=r"offload.*JAX 0.10 or newer"):
+            call(params)
+
+
 def kinds(state: Tree) -> dict[str, int]:
     """Count the arrays in each kind of memory."""
     return dict(Counter(x.sharding.memory_kind for x in jax.tree.leaves(state)))
