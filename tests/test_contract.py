@@ -484,7 +484,6 @@ def _stays_on_its_devices(row: Row, over: Any, expected: Tree) -> None:
     assert 1 <= programs <= (1 if jax.__version_info__ >= (0, 10) else 3)
 
 
-@pytest.mark.filterwarnings("ignore::gradtx.ShardWarning")
 @every_row
 def test_within_shard_map(row: Row) -> None:
     """Within `shard_map` every device takes, in a scan, the steps of its own piece.

@@ -101,7 +101,6 @@ def hold(made: dict[str, Any], *, apart: bool, check: bool, jit: bool = True) ->
         problems.assert_close(parts, jax.device_get(alone(piece)))
 
 
-@pytest.mark.filterwarnings("ignore::gradtx.ShardWarning")
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.one_in(6)
