@@ -51,7 +51,7 @@ PICTURES = """() => [
         x => !x.getAttribute("aria-label") || !x.getBoundingClientRect().width).map(
         x => `a drawing has no words or no width: ${x.outerHTML.slice(0, 80)}`)]"""
 LITERAL = """() => Object.fromEntries(
-    [...document.querySelectorAll("dl.py > dt[id]")].map(x => [
+    [...document.querySelectorAll("dl.py:not(.data) > dt[id]")].map(x => [
         x.id, [...x.parentElement.querySelectorAll("pre")].map(
             y => y.innerText.trimEnd())]))"""
 
@@ -65,6 +65,10 @@ class Server(http.server.SimpleHTTPRequestHandler):
 
 def main(site: Path, pictures: Path | None = None) -> int:
     """Look at all pages; tell what is wrong, and how much."""
+    program = found_browser()
+    if program is None:
+        print(f"not looked at in a browser: there is none of {', '.join(BROWSERS)}")
+        return 0
     names = [str(x.relative_to(site)) for x in sorted(site.rglob("*.html"))]
     serve = functools.partial(Server, directory=str(site))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve)
@@ -72,7 +76,7 @@ def main(site: Path, pictures: Path | None = None) -> int:
     address = f"http://127.0.0.1:{server.server_port}/"
     wrong: list[str] = []
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=found_browser(), args=ARGUMENTS)
+        browser = play.chromium.launch(executable_path=program, args=ARGUMENTS)
         context = browser.new_context(permissions=PERMISSIONS)
         page = context.new_page()
         for look in (_seen(page, address, names, pictures), _used(page, address)):
@@ -156,9 +160,14 @@ def _unread(page: Page) -> Iterator[str]:
             thing = attrgetter(name.removeprefix("gradtx."))(gradtx)
         except AttributeError:  # a field of a record
             continue
+        seen = [_flush(x) for x in literal]
         for block in equations(inspect.getdoc(thing) or ""):
-            if block not in literal:
+            if not any(_flush(block) in x for x in seen):
                 yield f"{name} has lost lines of {block}"
+
+
+def _flush(block: str) -> str:
+    return "\n".join(x.strip() for x in block.splitlines())
 
 
 if __name__ == "__main__":

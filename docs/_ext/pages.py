@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import gradtx
-from _ext import arguments, cookbook, gallery
+from _ext import arguments, cookbook, from_optax, gallery
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +40,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield from cookbook.pages()
     yield from gallery.pages()
     yield from arguments.pages()
+    yield from from_optax.pages()
 
 
 # --- the interface -----------------------------------------------------------
