@@ -115,7 +115,7 @@ def _seen(
             found += [f"{wide} pixels wide at {width}"] if wide > width else []
             found += [f"{scheme}: {x}" for x in _pale(page)]
             if pictures and name.removesuffix(".html") in PHOTOGRAPHED:
-                shown = f"{Path(name).stem}-{width}-{scheme}.png"
+                shown = f"{name.replace('/', '-')}-{width}-{scheme}.png"
                 page.screenshot(path=pictures / shown)
         yield from (f"{name}: {x}" for x in [*found, *heard])
         heard.clear()

@@ -20,6 +20,7 @@ extensions = [
     "sphinx_design",
     "myst_nb",
     "_ext.docstrings",
+    "_ext.examples",
     "_ext.outside",
     "_ext.pages",
 ]

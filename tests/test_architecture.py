@@ -31,6 +31,7 @@ ANSWERS_UPWARD = ("schedules",)
 PRIVATE_LINES = (ANSWERS_UPWARD, ())
 PRIVATE = re.compile(r"_|def __getattr__\(|from \S+ import \w+ as _\w+$")
 
+EXAMPLE = re.compile(r'\n\n *Example:\n.*?(?=\n *""")', re.DOTALL)
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -96,10 +97,14 @@ def test_there_are_no_circles() -> None:
 
 
 def test_files_are_short() -> None:
-    """A file has at most 300 lines; the doors list as many names as there are."""
+    """A file has at most 300 lines; the doors list as many names as there are.
+
+    The examples that end docstrings are not counted.
+    """
     for path in FILES:
         if path.name != "__init__.py":
-            assert len(path.read_text().splitlines()) <= 300, path
+            text = EXAMPLE.sub("", path.read_text())
+            assert len(text.splitlines()) <= 300, path
 
 
 def test_functions_are_short() -> None:

@@ -109,6 +109,24 @@ def run(
       ValueError: before anything is trained, if the loss of the initial parameters is
         not a finite number, a parameter has no gradient, batches end too early, a sweep
         is empty, or an optimizer cannot take a step.
+
+    Example:
+      >>> task = gradtx.compare.Task(
+      ...     init=lambda key: jnp.ones(2),
+      ...     loss=lambda params, batch, key: jnp.mean((params - batch) ** 2),
+      ...     batches=jnp.zeros((8, 2)),
+      ...     batch_size=4,
+      ... )
+      >>> result = gradtx.compare.run(
+      ...     task,
+      ...     {"sgd": gradtx.sgd},
+      ...     steps=20,
+      ...     seeds=1,
+      ...     rates=[0.01, 0.1, 1.0],
+      ...     progress=False,
+      ... )
+      >>> print("sgd" in str(result))
+      True
     """
     chosen = methods(optimizers)
     asked = ask(
@@ -162,6 +180,17 @@ def sweep(
 
     Raises:
       ValueError: as :func:`run`.
+
+    Example:
+      >>> task = gradtx.compare.Task(
+      ...     init=lambda key: jnp.ones(2),
+      ...     loss=lambda params, batch, key: jnp.mean((params - batch) ** 2),
+      ...     batches=jnp.zeros((8, 2)),
+      ...     batch_size=4,
+      ... )
+      >>> found = gradtx.compare.sweep(gradtx.sgd, task, [0.01, 0.1], steps=20)
+      >>> print(type(found).__name__)
+      Outcome
     """
     fixed = protocol(steps, seeds, schedule, "grid")
     chosen = methods({"the optimizer": build})

@@ -104,6 +104,14 @@ def scale_by_apollo(
         leaf does not have the axes it should.
 
     Reference: Zhu et al., 2024, https://arxiv.org/abs/2412.05270 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_apollo(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 3.1699998   0.91999996]
+       [ 0.         -0.91999996]]
     """
     checks.positive_int(rank=rank, update_proj_gap=update_proj_gap)
     rule = Rule(b1, b2, eps, scale, scale_type, norm_growth_limit)
@@ -215,6 +223,14 @@ def apollo(
       ValueError: if a number is outside its range, or the scale type not known.
 
     Reference: Zhu et al., 2024, https://arxiv.org/abs/2412.05270 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.apollo(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.32 -0.09]
+       [-0.    0.09]]
     """
     direction = scale_by_apollo(
         rank,
@@ -269,6 +285,14 @@ def apollo_mini(
       mu_dtype: the type to keep m, the mean, in; the parameter's if None.
 
     Reference: Zhu et al., 2024, https://arxiv.org/abs/2412.05270 (section 4.2)
+
+    Example:
+      >>> tx, params = gradtx.apollo_mini(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-1.79 -0.89]
+       [-0.    0.89]]
     """
     return apollo(
         learning_rate,

@@ -79,6 +79,12 @@ def scale_by_lbfgs(
 
     Reference: Liu and Nocedal, 1989, https://doi.org/10.1007/BF01589116; Nocedal and
       Wright, Numerical Optimization, 1999, algorithms 7.4 and 7.5
+
+    Example:
+      >>> tx, params = gradtx.scale_by_lbfgs(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     checks.positive_int(memory_size=memory_size)
     pile = partial(history, memory_size)
@@ -255,6 +261,22 @@ def lbfgs(
       ValueError: if the learning rate is negative or ``memory_size`` less than 1.
 
     Reference: Liu and Nocedal, 1989, https://doi.org/10.1007/BF01589116
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> params = jnp.ones(2)
+      >>> tx = gradtx.lbfgs()
+      >>> updates, _ = tx.update(
+      ...     2 * params,
+      ...     tx.init(params),
+      ...     params,
+      ...     value=f(params),
+      ...     grad=2 * params,
+      ...     value_fn=f,
+      ... )
+      >>> print(f(params + updates).round(3))
+      0.172
     """
     checks.non_negative(learning_rate=learning_rate)
     if learning_rate is None:

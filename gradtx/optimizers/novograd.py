@@ -59,6 +59,12 @@ def scale_by_novograd(
         ``update`` if it is given no parameters.
 
     Reference: Ginsburg et al., 2019, https://arxiv.org/abs/1905.11286 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_novograd(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, eps_root=eps_root, weight_decay=weight_decay)
@@ -98,6 +104,12 @@ def novograd(
       eps: ε, at least 0, outside the root.
       eps_root: ε_root, at least 0, inside the root.
       weight_decay: λ, at least 0; λ p is added to the normalised gradient.
+
+    Example:
+      >>> tx, params = gradtx.novograd(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.089  0.045]
     """
     direction = scale_by_novograd(b1, b2, eps, eps_root, weight_decay)
     return descend(direction, learning_rate)

@@ -124,6 +124,14 @@ def scale_by_shampoo(
     Reference: Gupta et al., 2018, https://arxiv.org/abs/1802.09568 (Algorithm 2);
       Anil et al., 2020, https://arxiv.org/abs/2002.09018 (blocks, grafting);
       Shi et al., 2023, https://arxiv.org/abs/2309.06497
+
+    Example:
+      >>> tx, params = gradtx.scale_by_shampoo(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.81        0.42999998]
+       [ 0.         -0.38      ]]
     """
     check_settings(
         b1,
@@ -270,6 +278,14 @@ def shampoo(
 
     Reference: Gupta et al., 2018, https://arxiv.org/abs/1802.09568;
       Shi et al., 2023, https://arxiv.org/abs/2309.06497
+
+    Example:
+      >>> tx, params = gradtx.shampoo(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.08 -0.04]
+       [-0.    0.04]]
     """
     direction = scale_by_shampoo(
         b1,

@@ -102,6 +102,14 @@ def scale_by_splus(
       ValueError: if a number is outside its range; for complex parameters.
 
     Reference: Frans et al., 2025, https://arxiv.org/abs/2506.07254
+
+    Example:
+      >>> tx, params = gradtx.scale_by_splus(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.5  0.5]
+       [ 0.  -0.5]]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(nonstandard_constant=nonstandard_constant)
@@ -254,6 +262,14 @@ def splus(
         ``update`` if it is given no parameters.
 
     Reference: Frans et al., 2025, https://arxiv.org/abs/2506.07254
+
+    Example:
+      >>> tx, params = gradtx.splus(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.05 -0.05]
+       [-0.    0.05]]
     """
     checks.decay_rates(ema_rate=ema_rate)
 

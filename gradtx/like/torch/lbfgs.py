@@ -92,6 +92,14 @@ def LBFGS(  # noqa: N802
         or ``value_fn``, and for complex parameters.
 
     Reference: Liu and Nocedal, 1989, https://doi.org/10.1007/BF01589116
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> params = jnp.ones(2)
+      >>> tx = gradtx.like.torch.LBFGS(0.1)
+      >>> print(tx.init(params) is not None)
+      True
     """
     refuse(params=params)
     checks.non_negative(
