@@ -86,7 +86,7 @@ def _page(row: catalogue.Row, found: dict[str, Any], traffic: dict[str, str]) ->
     lines = [f"# {row.name}", "", summary(row), "", f"{{py:obj}}`{door}.{name}`", ""]
     lines += [drawings.pictures(row.name, found), "", "## Equations", ""]
     lines += [row.card.equations, ""] if row.card else []
-    for block in _through(about, equations):
+    for block in (x for x in _through(about, equations) if "gradtx." not in x):
         lines += ["```text", ROLE.sub(r"\1", block), "```", ""]
     lines += ["## Made as here", "", "```python", repr(row.build()), "```", ""]
     lines += ["## When, and what to mind", "", *_when(row, about), ""]
