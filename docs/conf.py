@@ -20,6 +20,7 @@ extensions = [
     "sphinx_design",
     "myst_nb",
     "_ext.docstrings",
+    "_ext.examples",
     "_ext.outside",
     "_ext.pages",
 ]
@@ -48,5 +49,6 @@ nitpick_ignore_regex = [
 html_theme = "furo"
 html_domain_indices = False
 html_copy_source = False
+html_favicon = "_static/mark.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -35,11 +35,12 @@ def _table(address: str) -> list[str]:
     for name in sorted(dir(module)):
         thing: Any = getattr(module, name)
         if inspect.isfunction(thing):
-            lines += [f"### `{name}`", "", *_arguments(thing), ""]
+            lines += [f"### `{name}`", "", *settings(thing), ""]
     return lines
 
 
-def _arguments(function: Any) -> list[str]:
+def settings(function: Any) -> list[str]:
+    """Write a table of a function's arguments, with what its docstring says."""
     said = described(inspect.getdoc(function) or "")
     lines = ["| argument | default | what it is |", "|---|---|---|"]
     for name, parameter in inspect.signature(function).parameters.items():

@@ -8,6 +8,7 @@ would take for markup (|x|, x*, scale_by_) is escaped, outside of backticks.
 import re
 from itertools import pairwise
 from operator import attrgetter
+from textwrap import dedent
 from typing import Any
 
 import gradtx
@@ -30,6 +31,14 @@ def _process(
 ) -> None:
     del app, what, name, thing, options
     lines[:] = shown(lines)
+
+
+def equations(docstring: str) -> list[str]:
+    """Return the indented paragraphs before the first section."""
+    lines = docstring.splitlines()
+    first = next((i for i, x in enumerate(lines) if SECTION.match(x)), len(lines))
+    blocks = re.split(r"\n(?:\s*\n)+", "\n".join(lines[:first]))
+    return [dedent(x).rstrip() for x in blocks if x.startswith("    ")]
 
 
 def shown(lines: list[str]) -> list[str]:

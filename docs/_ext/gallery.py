@@ -1,156 +1,165 @@
-"""The gallery: a card for each method of the catalogue, with its path and its curve."""
+"""The gallery: a page for each method of the catalogue, with its pictures."""
 
 import inspect
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import catalogue
-import jax
-import jax.numpy as jnp
-import numpy as np
 
-from _ext.arguments import ROLE, cell
+import gradtx
+from _ext import drawings, runs
+from _ext.arguments import ROLE, cell, settings
+from _ext.docstrings import equations
 
-STEPS = 200
-START = (-1.2, 1.0)
-SIZE = 220
-EDGES = ((-2.0, 2.0), (-1.0, 2.5))
-FACTORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the catalogue's rate
-EXPONENTS = (-6.0, 2.0)  # of ten, at the curve's lower and upper edge
+DOCS = Path(__file__).parents[1]
+ADAM = 8  # bytes of state for a parameter
 URL = re.compile(r"https?://[^\s,;)]+")
+REFERRED = re.compile(r":\w+:`~?(?:\w+\.)*(\w+)`")
+ABOUT = f"""# Gallery
 
-
-def rosenbrock(params: Any) -> Any:
-    """Return the height of a valley that bends: its lowest point is (1, 1)."""
-    x, y = params["x"].ravel()
-    return (1 - x) ** 2 + 20 * (y - x**2) ** 2
+A page for each method of the tests' catalogue: its equations, settings, state, memory
+traffic and source, when to use it and what to mind, its path on two functions and its
+training loss on handwritten digits. Each path and each loss is at the best of
+{len(runs.FACTORS)} rates, from one start and one seed, and nothing else is tuned: it
+shows how a method moves and not how good it is. For that, see
+[how to choose](/choosing.md) and [outcomes](/outcomes.md).
+"""
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """Yield the page of all cards."""
-    cards = "\n".join(_card(row) for row in shown())
-    about = (
-        "Every method of the tests' catalogue, with the settings that it is tested "
-        "with. Its path starts at the ring and ends at the dot, after "
-        f"{STEPS} steps on Rosenbrock's function, whose lowest point is the cross, at "
-        f"the best of {len(FACTORS)} rates, named where the pointer rests. Nothing "
-        "else is tuned: a path shows how a method moves and not how good it is. "
-        "Methods for matrices have the point as a matrix of one row. Beside it "
-        "is the height of the path by step, on a logarithmic scale from 10⁻⁶ to 10². "
-        "Methods that need more than gradients have no picture."
-    )
-    yield "gallery.md", f"# Gallery\n\n{about}\n\n{cards}\n"
+    """Yield a page for each method, and the one that lists them by family."""
+    rows, found = runs.shown(), runs.recorded()
+    traffic = measured_traffic()
+    for row in rows:
+        text = _page(row, found[row.name], traffic)
+        yield f"gallery/{address(row)}.md", text
+    lists = "\n".join(_family(family, rows) for family in catalogue.FAMILIES)
+    names = "\n".join(address(row) for row in rows)
+    tree = f"```{{toctree}}\n:hidden:\n\n{names}\n```\n"
+    yield "gallery/index.md", f"{ABOUT}\n{lists}\n{tree}"
 
 
-def shown() -> list[catalogue.Row]:
-    """Return the first row of every factory."""
-    first: dict[Any, catalogue.Row] = {}
-    for row in catalogue.ROWS:
-        first.setdefault(row.make, row)
-    return list(first.values())
+def address(row: catalogue.Row) -> str:
+    """Return the name of a row's page."""
+    return re.sub(r"\W+", "-", row.name)
 
 
-def _card(row: catalogue.Row) -> str:
-    about = inspect.getdoc(row.make) or ""
-    summary, _, rest = about.partition("\n\n")
-    lines = [f"## {row.name}", "", cell(" ".join(summary.split())), ""]
-    if not row.needs:
-        lines += [pictures(row), ""]
-    blocks = rest.partition("Args:")[0].split("\n\n")
-    equations = [x for x in blocks if x.startswith("    ")]
-    if equations:
-        lines += ["```text", ROLE.sub(r"\1", inspect.cleandoc(equations[0])), "```", ""]
-    lines += ["```python", repr(row.build()), "```", ""]
-    lines += [f"- State: {row.state_bytes:g} bytes for each float32 parameter."]
-    source = " ".join(rest.partition("Reference")[2].partition(":")[2].split())
-    if source:
-        lines += ["- Source: " + URL.sub(r"<\g<0>>", source)]
-    return "\n".join([*lines, ""])
+def _family(family: Any, rows: list[catalogue.Row]) -> str:
+    title = (inspect.getdoc(family) or "").splitlines()[0].rstrip(".")
+    lines = [f"## {title}", "", "::::{grid} 1 2 3 3", ":gutter: 2", ""]
+    for row in (x for x in rows if x in family.ROWS):
+        lines += [
+            f":::{{grid-item-card}} {row.name}",
+            f":link: {address(row)}",
+            ":link-type: doc",
+            f"{row.card.when if row.card else summary(row)}  ",
+            f"{row.state_bytes:g} bytes of state",
+            ":::",
+        ]
+    return "\n".join([*lines, "::::", ""])
 
 
-def path_of(row: catalogue.Row) -> tuple[Any, float | None]:
-    """Return the points that a method comes through at its best rate, and the rate."""
-
-    def path(tx: Any) -> Any:
-        def body(carry: Any, _: None) -> Any:
-            params, state = carry
-            grads = jax.grad(rosenbrock)(params)
-            updates, state = tx.update(grads, state, params)
-            params = jax.tree.map(jnp.add, params, updates)
-            return (params, state), params["x"]
-
-        start = {"x": jnp.asarray(START).reshape(shape)}
-        steps = jax.lax.scan(body, (start, tx.init(start)), length=STEPS)[1]
-        return jnp.concatenate([start["x"][None], steps]).reshape(-1, 2)
-
-    # Methods for matrices would leave a vector to another method.
-    shape = (1, 2) if len(row.shape) > 1 else (2,)
-    rate = row.settings.get("learning_rate")
-    if rate is None:
-        return np.asarray(jax.jit(lambda: path(row.build()))()), None
-    rates = np.float32(rate) * np.float32(FACTORS)
-    at = jax.jit(jax.vmap(lambda rate: path(row.build(learning_rate=rate))))
-    paths = np.asarray(at(rates))
-    best = int(np.argmin(_heights(paths[:, -1])))
-    return paths[best], float(rates[best])
+def method(row: catalogue.Row) -> Any:
+    """Return the public function that a row is about."""
+    own = inspect.isfunction(row.make) and row.make.__module__.startswith("gradtx.")
+    name = row.make.__name__ if own else row.name.partition(",")[0].replace(" ", "_")
+    return _public(name) or gradtx.chain
 
 
-def _heights(points: Any) -> Any:
-    """Return how high points are; one that is lost is as high as can be shown."""
-    most = 10 ** EXPONENTS[1]
-    with np.errstate(over="ignore"):
-        heights = np.asarray([rosenbrock({"x": x}) for x in np.float64(points)])
-    return np.nan_to_num(heights, nan=most, posinf=most)
+def _public(name: str) -> Any:
+    return getattr(gradtx, name, None) or getattr(gradtx.contrib, name, None)
 
 
-def pictures(row: catalogue.Row) -> str:
-    """Draw a path, and beside it the curve of its heights, within the page."""
-    points, rate = path_of(row)
-    at = "" if rate is None else f" at a rate of {rate:.2g}"
-    lost = ~np.isfinite(points).all(axis=1)
-    seen = points[: int(np.argmax(lost))] if lost.any() else points
-    return _path(row.name + at, seen) + " " + _curve(row.name + at, points)
+def summary(row: catalogue.Row) -> str:
+    """Return the first paragraph of a method's docstring."""
+    first = (inspect.getdoc(method(row)) or "").partition("\n\n")[0]
+    return cell(" ".join(first.split()))
 
 
-def _path(name: str, points: Any) -> str:
-    placed = [_place(x) for x in points]
-    (x0, y0), (x1, y1), (xc, yc) = placed[0], placed[-1], _place((1.0, 1.0))
-    return _svg(
-        f"The path of {name} on Rosenbrock's function",
-        _line(placed),
-        f'<circle cx="{x0:.1f}" cy="{y0:.1f}" r="4" fill="none" stroke="currentColor"/>'
-        f'<circle cx="{x1:.1f}" cy="{y1:.1f}" r="3" fill="currentColor"/>'
-        f'<path d="M{xc - 4:.1f} {yc:.1f}h8m-4-4v8" stroke="currentColor"/>',
-    )
+def _page(row: catalogue.Row, found: dict[str, Any], traffic: dict[str, str]) -> str:
+    function = method(row)
+    about = inspect.getdoc(function) or ""
+    name = function.__name__
+    door = "gradtx" if hasattr(gradtx, name) else "gradtx.contrib"
+    lines = [f"# {row.name}", "", summary(row), "", f"{{py:obj}}`{door}.{name}`", ""]
+    lines += [drawings.pictures(row.name, found), "", "## Equations", ""]
+    lines += [row.card.equations, ""] if row.card else []
+    for block in (x for x in _through(about, equations) if "gradtx." not in x):
+        lines += ["```text", ROLE.sub(r"\1", block), "```", ""]
+    lines += ["## Made as here", "", "```python", repr(row.build()), "```", ""]
+    lines += ["## When, and what to mind", "", *_when(row, about), ""]
+    lines += ["## Cost", "", *_cost(row, name, traffic), "", "## Settings", ""]
+    lines += [*settings(function), "", "## Source", "", _source(row, about), ""]
+    return "\n".join(lines)
 
 
-def _curve(name: str, points: Any) -> str:
-    low, high = EXPONENTS
-    heights = np.clip(_heights(points), 10**low, 10**high)
-    share = (np.log10(heights) - low) / (high - low)
-    steps = SIZE * np.arange(len(points)) / STEPS
-    title = f"The height by step of {name}, from 1e{low:g} to 1e{high:g}"
-    return _svg(title, _line(zip(steps, SIZE * (1 - share), strict=True)), "")
+def _through(about: str, read: Any, depth: int = 2) -> Any:
+    """Read a docstring, or those that it refers to before its arguments."""
+    found = read(about)
+    for name in REFERRED.findall(about.partition("\nArgs:")[0]):
+        if found or not depth:
+            break
+        found = _through(inspect.getdoc(_public(name)) or "", read, depth - 1)
+    return found
 
 
-def _line(points: Any) -> str:
-    shown = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return f'<polyline points="{shown}" fill="none" stroke="currentColor"/>'
+def _source(row: catalogue.Row, about: str) -> str:
+    def read(about: str) -> str:
+        text = about.partition("Reference")[2].partition(":")[2]
+        return " ".join(re.split(r"\n(?=\S)", text)[0].split())
+
+    found = _through(about, read) or (row.card.source if row.card else "")
+    return URL.sub(r"<\g<0>>", cell(found)) or "What it is made of has its own pages."
 
 
-def _svg(title: str, *parts: str) -> str:
-    return (
-        f'<svg role="img" aria-label="{title}" width="{SIZE}" height="{SIZE}" '
-        f'viewBox="0 0 {SIZE} {SIZE}"><title>{title}</title>'
-        f'<rect width="{SIZE}" height="{SIZE}" fill="none" stroke="currentColor" '
-        f'stroke-opacity="0.3"/>{"".join(parts)}</svg>'
-    )
+def _when(row: catalogue.Row, about: str) -> list[str]:
+    """Say when to use a method, and what speaks against it."""
+    needs = ", ".join(f"`{x}`" for x in row.needs)
+    facts = {
+        "It is for matrices; vectors are left to another method": (
+            "matri" in about.partition("\n\n")[0]
+        ),
+        f"`update` wants more than gradients: {needs}": bool(row.needs),
+        "It has no learning rate that could be a schedule": not row.schedule,
+        "Complex parameters are refused": not row.complex,
+        "The first step looks at the gradient alone, and changes nothing": row.waits,
+        f"It keeps more than Adam, {row.state_bytes:g} bytes for a parameter": (
+            row.state_bytes > ADAM
+        ),
+        "It looks at all leaves together": not row.leafwise,
+        "Evaluate at `gradtx.eval_params(state, params)`": "eval_params" in about,
+    }
+    when = [f"- Use it for: {row.card.when}."] if row.card else []
+    found = [*when, *(f"- Mind: {text}." for text, holds in facts.items() if holds)]
+    return found or ["- Nothing speaks against it that the tests know of."]
 
 
-def _place(point: Any) -> tuple[float, float]:
-    (left, right), (low, high) = EDGES
-    x, y = point
-    x = float(np.clip((x - left) / (right - left), 0, 1))
-    y = float(np.clip((y - low) / (high - low), 0, 1))
-    return SIZE * x, SIZE * (1 - y)
+def _cost(row: catalogue.Row, name: str, traffic: dict[str, str]) -> list[str]:
+    state = row.state_bytes
+    once = "a step reads and writes once the gradient, the parameters and the state"
+    return [
+        f"- State: {state:g} bytes for each float32 parameter.",
+        f"- Memory traffic: {12 + 2 * state:g} bytes for each parameter, where {once}.",
+        *([f"- Measured: {traffic[name]}."] if name in traffic else []),
+    ]
+
+
+def measured_traffic() -> dict[str, str]:
+    """Return what the page of memory traffic says of each method alone."""
+    text = (DOCS / "memory-traffic.md").read_text()
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        first, *cells = (x.strip() for x in line.strip("|").split("|"))
+        names = re.findall(r"`(\w+)`", first)
+        alone = "clip_by_global_norm" not in names and "(" not in first
+        if not names or not cells or not alone or "without" in first:
+            continue
+        lowest, *devices = cells
+        both = " gradtx / optax" if "/" in devices[0] else ""
+        told = ", ".join(map(" ".join, zip(("H200", "TPU v5e"), devices, strict=False)))
+        page = "[as told here](/memory-traffic.md)"
+        words = f"lower bound {lowest},{both} {told} bytes, {page}"
+        found |= dict.fromkeys(names, words)
+    return found

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import gradtx
-from _ext import arguments, cookbook, gallery
+from _ext import arguments, cookbook, from_optax, gallery
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +40,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield from cookbook.pages()
     yield from gallery.pages()
     yield from arguments.pages()
+    yield from from_optax.pages()
 
 
 # --- the interface -----------------------------------------------------------
@@ -71,7 +72,13 @@ def interface() -> Iterator[tuple[str, str]]:
         summary = inspect.getdoc(module) or ""
         yield f"api/{names[-1]}.rst", page(address, summary, address, found, known)
     tree = "\n".join(f"   {name}" for name in names)
-    yield "api/index.rst", f"{heading('Interface')}\n.. toctree::\n\n{tree}\n"
+    about = (
+        "Every public name by its package. Examples begin with ``import gradtx``, "
+        "``import jax`` and ``import jax.numpy as jnp``, and are run when this site is "
+        "built."
+    )
+    toctree = f".. toctree::\n\n{tree}\n"
+    yield "api/index.rst", f"{heading('Interface')}\n{about}\n\n{toctree}"
 
 
 def by_package(module: ModuleType) -> dict[str, list[str]]:
@@ -101,7 +108,8 @@ def page(
     if title == address:  # the names below are given in full
         lines += [f".. py:module:: {address}", "", ".. py:currentmodule:: None", ""]
     module = importlib.import_module(address)
-    for name in names:
+    # Functions come first, and then the states that they keep.
+    for name in sorted(names, key=lambda x: (x[0].isupper(), x)):
         thing = getattr(module, name)
         lines += [*_described(thing, f"{address}.{name}", known), ""]
         known.setdefault(id(thing), f"{address}.{name}")

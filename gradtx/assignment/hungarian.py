@@ -33,6 +33,13 @@ def hungarian_algorithm(cost_matrix: ArrayLike) -> tuple[jax.Array, jax.Array]:
       TypeError: if they are complex.
 
     Reference: Crouse, On Implementing 2D Rectangular Assignment Algorithms, 2016.
+
+    Example:
+      >>> rows, columns = gradtx.assignment.hungarian_algorithm(
+      ...     jnp.array([[9.0, 1.0], [2.0, 9.0]])
+      ... )
+      >>> print(rows, columns)
+      [0 1] [1 0]
     """
     costs = jnp.asarray(cost_matrix)
     if costs.ndim != 2:  # noqa: PLR2004
@@ -53,6 +60,11 @@ def base_hungarian_algorithm(cost_matrix: ArrayLike) -> tuple[jax.Array, jax.Arr
     Args:
       cost_matrix: C, of shape (n, m). An entry of +∞, or NaN, is a pair that is taken
         only if there is no other way.
+
+    Example:
+      >>> cost = jnp.array([[9.0, 1.0], [2.0, 9.0]])
+      >>> print(gradtx.assignment.base_hungarian_algorithm(cost))
+      (Array([0, 1], dtype=int32), Array([1, 0], dtype=int32))
     """
     return hungarian_algorithm(cost_matrix)
 

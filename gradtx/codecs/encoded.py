@@ -75,6 +75,13 @@ def is_encoded(x: Any) -> bool:
 
     Args:
       x: anything.
+
+    Example:
+      >>> encoded = gradtx.codecs.int8().encode(jnp.array([0.5, -1.0]), 0)
+      >>> print(
+      ...     gradtx.codecs.is_encoded(encoded), gradtx.codecs.is_encoded(jnp.ones(2))
+      ... )
+      True False
     """
     return isinstance(x, Encoded)
 
@@ -84,6 +91,11 @@ def decoded(tree: PyTree) -> PyTree:
 
     Args:
       tree: a tree in which some arrays may be an :class:`Encoded`; the others stay.
+
+    Example:
+      >>> encoded = gradtx.codecs.int8().encode(jnp.array([0.5, -1.0]), 0)
+      >>> print(gradtx.codecs.decoded({"a": encoded})["a"].round(1))
+      [ 0.5 -1. ]
     """
     if not any(map(is_encoded, jax.tree.leaves(tree, is_leaf=is_encoded))):
         return tree
@@ -98,6 +110,13 @@ def encoded_like(like: PyTree, tree: PyTree) -> PyTree:
     Args:
       like: a tree with encoded arrays.
       tree: a tree of the same structure, of plain arrays or of encoded ones.
+
+    Example:
+      >>> encoded = gradtx.codecs.int8().encode(jnp.array([0.5, -1.0]), 0)
+      >>> print(
+      ...     gradtx.codecs.is_encoded(gradtx.codecs.encoded_like(encoded, jnp.ones(2)))
+      ... )
+      True
     """
     return jax.tree.map(
         lambda old, x: old.codec.encode(x) if is_encoded(old) else x,

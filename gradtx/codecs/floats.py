@@ -30,6 +30,11 @@ def bfloat16(rounding: str = "stochastic") -> Format:
 
     Raises:
       ValueError: for another rounding.
+
+    Example:
+      >>> codec = gradtx.codecs.bfloat16(rounding="nearest")
+      >>> print(codec.decode(codec.encode(jnp.array([0.5, -1.0]), 0)).round(1))
+      [ 0.5 -1. ]
     """
     checked(1, rounding)
 
@@ -72,6 +77,11 @@ def float8(
         or rounding.
 
     Reference: Micikevicius et al., 2022, https://arxiv.org/abs/2209.05433
+
+    Example:
+      >>> codec = gradtx.codecs.float8(rounding="nearest")
+      >>> print(codec.decode(codec.encode(jnp.array([0.5, -1.0]), 0)).round(1))
+      [ 0.5 -1. ]
     """
     if kind not in _KINDS:
         raise checks.InvalidArgument(

@@ -57,6 +57,11 @@ def int8(
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861 (blocks, and a
       map of octaves); Ortiz et al., 2026, https://arxiv.org/abs/2602.23349 (roots)
+
+    Example:
+      >>> codec = gradtx.codecs.int8(rounding="nearest")
+      >>> print(codec.decode(codec.encode(jnp.array([0.5, -1.0]), 0)).round(1))
+      [ 0.5 -1. ]
     """
     cells = grid(map, 8, signed=signed)
     kind = jnp.int8 if signed else jnp.uint8
@@ -100,6 +105,11 @@ def int4(
 
     Reference: Li et al., 2023, https://arxiv.org/abs/2309.01507 (blocks of 128, and no
       zero among second moments)
+
+    Example:
+      >>> codec = gradtx.codecs.int4(rounding="nearest")
+      >>> print(codec.decode(codec.encode(jnp.array([0.5, -1.0]), 0)).round(1))
+      [ 0.5 -1. ]
     """
     cells = grid(map or ("dynamic" if signed else "sqrt"), 4, signed=signed)
     entries = in_cells(cells, block, rounding, signed=signed)

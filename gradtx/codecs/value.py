@@ -130,6 +130,13 @@ def codec(make: Callable[P, Format]) -> Callable[P, Codec]:
 
     Args:
       make: a function that returns a :class:`Format`.
+
+    Example:
+      >>> @gradtx.codecs.codec
+      ... def short():
+      ...     return gradtx.codecs.int8(rounding="nearest").format
+      >>> print(short())
+      short()
     """
     return spec.remembered(make, Codec)
 

@@ -226,6 +226,10 @@ def safe_increment(count: Count) -> jax.Array:
 
     Raises:
       ValueError: for flags and complex numbers.
+
+    Example:
+      >>> print(gradtx.safe_increment(jnp.array(2**31 - 1, jnp.int32)))  # stays there
+      2147483647
     """
     return _incremented(count)
 

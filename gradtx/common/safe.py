@@ -24,6 +24,10 @@ def safe_norm(
       ord: which norm, as ``jnp.linalg.norm`` takes it; None for ‖x‖₂.
       axis: the axes to take norms over; all if None.
       keepdims: whether these axes stay, with length 1.
+
+    Example:
+      >>> print(jax.grad(gradtx.safe_norm)(jnp.zeros(2), 1e-3))
+      [0. 0.]
     """
     x = jnp.asarray(x)
     whole = jnp.linalg.norm(x, ord=ord, axis=axis, keepdims=True)
@@ -40,6 +44,10 @@ def safe_root_mean_squares(x: jax.Array, min_rms: Scalar) -> jax.Array:
     Args:
       x: an array, real or complex.
       min_rms: the lower bound, at least 0.
+
+    Example:
+      >>> print(gradtx.safe_root_mean_squares(jnp.zeros(2), 0.5))
+      0.5
     """
     x = jnp.asarray(x)
     rms = sqrt(mean(abs_sq(x)))

@@ -78,6 +78,17 @@ def find_learning_rate(
 
     Reference: Smith, 2015, Cyclical Learning Rates for Training Neural Networks,
       https://arxiv.org/abs/1506.01186
+
+    Example:
+      >>> task = gradtx.compare.Task(
+      ...     init=lambda key: jnp.ones(2),
+      ...     loss=lambda params, batch, key: jnp.mean((params - batch) ** 2),
+      ...     batches=jnp.zeros((8, 2)),
+      ...     batch_size=4,
+      ... )
+      >>> found = gradtx.compare.find_learning_rate(gradtx.sgd(1.0), task, steps=50)
+      >>> print(0 < found.suggestion < 1)
+      True
     """
     if not 0 < low < high < np.inf:
         raise InvalidArgument(

@@ -51,6 +51,11 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     Raises:
       ValueError: if the trees or the shapes of two leaves differ, or if a float would
         be added to what cannot have a gradient: nothing is broadcast or cut off.
+
+    Example:
+      >>> params, updates = {"a": jnp.ones(2)}, {"a": jnp.array([0.5, -1.0])}
+      >>> print(gradtx.apply_updates(params, updates)["a"])
+      [1.5 0. ]
     """
     paths, treedef = jax.tree_util.tree_flatten_with_path(
         updates, is_leaf=checks.is_none

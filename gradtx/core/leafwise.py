@@ -62,6 +62,18 @@ def leafwise(
         or shapes that do not match, for missing parameters, for a gradient of a
         parameter that cannot have one, for the state of another transformation, and for
         a rule that does not return what it must. The leaf's path is named.
+
+    Example:
+      >>> from typing import Any, NamedTuple
+      >>> class State(NamedTuple):
+      ...     mu: Any
+      >>> def rule(g, mu):
+      ...     mu = 0.9 * mu + g
+      ...     return -0.1 * mu, mu
+      >>> tx, params = gradtx.leafwise(rule, State, mu=jnp.zeros_like), jnp.ones(2)
+      >>> updates, state = tx.update(params, tx.init(params), params)
+      >>> print(updates, state.mu)
+      [-0.1 -0.1] [1. 1.]
     """
     wants = Wants(rule, list(slots))
     counter = counter_of(state_type, slots)

@@ -80,5 +80,11 @@ def masked(
 
     Raises:
       ValueError: if the mask does not fit the tree, or is traced.
+
+    Example:
+      >>> tx, params = gradtx.masked(gradtx.scale(-0.1), True), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     return restrict(inner, mask, extra_too=mask_compatible_extra_args)

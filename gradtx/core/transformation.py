@@ -109,6 +109,13 @@ def transformation(
             return stateless(
                 lambda g, p: jax.tree.map(lambda x: strength * jnp.sign(x), g)
             )
+
+    Example:
+      >>> @gradtx.transformation
+      ... def fall(rate):
+      ...     return gradtx.scale(-rate)
+      >>> print(fall(0.1), fall(0.1) == fall(0.1))
+      fall(rate=0.1) True
     """
     return spec.remembered(make, GradientTransformation)
 
@@ -122,6 +129,10 @@ def init_empty_state(params: Params) -> EmptyState:
 
     Args:
       params: the parameters, which are not looked at.
+
+    Example:
+      >>> print(gradtx.init_empty_state({"a": jnp.ones(2)}))
+      EmptyState()
     """
     del params
     return EmptyState()
@@ -129,7 +140,14 @@ def init_empty_state(params: Params) -> EmptyState:
 
 @transformation
 def identity() -> GradientTransformation:
-    """Pass the updates on as they are."""
+    """Pass the updates on as they are.
+
+    Example:
+      >>> tx, params = gradtx.identity(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
+    """
     return GradientTransformation(init_empty_state, pass_on)
 
 
@@ -142,6 +160,15 @@ def stateless(
     Args:
       f: takes the tree of updates and the tree of parameters (None where the caller
         gave none) and returns the new tree of updates.
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.stateless(lambda updates, params: -0.1 * updates),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     return GradientTransformation(
         init_empty_state,
@@ -158,6 +185,12 @@ def stateless_with_tree_map(
     Args:
       f: takes the update of one leaf and its parameter (None where the caller gave no
         parameters) and returns the new update. What is no gradient of floats stays.
+
+    Example:
+      >>> tx, params = gradtx.stateless_with_tree_map(lambda g, p: g - p), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -2.]
     """
 
     def update(
@@ -178,6 +211,12 @@ def with_extra_args_support(tx: Any) -> GradientTransformation:
 
     Args:
       tx: anything with ``init`` and ``update``.
+
+    Example:
+      >>> tx, params = gradtx.with_extra_args_support(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     if isinstance(tx, GradientTransformation) and tx.recipe is not None:
         return tx

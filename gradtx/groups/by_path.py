@@ -68,6 +68,13 @@ def by_path(
       ValueError: for what is no pattern; from ``init`` and ``update`` for a pattern
         that matches nothing, with the closest paths, or nothing that those before it
         leave.
+
+    Example:
+      >>> tx = gradtx.by_path({"*bias": gradtx.set_to_zero()}, default=gradtx.sgd(0.1))
+      >>> params = {"bias": jnp.ones(1), "kernel": jnp.ones(1)}
+      >>> updates, state = tx.update(params, tx.init(params), params)
+      >>> print(updates["bias"], updates["kernel"])
+      [0.] [-0.1]
     """
     pairs = _pairs(groups)
     patterns = [pattern for pattern, _ in pairs]

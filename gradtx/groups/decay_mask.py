@@ -25,6 +25,10 @@ def decay_mask(params: Params, *, embeddings: bool = False) -> PyTree:
 
     Returns:
       A tree of booleans, with False for what cannot have a gradient.
+
+    Example:
+      >>> print(gradtx.decay_mask({"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}))
+      {'bias': False, 'kernel': True}
     """
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
         params, is_leaf=checks.is_none

@@ -45,6 +45,13 @@ def layer_decay(
         from ``update`` if the depths cannot be told.
 
     Reference: Clark et al., 2020, https://arxiv.org/abs/2003.10555 (section 3.1)
+
+    Example:
+      >>> params = {"layer_0": jnp.ones(1), "layer_1": jnp.ones(1)}
+      >>> tx = gradtx.layer_decay(gradtx.sgd(0.1), 0.5)
+      >>> updates, state = tx.update(params, tx.init(params), params)
+      >>> print(updates["layer_0"], updates["layer_1"])
+      [-0.05] [-0.1]
     """
     checks.unit_interval(rate=rate)
     within = around_base(tx, lambda base: layer_decay(base, rate, depth=depth))

@@ -41,6 +41,11 @@ def mask_by_path(*patterns: paths.Pattern) -> PathMask:
     Raises:
       ValueError: for what is no pattern; when the mask is used, for a pattern that
         matches nothing, with the closest paths.
+
+    Example:
+      >>> mask = gradtx.mask_by_path("**/bias")
+      >>> print(mask({"layer": {"bias": jnp.ones(1), "kernel": jnp.ones(1)}}))
+      {'layer': {'bias': True, 'kernel': False}}
     """
     paths.check(list(patterns))
     return PathMask(patterns)

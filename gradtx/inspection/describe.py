@@ -113,6 +113,10 @@ def describe(tx: Any, params: Params | None = None) -> Description:
     Example::
 
         print(gradtx.describe(tx, jax.eval_shape(model.init, key, batch)))
+
+    Example:
+      >>> print("adam" in str(gradtx.describe(gradtx.adam(0.1))))
+      True
     """
     tree = _tree(tx)
     if params is None:

@@ -72,6 +72,11 @@ def hyperparams(tx: Any, state: OptState) -> dict[str, Any]:
         tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.sgd(schedule))
         gradtx.hyperparams(tx, state)
         # {"clip_by_global_norm/max_norm": 1.0, "sgd/learning_rate": Array(0.1), ...}
+
+    Example:
+      >>> tx = gradtx.sgd(0.1)
+      >>> print(gradtx.hyperparams(tx, tx.init(jnp.ones(2))))
+      {'learning_rate': 0.1}
     """
     _known(tx, "hyperparams")
     return {x.address: x.now for x in _settings(tx, state)}
@@ -90,6 +95,11 @@ def learning_rate(tx: Any, state: OptState) -> Any:
     Raises:
       ValueError: if no part has a learning rate, or several parts have different ones;
         their addresses are named.
+
+    Example:
+      >>> tx = gradtx.adam(gradtx.linear_schedule(0.1, 0.0, 10))
+      >>> print(gradtx.learning_rate(tx, tx.init(jnp.ones(2))))
+      0.1
     """
     _known(tx, "learning_rate")
     found = rates(tx, state)

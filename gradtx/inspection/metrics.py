@@ -72,6 +72,12 @@ def with_metrics(
         tx = gradtx.with_metrics(tx, lambda path: path.split("/")[0])
         ...
         log = {k: float(x) for k, x in gradtx.metrics(state).items()}
+
+    Example:
+      >>> tx, params = gradtx.with_metrics(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     inner = with_extra_args_support(inner)
 
@@ -148,6 +154,11 @@ def metrics(state: OptState) -> dict[str, jax.Array]:
 
     Raises:
       ValueError: if there is no such state, or more than one.
+
+    Example:
+      >>> tx = gradtx.with_metrics(gradtx.sgd(0.1))
+      >>> print(sorted(gradtx.metrics(tx.init(jnp.ones(2))))[:2])
+      ['clipped_share', 'gradient_norm']
     """
     nodes = jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, MetricsState))
     found = [x for x in nodes if isinstance(x, MetricsState)]

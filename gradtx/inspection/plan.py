@@ -131,6 +131,11 @@ def plan(params: Params, budget: float, *, devices: int = 1) -> Plan:
 
     Raises:
       ValueError: if the budget is not above 0, or there is no device.
+
+    Example:
+      >>> params = {"kernel": jax.ShapeDtypeStruct((1000, 1000), jnp.float32)}
+      >>> print(len(gradtx.plan(params, budget=1e9).options) > 1)
+      True
     """
     checks.positive(budget=budget)
     checks.positive_int(devices=devices)

@@ -115,6 +115,12 @@ def report(
 
     Raises:
       ValueError: what ``init`` and ``update`` refuse, they refuse here too.
+
+    Example:
+      >>> print(
+      ...     "8" in str(gradtx.report(gradtx.adam(0.1), jnp.ones(8), compiled=False))
+      ... )
+      True
     """
     shapes = jax.tree.map(_shape, arrays_of(params))
     grads = jax.tree.map(lambda x: x if is_differentiable(x) else None, shapes)

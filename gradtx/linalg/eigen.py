@@ -49,6 +49,11 @@ def power_iteration(
 
     Reference: von Mises and Pollaczek-Geiringer, 1929; Golub and Van Loan, Matrix
       Computations, section 7.3
+
+    Example:
+      >>> value, vector = gradtx.power_iteration(jnp.diag(jnp.array([3.0, 1.0])))
+      >>> print(value.round(3))
+      3.0000002
     """
     product, start = _product_and_start(matrix, v0, precision, key)
 

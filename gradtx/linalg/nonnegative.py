@@ -38,6 +38,11 @@ def nnls(
 
     Reference: Polyak, Projected gradient method for non-negative least square, 2015,
       https://doi.org/10.1090/conm/636
+
+    Example:
+      >>> A, b = jnp.eye(2), jnp.array([1.0, -1.0])
+      >>> print(gradtx.nnls(A, b, iters=50).round(3))
+      [1. 0.]
     """
     A, b = jnp.asarray(A), jnp.asarray(b)
     if A.ndim != 2 or b.ndim not in (1, 2) or len(A) != len(b):  # noqa: PLR2004

@@ -62,6 +62,11 @@ def newton_schulz(
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/;
       Schulz, 1933; Boissin et al., 2025, https://arxiv.org/abs/2512.04632 ("aol");
       Grishina et al., 2025, https://arxiv.org/abs/2506.10935 ("schatten")
+
+    Example:
+      >>> matrix = jnp.array([[3.0, 0.0], [0.0, -1.0]])
+      >>> print(jnp.sign(jnp.diag(gradtx.linalg.newton_schulz(matrix))))
+      [ 1. -1.]
     """
     matrix = jnp.asarray(matrix)
     if matrix.ndim < 2:  # noqa: PLR2004

@@ -49,6 +49,13 @@ def matrix_inverse_pth_root(
 
     Reference: Higham, Functions of Matrices, 2008, equation 7.18; Gupta et al., 2018,
       https://arxiv.org/abs/1802.09568 (for its use in Shampoo)
+
+    Example:
+      >>> root, _ = gradtx.matrix_inverse_pth_root(
+      ...     4.0 * jnp.eye(2), 2, ridge_epsilon=0.0
+      ... )
+      >>> print(root.round(3).tolist())
+      [[0.5, 0.0], [0.0, 0.5]]
     """
     array = jnp.asarray(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:  # noqa: PLR2004

@@ -99,6 +99,21 @@ def scale_by_backtracking_linesearch(
         missing.
 
     Reference: Armijo, 1966; Vaswani et al., 2019, https://arxiv.org/abs/1905.09997
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> tx, x = (
+      ...     gradtx.chain(
+      ...         gradtx.sgd(1.0), gradtx.scale_by_backtracking_linesearch(20)
+      ...     ),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, _ = tx.update(
+      ...     2 * x, tx.init(x), x, value=f(x), grad=2 * x, value_fn=f
+      ... )
+      >>> print(f(x + updates) < f(x))
+      True
     """
     checks.non_negative(slope_rtol=slope_rtol, atol=atol, rtol=rtol)
     checks.unit_interval(decrease_factor=decrease_factor)

@@ -196,6 +196,14 @@ def value_and_grad_from_state(
 
     Raises:
       ValueError: when called with a state that holds no ``value`` or no ``grad``.
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> state = gradtx.lbfgs().init(jnp.ones(2))
+      >>> value, grad = gradtx.value_and_grad_from_state(f)(jnp.ones(2), state=state)
+      >>> print(value, grad)
+      2.0 [2. 2.]
     """
 
     def value_and_grad(

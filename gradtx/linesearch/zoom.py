@@ -101,6 +101,19 @@ def scale_by_zoom_linesearch(
 
     Reference: Nocedal and Wright, Numerical Optimization, 1999, algorithms 3.5 and 3.6;
       Hager and Zhang, 2006, https://doi.org/10.1145/1132973.1132979
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> tx, x = (
+      ...     gradtx.chain(gradtx.sgd(1.0), gradtx.scale_by_zoom_linesearch(20)),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, _ = tx.update(
+      ...     2 * x, tx.init(x), x, value=f(x), grad=2 * x, value_fn=f
+      ... )
+      >>> print(f(x + updates) < f(x))
+      True
     """
     checks.non_negative(
         tol=tol, slope_rtol=slope_rtol, stepsize_precision=stepsize_precision

@@ -25,6 +25,10 @@ def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Ar
     Raises:
       ValueError: if the labels do not fit.
       TypeError: if the logits are not real floating-point numbers.
+
+    Example:
+      >>> print(gradtx.sigmoid_binary_cross_entropy(jnp.zeros(1), jnp.ones(1)).round(3))
+      [0.693]
     """
     z, y, dtype = _answers("sigmoid_binary_cross_entropy", logits, labels)
     return _cross_entropy(z, y).astype(dtype)
@@ -55,6 +59,11 @@ def sigmoid_focal_loss(
 
     Reference: Lin et al., Focal Loss for Dense Object Detection, 2017.
       https://arxiv.org/abs/1708.02002
+
+    Example:
+      >>> loss = gradtx.sigmoid_focal_loss(jnp.array([0.0, 3.0]), jnp.ones(2))
+      >>> print(loss.round(4))  # what is known already counts little
+      [1.733e-01 1.000e-04]
     """
     arrays.settings(checks.unit_interval, alpha=alpha)
     arrays.settings(checks.non_negative, gamma=gamma)

@@ -35,6 +35,12 @@ def softmax_cross_entropy(
     Raises:
       ValueError: if the shapes do not belong together.
       TypeError: if the logits are not real floating-point numbers.
+
+    Example:
+      >>> print(
+      ...     gradtx.softmax_cross_entropy(jnp.zeros(2), jnp.array([0.0, 1.0])).round(3)
+      ... )
+      0.693
     """
     return _softmax_loss("softmax_cross_entropy", logits, labels, axis, where)
 
@@ -51,6 +57,11 @@ def safe_softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Arra
     Raises:
       ValueError: if the shapes do not belong together.
       TypeError: if the logits are not real floating-point numbers.
+
+    Example:
+      >>> labels = jnp.array([1.0, 0.0])
+      >>> print(gradtx.safe_softmax_cross_entropy(jnp.array([0.0, -jnp.inf]), labels))
+      -0.0
     """
     return _softmax_loss("safe_softmax_cross_entropy", logits, labels, -1, None)
 
@@ -82,6 +93,13 @@ def softmax_cross_entropy_with_integer_labels(
       ValueError: if the shapes do not belong together.
       TypeError: if the logits are not real floating-point numbers, or the labels not
         integers.
+
+    Example:
+      >>> loss = gradtx.softmax_cross_entropy_with_integer_labels(
+      ...     jnp.zeros((1, 4)), jnp.array([2])
+      ... )
+      >>> print(loss.round(3))  # log 4
+      [1.386]
     """
     name = "softmax_cross_entropy_with_integer_labels"
     dtype, (z,) = arrays.widen(arrays.floating(name, "logits", logits))
@@ -122,6 +140,14 @@ def poly_loss_cross_entropy(
       TypeError: if the logits are not real floating-point numbers.
 
     Reference: Leng et al., PolyLoss, 2022. https://arxiv.org/abs/2204.12511
+
+    Example:
+      >>> print(
+      ...     gradtx.losses.poly_loss_cross_entropy(
+      ...         jnp.zeros(2), jnp.array([0.0, 1.0])
+      ...     ).round(3)
+      ... )
+      1.6930001
     """
     arrays.settings(checks.finite, epsilon=epsilon)
     name = "poly_loss_cross_entropy"

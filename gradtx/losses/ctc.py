@@ -36,6 +36,12 @@ def ctc_loss(
     Raises:
       ValueError: as :func:`ctc_loss_with_forward_probs`.
       TypeError: as :func:`ctc_loss_with_forward_probs`.
+
+    Example:
+      >>> logits, labels = jnp.zeros((1, 4, 3)), jnp.array([[1, 2]])
+      >>> loss = gradtx.ctc_loss(logits, jnp.zeros((1, 4)), labels, jnp.zeros((1, 2)))
+      >>> print(loss.round(3))  # 15 of 81 alignments spell 1, 2
+      [1.6860001]
     """
     return ctc_loss_with_forward_probs(
         logits,
@@ -92,6 +98,14 @@ def ctc_loss_with_forward_probs(
         integers.
 
     Reference: Graves et al., Connectionist Temporal Classification, 2006.
+
+    Example:
+      >>> logits, labels = jnp.zeros((1, 4, 3)), jnp.array([[1, 2]])
+      >>> loss, blank, emit = gradtx.ctc_loss_with_forward_probs(
+      ...     logits, jnp.zeros((1, 4)), labels, jnp.zeros((1, 2))
+      ... )
+      >>> print(blank.shape, emit.shape)
+      (4, 1, 3) (4, 1, 2)
     """
     checks.finite(log_epsilon=log_epsilon)
     name = "ctc_loss"

@@ -32,6 +32,11 @@ def kl_divergence(
       TypeError: if the predictions are not real floating-point numbers.
 
     Reference: Kullback and Leibler, On Information and Sufficiency, 1951.
+
+    Example:
+      >>> p = jnp.array([0.5, 0.5])
+      >>> print(gradtx.kl_divergence(jnp.log(p), p))
+      0.0
     """
     name = "kl_divergence"
     log_p, y, mask, dtype = arrays.vectors(
@@ -61,6 +66,11 @@ def kl_divergence_with_log_targets(
     Raises:
       ValueError: if the shapes do not belong together.
       TypeError: if an array is not of real floating-point numbers.
+
+    Example:
+      >>> log_p = jnp.log(jnp.array([0.5, 0.5]))
+      >>> print(gradtx.losses.kl_divergence_with_log_targets(log_p, log_p))
+      0.0
     """
     name = "kl_divergence_with_log_targets"
     log_targets = arrays.floating(name, "log_targets", log_targets)
@@ -97,6 +107,10 @@ def generalized_kl_divergence(
       TypeError: if the predictions are not real floating-point numbers.
 
     Reference: Boyd and Vandenberghe, Convex Optimization, 2004, page 90.
+
+    Example:
+      >>> print(gradtx.generalized_kl_divergence(jnp.zeros(2), jnp.ones(2)))
+      0.0
     """
     name = "generalized_kl_divergence"
     log_p, y, mask, dtype = arrays.vectors(
@@ -119,6 +133,11 @@ def convex_kl_divergence(
       targets: y ≥ 0 over the same classes; the other axes may broadcast.
       axis: the axis or axes of the classes; None for all.
       where: which elements to include; all if not given.
+
+    Example:
+      >>> p = jnp.array([0.5, 0.5])
+      >>> print(gradtx.convex_kl_divergence(jnp.log(p), p))
+      0.0
     """
     checks.deprecated(
         "convex_kl_divergence is deprecated: use generalized_kl_divergence"

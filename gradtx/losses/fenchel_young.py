@@ -27,6 +27,11 @@ def make_fenchel_young_loss(max_fun: Callable[..., Any]) -> Callable[..., jax.Ar
 
     Reference: Blondel et al., Learning with Fenchel-Young Losses, 2020.
       https://arxiv.org/abs/1901.02324
+
+    Example:
+      >>> loss = gradtx.losses.make_fenchel_young_loss(jax.nn.logsumexp)
+      >>> print(loss(jnp.zeros(2), jnp.array([0.0, 1.0])).round(3))  # log 2
+      0.693
     """
 
     def fenchel_young_loss(

@@ -18,6 +18,10 @@ def hinge_loss(predictor_outputs: ArrayLike, targets: ArrayLike) -> jax.Array:
 
     Raises:
       ValueError: if the targets do not fit.
+
+    Example:
+      >>> print(gradtx.hinge_loss(jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0])))
+      [0.  1.5]
     """
     agreement, dtype = _agreement("hinge_loss", predictor_outputs, targets)
     return jnp.maximum(0, 1 - agreement).astype(dtype)
@@ -34,6 +38,14 @@ def perceptron_loss(predictor_outputs: ArrayLike, targets: ArrayLike) -> jax.Arr
       ValueError: if the shapes differ.
 
     Reference: Rosenblatt, The Perceptron, 1958.
+
+    Example:
+      >>> print(
+      ...     gradtx.losses.perceptron_loss(
+      ...         jnp.array([2.0, -3.0]), jnp.array([1.0, 1.0])
+      ...     )
+      ... )
+      [0. 3.]
     """
     agreement, dtype = _agreement(
         "perceptron_loss", predictor_outputs, targets, equal=True
@@ -58,6 +70,12 @@ def multiclass_hinge_loss(scores: ArrayLike, labels: ArrayLike) -> jax.Array:
 
     Reference: Crammer and Singer, On the Algorithmic Implementation of Multiclass
       Kernel-based Vector Machines, 2001.
+
+    Example:
+      >>> print(
+      ...     gradtx.losses.multiclass_hinge_loss(jnp.array([1.0, 3.0]), jnp.array(0))
+      ... )
+      3.0
     """
     s, chosen, known, y, dtype = _choice("multiclass_hinge_loss", scores, labels)
     rival = 1 - jax.nn.one_hot(y, s.shape[-1], dtype=s.dtype)
@@ -79,6 +97,14 @@ def multiclass_perceptron_loss(scores: ArrayLike, labels: ArrayLike) -> jax.Arra
       TypeError: if the labels are not integers.
 
     Reference: Collins, Discriminative Training Methods for Hidden Markov Models, 2002.
+
+    Example:
+      >>> print(
+      ...     gradtx.losses.multiclass_perceptron_loss(
+      ...         jnp.array([1.0, 3.0]), jnp.array(0)
+      ...     )
+      ... )
+      2.0
     """
     s, chosen, known, _, dtype = _choice("multiclass_perceptron_loss", scores, labels)
     return arrays.only(known, jnp.max(s, axis=-1) - chosen).astype(dtype)

@@ -35,6 +35,14 @@ def ranking_softmax_loss(
       TypeError: if the logits are not real floating-point numbers.
 
     Reference: Cao et al., Learning to Rank, 2007 (ListNet).
+
+    Example:
+      >>> print(
+      ...     gradtx.losses.ranking_softmax_loss(
+      ...         jnp.zeros(2), jnp.array([1.0, 0.0])
+      ...     ).round(3)
+      ... )
+      0.693
     """
     name = "ranking_softmax_loss"
     s, y, mask, dtype = arrays.vectors(name, -1, where, logits=logits, labels=labels)

@@ -24,6 +24,10 @@ def squared_error(
     Raises:
       ValueError: if the shapes differ.
       TypeError: if the predictions are not real floating-point numbers.
+
+    Example:
+      >>> print(gradtx.squared_error(jnp.array([3.0, 1.0]), jnp.array([1.0, 1.0])))
+      [4. 0.]
     """
     error, dtype = _error("squared_error", predictions, targets, equal=True)
     return jnp.square(error).astype(dtype)
@@ -39,6 +43,10 @@ def l2_loss(predictions: ArrayLike, targets: ArrayLike | None = None) -> jax.Arr
     Raises:
       ValueError: if the shapes differ.
       TypeError: if the predictions are not real floating-point numbers.
+
+    Example:
+      >>> print(gradtx.l2_loss(jnp.array([3.0, 1.0]), jnp.array([1.0, 1.0])))
+      [2. 0.]
     """
     error, dtype = _error("l2_loss", predictions, targets, equal=True)
     return (0.5 * jnp.square(error)).astype(dtype)
@@ -67,6 +75,10 @@ def huber_loss(
       TypeError: if the predictions are not real floating-point numbers.
 
     Reference: Huber, Robust Estimation of a Location Parameter, 1964.
+
+    Example:
+      >>> print(gradtx.huber_loss(jnp.array([0.5, 3.0])))
+      [0.125 2.5  ]
     """
     arrays.settings(checks.non_negative, delta=delta)
     error, dtype = _error("huber_loss", predictions, targets)
@@ -91,6 +103,10 @@ def log_cosh(predictions: ArrayLike, targets: ArrayLike | None = None) -> jax.Ar
 
     Reference: Chen et al., Log Hyperbolic Cosine Loss Improves Variational
       Auto-Encoder, 2019.
+
+    Example:
+      >>> print(gradtx.log_cosh(jnp.array([0.0, 1.0])).round(3))
+      [0.         0.43400002]
     """
     error, dtype = _error("log_cosh", predictions, targets)
     size = jnp.abs(error)
@@ -123,6 +139,10 @@ def cosine_similarity(
     Raises:
       ValueError: if the shapes do not belong together, or epsilon is negative.
       TypeError: if an array is not of real floating-point numbers.
+
+    Example:
+      >>> print(gradtx.cosine_similarity(jnp.array([1.0, 0.0]), jnp.array([3.0, 0.0])))
+      1.0
     """
     cosine, dtype = _cosine(
         "cosine_similarity", predictions, targets, epsilon, axis, where
@@ -152,6 +172,10 @@ def cosine_distance(
     Raises:
       ValueError: if the shapes do not belong together, or epsilon is negative.
       TypeError: if an array is not of real floating-point numbers.
+
+    Example:
+      >>> print(gradtx.cosine_distance(jnp.array([1.0, 0.0]), jnp.array([0.0, 2.0])))
+      1.0
     """
     cosine, dtype = _cosine(
         "cosine_distance", predictions, targets, epsilon, axis, where

@@ -56,6 +56,12 @@ def dice_loss(
 
     References: Milletari et al., V-Net, 2016. https://arxiv.org/abs/1606.04797;
       Salehi et al., Tversky Loss, 2017. https://arxiv.org/abs/1706.05721
+
+    Example:
+      >>> logits = 50.0 * jax.nn.one_hot(jnp.array([[0, 1, 1]]), 2)
+      >>> labels = jax.nn.one_hot(jnp.array([[0, 1, 1]]), 2)
+      >>> print(gradtx.losses.dice_loss(logits, labels).round(3))
+      [0.]
     """
     name = "dice_loss"
     arrays.settings(checks.non_negative, smooth=smooth, alpha=alpha, beta=beta)
@@ -107,6 +113,15 @@ def multiclass_generalized_dice_loss(
 
     Reference: Sudre et al., Generalised Dice Overlap, 2017.
       https://arxiv.org/abs/1707.03237
+
+    Example:
+      >>> labels = jax.nn.one_hot(jnp.array([[0, 1, 1]]), 2)
+      >>> print(
+      ...     gradtx.losses.multiclass_generalized_dice_loss(
+      ...         50.0 * labels, labels
+      ...     ).round(3)
+      ... )
+      0.0
     """
     name = "multiclass_generalized_dice_loss"
     p = arrays.real(name, "predictions", predictions)
@@ -147,6 +162,14 @@ def binary_dice_loss(
 
     Raises:
       ValueError: as :func:`dice_loss`.
+
+    Example:
+      >>> print(
+      ...     gradtx.losses.binary_dice_loss(
+      ...         jnp.full((1, 4, 1), 50.0), jnp.ones((1, 4, 1))
+      ...     ).round(3)
+      ... )
+      [0.]
     """
     p = arrays.real("binary_dice_loss", "predictions", predictions)
     t = arrays.real("binary_dice_loss", "targets", targets)

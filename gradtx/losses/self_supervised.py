@@ -36,6 +36,11 @@ def ntxent(
 
     Reference: Chen et al., A Simple Framework for Contrastive Learning, 2020.
       https://arxiv.org/abs/2002.05709
+
+    Example:
+      >>> pairs = jnp.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+      >>> print(gradtx.ntxent(pairs, jnp.array([0, 0, 1, 1])) < 0.1)  # pairs are near
+      True
     """
     checks.positive(temperature=temperature)
     name = "ntxent"
@@ -83,6 +88,11 @@ def triplet_margin_loss(
 
     Reference: Balntas et al., Learning Shallow Convolutional Feature Descriptors with
       Triplet Losses, 2016.
+
+    Example:
+      >>> near, far = jnp.array([[0.0, 0.0]]), jnp.array([[9.0, 9.0]])
+      >>> print(gradtx.losses.triplet_margin_loss(near, near, far))
+      [0.]
     """
     checks.positive(norm_degree=norm_degree)
     checks.non_negative(eps=eps)

@@ -30,6 +30,10 @@ def smooth_labels(
 
     Reference: Müller et al., When Does Label Smoothing Help?, 2019.
       https://arxiv.org/abs/1906.02629
+
+    Example:
+      >>> print(gradtx.smooth_labels(jnp.array([0.0, 1.0]), 0.1))
+      [0.05 0.95]
     """
     arrays.settings(checks.unit_interval, alpha=alpha)
     name = "smooth_labels"

@@ -26,6 +26,10 @@ def sparsemax_loss(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
 
     Reference: Blondel et al., Learning with Fenchel-Young Losses, 2020, section 4.4.
       https://arxiv.org/abs/1901.02324
+
+    Example:
+      >>> print(gradtx.losses.sparsemax_loss(jnp.array([0.0]), jnp.array([1.0])))
+      [0.25]
     """
     name = "sparsemax_loss"
     dtype, (z, y) = arrays.widen(
@@ -55,6 +59,14 @@ def multiclass_sparsemax_loss(scores: ArrayLike, labels: ArrayLike) -> jax.Array
 
     Reference: Martins and Astudillo, From Softmax to Sparsemax, 2016.
       https://arxiv.org/abs/1602.02068
+
+    Example:
+      >>> print(
+      ...     gradtx.losses.multiclass_sparsemax_loss(
+      ...         jnp.array([0.0, 9.0]), jnp.array(1)
+      ...     )
+      ... )
+      0.0
     """
     name = "multiclass_sparsemax_loss"
     dtype, (s,) = arrays.widen(arrays.real(name, "scores", scores))

@@ -53,6 +53,15 @@ def jit_step(
     Returns:
       A function that is called as ``step`` is; it has ``lower`` and ``trace`` as
       jitted functions have.
+
+    Example:
+      >>> tx, params = gradtx.sgd(0.1), jnp.ones(2)
+      >>> def step(params, state):
+      ...     updates, state = tx.update(params, state, params)
+      ...     return gradtx.apply_updates(params, updates), state
+      >>> params, state = gradtx.jit_step(step)(params, tx.init(params))
+      >>> print(params)
+      [0.9 0.9]
     """
     return CompiledStep(
         step, {"donate_argnums": donate_argnums, **options}, compiler_options or {}

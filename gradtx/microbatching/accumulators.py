@@ -45,6 +45,10 @@ class AccumulationType(enum.Enum):
 
     They add up in at least float32 and answer in the type that came in, but for the
     mean of integers, which is a float.
+
+    Example:
+      >>> print(gradtx.microbatching.AccumulationType.MEAN.name)
+      MEAN
     """
 
     #: The mean; microbatches that are left out count as zeros.

@@ -26,6 +26,10 @@ def reshape_batch_axis(tree: PyTree, microbatch_size: int, axis: int = 0) -> PyT
 
     Raises:
       ValueError: if a leaf does not have the axis, or its batch is not divisible.
+
+    Example:
+      >>> print(gradtx.microbatching.reshape_batch_axis(jnp.zeros((6, 2)), 3).shape)
+      (2, 3, 2)
     """
     with checks.named("reshape_batch_axis"):
         checks.positive_int(microbatch_size=microbatch_size)

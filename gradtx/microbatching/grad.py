@@ -77,6 +77,15 @@ def micro_grad(
       ValueError: for what :func:`microbatch` refuses.
 
     Reference: https://arxiv.org/abs/2510.00236
+
+    Example:
+      >>> def loss(w, x):
+      ...     return jnp.sum((w * x) ** 2)
+      >>> grad, _ = gradtx.microbatching.micro_grad(loss, microbatch_size=2)(
+      ...     1.0, jnp.ones(4)
+      ... )
+      >>> print(grad)
+      8.0
     """
     over = (batch_argnums,) if isinstance(batch_argnums, int) else tuple(batch_argnums)
     differentiated = jax.value_and_grad(fun, argnums, has_aux=has_aux)

@@ -50,6 +50,13 @@ def microbatch(
       ValueError: if ``microbatch_size`` is not at least 1; when it is called, if an
         argument is missing, has no such axis, or a batch that is not divisible, if two
         batches differ in size, or the accumulators do not match the results.
+
+    Example:
+      >>> mean = gradtx.microbatch(
+      ...     lambda x: x.mean(), 0, 2, gradtx.microbatching.AccumulationType.MEAN
+      ... )
+      >>> print(mean(jnp.arange(4.0)))
+      1.5
     """
     places = (*_several(argnums), *_several(argnames))
     with checks.named("microbatch"):

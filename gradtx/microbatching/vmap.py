@@ -46,6 +46,11 @@ def micro_vmap(
 
     Raises:
       ValueError: if ``out_axes`` is not 0, or for what :func:`microbatch` refuses.
+
+    Example:
+      >>> square = gradtx.microbatching.micro_vmap(lambda x: x**2, microbatch_size=2)
+      >>> print(square(jnp.arange(4.0)))
+      [0. 1. 4. 9.]
     """
     with checks.named("micro_vmap"):
         check_size(microbatch_size, num_real_microbatches)

@@ -70,9 +70,9 @@ from gradtx.optimizers.amsgrad import (
 from gradtx.optimizers.apollo import (
     ApolloState as ApolloState,
     apollo as apollo,
-    apollo_mini as apollo_mini,
     scale_by_apollo as scale_by_apollo,
 )
+from gradtx.optimizers.apollo_mini import apollo_mini as apollo_mini
 from gradtx.optimizers.came import (
     ScaleByCameState as ScaleByCameState,
     came as came,

@@ -44,6 +44,12 @@ def scale_by_acprop(
       ValueError: if a decay is outside [0, 1) or an epsilon is negative.
 
     Reference: Zhuang et al., 2021, https://arxiv.org/abs/2110.05454
+
+    Example:
+      >>> tx, params = gradtx.scale_by_acprop(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, eps_root=eps_root)
@@ -85,6 +91,12 @@ def acprop(
         one. All do, if None.
       centre_on_new_mean: whether a gradient's surprise is its distance from the mean
         that it is part of already, as in the paper.
+
+    Example:
+      >>> tx, params = gradtx.acprop(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     direction = scale_by_acprop(
         b1, b2, eps, eps_root, centre_on_new_mean=centre_on_new_mean

@@ -87,6 +87,12 @@ def scale_by_belief(
 
     Reference: Zhuang et al., 2020, https://arxiv.org/abs/2010.07468 (Algorithm 2); Liu
       et al., 2020, https://arxiv.org/abs/1908.03265 (rectification)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_belief(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1.1110001 -1.1110001]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, eps_root=eps_root)
@@ -148,6 +154,12 @@ def adabelief(
       mu_dtype: the type to keep m, the mean, in; the parameter's if None.
       nu_dtype: the type to keep s, the mean squared surprise, in; if None the
         parameter's, and float32 for half-precision parameters.
+
+    Example:
+      >>> tx, params = gradtx.adabelief(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.11100001  0.11100001]
     """
     direction = scale_by_belief(
         b1,

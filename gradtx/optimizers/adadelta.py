@@ -38,6 +38,12 @@ def scale_by_adadelta(rho: Scalar = 0.9, eps: Scalar = 1e-6) -> GradientTransfor
       ValueError: if ``rho`` is outside [0, 1) or ``eps`` is negative.
 
     Reference: Zeiler, 2012, https://arxiv.org/abs/1212.5701 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_adadelta(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.003 -0.003]
     """
     checks.decay_rates(rho=rho)
     checks.non_negative(eps=eps)
@@ -75,6 +81,12 @@ def adadelta(
         rate is negative.
 
     Reference: Zeiler, 2012, https://arxiv.org/abs/1212.5701
+
+    Example:
+      >>> tx, params = gradtx.adadelta(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-0.0003162  0.0003162]
     """
     checks.non_negative(weight_decay=weight_decay)
     return chain(

@@ -88,6 +88,14 @@ def scale_by_factored_rms(
 
     Reference: Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235 (Algorithms 4
       and 5)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_factored_rms(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 1.  1.]
+       [ 0. -1.]]
     """
     checks.non_negative(decay_rate=decay_rate, step_offset=step_offset, epsilon=epsilon)
 
@@ -195,6 +203,14 @@ def adafactor(
         range.
 
     Reference: Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235
+
+    Example:
+      >>> tx, params = gradtx.adafactor(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.07 -0.07]
+       [-0.    0.07]]
     """
     checks.non_negative(
         decay_offset=decay_offset, weight_decay_rate=weight_decay_rate, eps=eps

@@ -37,6 +37,12 @@ def scale_by_rss(
       ValueError: if either is negative.
 
     Reference: Duchi et al., 2011, https://jmlr.org/papers/v12/duchi11a.html
+
+    Example:
+      >>> tx, params = gradtx.scale_by_rss(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.98800004 -0.95300007]
     """
     checks.non_negative(initial_accumulator_value=initial_accumulator_value, eps=eps)
 
@@ -63,5 +69,11 @@ def adagrad(
       learning_rate: η, or a schedule of the number of steps taken.
       initial_accumulator_value: what the sum of squares starts from, at least 0.
       eps: ε, at least 0, inside the root.
+
+    Example:
+      >>> tx, params = gradtx.adagrad(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.09900001  0.09500001]
     """
     return descend(scale_by_rss(initial_accumulator_value, eps), learning_rate)

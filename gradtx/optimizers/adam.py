@@ -66,6 +66,12 @@ def scale_by_adam(
 
     Reference: Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980 (Algorithm 1);
       Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+
+    Example:
+      >>> tx, params = gradtx.scale_by_adam(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, eps_root=eps_root)
@@ -115,6 +121,12 @@ def adam(
       nesterov: whether the mean looks one step ahead, as in :func:`scale_by_adam`.
       nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
         float32 for half-precision parameters.
+
+    Example:
+      >>> tx, params = gradtx.adam(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     direction = scale_by_adam(
         b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov, nu_dtype=nu_dtype
@@ -164,6 +176,12 @@ def adamw(
         kinds; η itself, if None and η is a number.
 
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
+
+    Example:
+      >>> tx, params = gradtx.adamw(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     direction = scale_by_adam(
         b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov, nu_dtype=nu_dtype
@@ -204,6 +222,12 @@ def nadam(
         float32 for half-precision parameters.
 
     Reference: Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+
+    Example:
+      >>> tx, params = gradtx.nadam(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.147  0.147]
     """
     return adam(
         learning_rate,
@@ -249,6 +273,12 @@ def nadamw(
 
     Reference: Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ;
       Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
+
+    Example:
+      >>> tx, params = gradtx.nadamw(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.147  0.147]
     """
     return adamw(
         learning_rate,

@@ -85,6 +85,14 @@ def scale_by_adam_mini(
         parameter cannot be cut into its blocks.
 
     Reference: Zhang et al., 2024, https://arxiv.org/abs/2406.16793
+
+    Example:
+      >>> tx, params = gradtx.scale_by_adam_mini(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 1.41  1.  ]
+       [ 0.   -1.  ]]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps)
@@ -186,6 +194,14 @@ def adam_mini(
         blocks.
 
     Reference: Zhang et al., 2024, https://arxiv.org/abs/2406.16793
+
+    Example:
+      >>> tx, params = gradtx.adam_mini(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.14       -0.09999999]
+       [-0.          0.09999999]]
     """
     direction = scale_by_adam_mini(
         b1,

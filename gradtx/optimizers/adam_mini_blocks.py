@@ -62,6 +62,11 @@ def mini_blocks(
     Raises:
       ValueError: for a query or key of two axes without ``num_heads``, or if an
         expression is found nowhere.
+
+    Example:
+      >>> params = {"mlp": {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)}}
+      >>> print(sorted(gradtx.mini_blocks(params)["mlp"]))
+      ['bias', 'kernel']
     """
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
         params, is_leaf=checks.is_none

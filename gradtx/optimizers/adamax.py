@@ -33,6 +33,12 @@ def scale_by_adamax(
       ValueError: if a decay is outside [0, 1) or ``eps`` is negative.
 
     Reference: Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_adamax(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps)
@@ -61,6 +67,12 @@ def adamax(
       b1: β₁ in [0, 1), how much of the mean is kept at each step.
       b2: β₂ in [0, 1), how slowly a large gradient is forgotten.
       eps: ε, at least 0, added to the size of the gradient.
+
+    Example:
+      >>> tx, params = gradtx.adamax(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     return descend(scale_by_adamax(b1, b2, eps), learning_rate)
 
@@ -88,6 +100,12 @@ def adamaxw(
         one. All do, if None.
 
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
+
+    Example:
+      >>> tx, params = gradtx.adamaxw(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     direction = scale_by_adamax(b1, b2, eps)
     return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)

@@ -85,6 +85,14 @@ def scale_by_adamuon(
         ``update``, if a leaf is no matrix.
 
     Reference: Si et al., 2025, https://arxiv.org/abs/2507.11005
+
+    Example:
+      >>> tx, params = gradtx.scale_by_adamuon(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.19999999  0.19999999]
+       [ 0.19999999 -0.19999999]]
     """
     checks.decay_rates(b2=b2)
     checks.non_negative(eps=eps, consistent_rms=consistent_rms)
@@ -169,6 +177,14 @@ def adamuon(
         given to AdaMuon that is no matrix.
 
     Reference: Si et al., 2025, https://arxiv.org/abs/2507.11005
+
+    Example:
+      >>> tx, params = gradtx.adamuon(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.02 -0.02]
+       [-0.02  0.02]]
     """
     numbers = of_two_axes(weight_dimension_numbers)
     direction = scale_by_adamuon(

@@ -69,6 +69,12 @@ def scale_by_adan(
 
     Reference: Xie et al., 2022, https://arxiv.org/abs/2208.06677 (Algorithm 1), with
       the authors' bias correction
+
+    Example:
+      >>> tx, params = gradtx.scale_by_adan(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2, b3=b3)
     checks.non_negative(eps=eps, eps_root=eps_root)
@@ -129,6 +135,12 @@ def adan(
         learning rate is negative.
 
     Reference: Xie et al., 2022, https://arxiv.org/abs/2208.06677 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.adan(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     checks.non_negative(weight_decay=weight_decay)
     if proximal:

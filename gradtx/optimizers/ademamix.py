@@ -82,6 +82,12 @@ def scale_by_ademamix(
       ValueError: if a decay is outside [0, 1), or another number is negative.
 
     Reference: Pagliardini et al., 2024, https://arxiv.org/abs/2409.03137 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_ademamix(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1.001 -1.001]
     """
     checks.decay_rates(b1=b1, b2=b2, b3=b3)
     checks.non_negative(alpha=alpha, eps=eps, eps_root=eps_root)
@@ -158,6 +164,12 @@ def ademamix(
         one. All do, if None.
       nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
         float32 for half-precision parameters.
+
+    Example:
+      >>> tx, params = gradtx.ademamix(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     direction = scale_by_ademamix(
         b1, b2, b3, alpha, eps, eps_root, mu_dtype, nu_dtype=nu_dtype

@@ -58,6 +58,12 @@ def scale_by_adopt(
       ValueError: if a decay is outside [0, 1), or ε is negative.
 
     Reference: Taniguchi et al., 2024, https://arxiv.org/abs/2411.02853
+
+    Example:
+      >>> tx, params = gradtx.scale_by_adopt(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [0. 0.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps)
@@ -112,6 +118,12 @@ def adopt(
         its fourth root unless another is given.
       nu_dtype: the type to keep v, the mean square, in; if None the parameter's, and
         float32 for half-precision parameters.
+
+    Example:
+      >>> tx, params = gradtx.adopt(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0. -0.]
     """
     direction = scale_by_adopt(
         b1,

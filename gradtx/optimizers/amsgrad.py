@@ -72,6 +72,12 @@ def scale_by_amsgrad(
 
     Reference: Reddi et al., 2018, https://openreview.net/forum?id=ryQu7f-RZ
       (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_amsgrad(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, eps_root=eps_root)
@@ -128,6 +134,12 @@ def amsgrad(
       nu_dtype: the type to keep v, the mean square, and w, the largest, in; if None the
         parameter's, and float32 for half-precision parameters.
       max_of_corrected: whether w is the maximum of v / (1 - β₂ᵗ), if v is corrected.
+
+    Example:
+      >>> tx, params = gradtx.amsgrad(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     direction = scale_by_amsgrad(
         b1,

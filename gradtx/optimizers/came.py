@@ -77,6 +77,14 @@ def scale_by_came(
       ValueError: if a decay is outside [0, 1), an epsilon negative, or d not positive.
 
     Reference: Luo et al., 2023, https://arxiv.org/abs/2307.02047 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_came(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 18.14   7.41]
+       [  0.   -12.83]]
     """
     checks.decay_rates(b1=b1, b2=b2, b3=b3)
     checks.non_negative(eps=eps, eps_distance=eps_distance)
@@ -179,6 +187,14 @@ def came(
         but the learning rate is negative.
 
     Reference: Luo et al., 2023, https://arxiv.org/abs/2307.02047 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.came(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-1.81 -0.74]
+       [-0.    1.28]]
     """
     direction = scale_by_came(
         b1, b2, b3, eps, eps_distance, clipping_threshold, mu_dtype

@@ -56,6 +56,12 @@ def scale_by_cocob(alpha: Scalar = 100.0, eps: Scalar = 1e-8) -> GradientTransfo
         or complex ones: wrap :func:`split_real_and_imaginary` around it for those.
 
     Reference: Orabona and Tommasi, 2017, https://arxiv.org/abs/1705.07795 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_cocob(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.01  0.01]
     """
     checks.non_negative(alpha=alpha, eps=eps)
 
@@ -114,6 +120,12 @@ def cocob(
       ValueError: as :func:`scale_by_cocob` does.
 
     Reference: Orabona and Tommasi, 2017, https://arxiv.org/abs/1705.07795 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.cocob(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.01  0.01]
     """
     return chain(
         add_decayed_weights(weight_decay, mask),

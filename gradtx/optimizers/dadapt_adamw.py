@@ -94,6 +94,12 @@ def dadapt_adamw(
         ``update`` if it is given no parameters.
 
     Reference: Defazio and Mishchenko, 2023, https://arxiv.org/abs/2301.07733
+
+    Example:
+      >>> tx, params = gradtx.dadapt_adamw(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-1.e-07  1.e-07]
     """
     b1, b2 = betas
     checks.decay_rates(**{"betas[0]": b1, "betas[1]": b2})

@@ -101,6 +101,14 @@ def scale_by_dion(
       ValueError: if a number is outside its range; if a leaf is no matrix.
 
     Reference: Ahn et al., 2025, https://arxiv.org/abs/2504.05295
+
+    Example:
+      >>> tx, params = gradtx.scale_by_dion(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 1.11        0.17999999]
+       [ 0.31       -0.79999995]]
     """
     checks.positive_int(rank=rank)
     checks.decay_rates(beta=beta)
@@ -234,6 +242,14 @@ def dion(
         given to Dion that is no matrix.
 
     Reference: Ahn et al., 2025, https://arxiv.org/abs/2504.05295
+
+    Example:
+      >>> tx, params = gradtx.dion(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.11 -0.02]
+       [-0.03  0.08]]
     """
     numbers = of_two_axes(weight_dimension_numbers)
     direction = scale_by_dion(

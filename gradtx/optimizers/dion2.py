@@ -105,6 +105,14 @@ def scale_by_dion2(
         no matrix.
 
     Reference: Ahn et al., 2025, https://arxiv.org/abs/2512.16928
+
+    Example:
+      >>> tx, params = gradtx.scale_by_dion2(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[0.9 0. ]
+       [0.  0. ]]
     """
     checks.positive(fraction=fraction)
     checks.unit_interval(fraction=fraction)
@@ -239,6 +247,14 @@ def dion2(
         given to Dion2 that is no matrix.
 
     Reference: Ahn et al., 2025, https://arxiv.org/abs/2512.16928
+
+    Example:
+      >>> tx, params = gradtx.dion2(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.09 -0.  ]
+       [-0.   -0.  ]]
     """
     numbers = of_two_axes(weight_dimension_numbers)
     direction = scale_by_dion2(

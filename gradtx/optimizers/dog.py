@@ -65,6 +65,12 @@ def scale_by_dog(
         given no parameters, or for an axis that is not there.
 
     Reference: Ivgi et al., 2023, https://arxiv.org/abs/2302.12022
+
+    Example:
+      >>> tx, params = gradtx.scale_by_dog(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [ 2.2e-06 -1.1e-06]
     """
     kind, start = init_step
     checks.non_negative(**{"init_step[1]": start, "eps": eps})
@@ -146,6 +152,12 @@ def scale_by_dowg(
         or for an axis that is not there.
 
     Reference: Khaled et al., 2023, https://arxiv.org/abs/2305.16284 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_dowg(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.009 -0.004]
     """
     checks.non_negative(init_estim_sq_dist=init_estim_sq_dist, eps=eps)
     keep = leafwise(_scaled, DoWGState, init_params=weights)
@@ -228,6 +240,12 @@ def dog(
       ValueError: if a number is negative.
 
     Reference: Ivgi et al., 2023, https://arxiv.org/abs/2302.12022
+
+    Example:
+      >>> tx, params = gradtx.dog(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-2.e-07  1.e-07]
     """
     scaled = scale_by_dog(init_step, eps, axis_name=axis_name)
     return _penalised(scaled, learning_rate, weight_decay, mask)
@@ -259,6 +277,10 @@ def dowg(
       ValueError: if a number is negative.
 
     Reference: Khaled et al., 2023, https://arxiv.org/abs/2305.16284
+
+    Example:
+      >>> print(gradtx.dowg(eps=1e-6))
+      dowg(eps=1e-06)
     """
     scaled = scale_by_dowg(init_estim_sq_dist, eps, axis_name=axis_name)
     return _penalised(scaled, learning_rate, weight_decay, mask)

@@ -58,6 +58,16 @@ def differentially_private_aggregate(
         from ``update`` for leaves without examples, or with different numbers of them.
 
     Reference: Abadi et al., 2016, https://arxiv.org/abs/1607.00133 (Algorithm 1)
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.contrib.differentially_private_aggregate(1.0, 0.0),
+      ...     jnp.ones(2),
+      ... )
+      >>> grads = jnp.array([[3.0, 4.0], [0.0, 0.0]])  # of two examples
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(3))
+      [0.3 0.4]
     """
     checks.non_negative(l2_norm_clip=l2_norm_clip, noise_multiplier=noise_multiplier)
     if key is not None and seed is not None:
@@ -136,6 +146,13 @@ def dpsgd(
       ValueError: as :func:`differentially_private_aggregate` does.
 
     Reference: Abadi et al., 2016, https://arxiv.org/abs/1607.00133 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.contrib.dpsgd(0.1, 1.0, 0.0), jnp.ones(2)
+      >>> grads = jnp.array([[3.0, 4.0], [0.0, 0.0]])  # of two examples
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.03 -0.04]
     """
     checks.unit_interval(momentum=momentum)
     return chain(

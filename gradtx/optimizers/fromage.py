@@ -27,6 +27,12 @@ def fromage(
       ValueError: if the learning rate is not finite, or ``min_norm`` is negative.
 
     Reference: Bernstein et al., 2020, https://arxiv.org/abs/2002.03432 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.fromage(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.13100001  0.058     ]
     """
     checks.finite(learning_rate=learning_rate)
     checks.non_negative(min_norm=min_norm)

@@ -91,6 +91,14 @@ def scale_by_galore(
         does not have the axes it should.
 
     Reference: Zhao et al., 2024, https://arxiv.org/abs/2403.03507 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_galore(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 1.1999999  0.74     ]
+       [ 0.74      -1.1999999]]
     """
     checks.positive_int(rank=rank, update_proj_gap=update_proj_gap)
     checks.finite(scale=scale)
@@ -215,6 +223,14 @@ def galore(
       ValueError: if a number is outside its range.
 
     Reference: Zhao et al., 2024, https://arxiv.org/abs/2403.03507
+
+    Example:
+      >>> tx, params = gradtx.galore(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.12 -0.07]
+       [-0.07  0.12]]
     """
     return chain(
         scale_by_galore(

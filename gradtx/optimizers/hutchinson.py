@@ -46,6 +46,15 @@ def hutchinson_estimator_diag_hessian(
 
     Reference: Hutchinson, 1990, https://doi.org/10.1080/03610919008812866; Liu et al.,
       2023, https://arxiv.org/abs/2305.14342 (Algorithm 1)
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> params = jnp.ones(2)
+      >>> tx = gradtx.contrib.hutchinson_estimator_diag_hessian()
+      >>> updates, state = tx.update(params, tx.init(params), params, obj_fn=f)
+      >>> print(updates)
+      [2. 2.]
     """
     estimate = _estimate()
 

@@ -104,6 +104,14 @@ def scale_by_kl_shampoo(
         has, without axes of length 1, neither two nor three axes.
 
     Reference: Lin et al., 2025, https://arxiv.org/abs/2509.03378
+
+    Example:
+      >>> tx, params = gradtx.scale_by_kl_shampoo(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[0. 0.]
+       [0. 0.]]
     """
     checks.decay_rates(b1=b1, shampoo_beta=shampoo_beta)
     checks.non_negative(eps=eps, damping=damping, max_precond_dim=max_precond_dim)
@@ -221,6 +229,14 @@ def kl_shampoo(
       ValueError: if a number is outside its range; for complex parameters.
 
     Reference: Lin et al., 2025, https://arxiv.org/abs/2509.03378
+
+    Example:
+      >>> tx, params = gradtx.kl_shampoo(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(7))
+      [[-0.001 -0.   ]
+       [-0.    -0.001]]
     """
     checks.decay_rates(adam_b1=adam_b1, adam_b2=adam_b2)
     checks.non_negative(adam_eps=adam_eps, adam_learning_rate=adam_learning_rate)

@@ -45,6 +45,12 @@ def lamb(
         learning rate is negative; from ``update`` for an axis that is not there.
 
     Reference: You et al., 2020, https://arxiv.org/abs/1904.00962 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.lamb(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root),

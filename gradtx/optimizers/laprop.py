@@ -85,6 +85,12 @@ def scale_by_laprop(
       ValueError: if a decay is outside [0, 1) or another number negative.
 
     Reference: Ziyin et al., 2020, https://arxiv.org/abs/2002.04839
+
+    Example:
+      >>> tx, params = gradtx.scale_by_laprop(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, centered_after=centered_after)
@@ -163,6 +169,12 @@ def laprop(
         learning rate is negative.
 
     Reference: Ziyin et al., 2020, https://arxiv.org/abs/2002.04839
+
+    Example:
+      >>> tx, params = gradtx.laprop(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     direction = scale_by_laprop(
         b1,

@@ -76,6 +76,12 @@ def lars(
         learning rate is negative; from ``update`` for an axis that is not there.
 
     Reference: You et al., 2017, https://arxiv.org/abs/1708.03888 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.lars(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-1.265e-04  6.320e-05]
     """
     checks.non_negative(
         weight_decay=weight_decay, trust_coefficient=trust_coefficient, eps=eps

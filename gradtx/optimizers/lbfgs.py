@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.lax import dynamic_index_in_dim, dynamic_update_index_in_dim
+from jax.lax import dynamic_update_index_in_dim
 
 from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable
@@ -26,20 +26,17 @@ from gradtx.core.leafwise import (
     matching_params,
     matching_slots,
     settled,
-    to_compute_dtype,
 )
-from gradtx.core.reductions import inner, shared_scalar, sum_over_leaves
+from gradtx.core.reductions import shared_scalar
 from gradtx.core.slots import make_slot, wide_zeros, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.linesearch.zoom import scale_by_zoom_linesearch
-from gradtx.lowering.control_flow import scan
 from gradtx.lowering.sharding import zero_count
+from gradtx.optimizers.two_loops import Arrays, inner_product, two_loops, wide
 from gradtx.primitives.history import history, put
 from gradtx.primitives.scale import scale, scale_by_learning_rate
 from gradtx.tree.norms import norm
 from gradtx.wrappers.chain import chain
-
-Arrays = list[jax.Array]
 
 
 class ScaleByLBFGSState(NamedTuple):
@@ -86,6 +83,12 @@ def scale_by_lbfgs(
 
     Reference: Liu and Nocedal, 1989, https://doi.org/10.1007/BF01589116; Nocedal and
       Wright, Numerical Optimization, 1999, algorithms 7.4 and 7.5
+
+    Example:
+      >>> tx, params = gradtx.scale_by_lbfgs(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     checks.positive_int(memory_size=memory_size)
     pile = partial(history, memory_size)
@@ -173,7 +176,7 @@ def _step(
         ]
 
     s, y = since(p, old_p, steps), since(g, old_g, changes)
-    product = _inner(y, s, axis_name)
+    product = inner_product(y, s, axis_name)
     place = (state.count - 1) % size
     steps, changes = _put(steps, s, place), _put(changes, y, place)
     square = norm(y, squared=True, axis_name=axis_name)
@@ -192,51 +195,6 @@ def _step(
     now = [[x.astype(o.dtype) for x, o in zip(p, old_p, strict=True)]]
     now += [[x.astype(o.dtype) for x, o in zip(g, old_g, strict=True)]]
     return u, [*now, steps, changes], weights
-
-
-def two_loops(
-    g: Arrays, memory: Any, order: jax.Array, factor: Any, axis_name: AxisName = None
-) -> Arrays:
-    """Return H g."""
-
-    def pair(i: jax.Array) -> tuple[Arrays, Arrays, jax.Array]:
-        pick = partial(dynamic_index_in_dim, index=i, axis=0, keepdims=False)
-        s, y, rho = jax.tree.map(pick, memory)
-        return list(map(wide, s)), list(map(wide, y)), rho
-
-    def down(q: Arrays, i: jax.Array) -> tuple[Arrays, jax.Array]:
-        s, y, rho = pair(i)
-        alpha = _weighed(rho, _inner(s, q, axis_name))
-        return _moved(q, -alpha, y), alpha
-
-    def up(r: Arrays, which: Any) -> tuple[Arrays, None]:
-        i, alpha = which
-        s, y, rho = pair(i)
-        return _moved(r, alpha - _weighed(rho, _inner(y, r, axis_name)), s), None
-
-    q, alphas = scan(down, g, order, reverse=True)
-    r = [(factor * x).astype(x.dtype) for x in q]
-    r, _ = scan(up, r, (order, alphas))
-    return r
-
-
-def _weighed(rho: jax.Array, x: jax.Array) -> jax.Array:
-    """Return ρ x, and 0 where the pair is not used, however large x is."""
-    return jnp.where(rho == 0, 0, rho * x)
-
-
-def wide(x: Any) -> jax.Array:
-    """Return an array in float32 at least."""
-    return to_compute_dtype(jnp.asarray(x))
-
-
-def _inner(x: Arrays, y: Arrays, axis_name: AxisName) -> jax.Array:
-    products = [inner(wide(a), wide(b)) for a, b in zip(x, y, strict=True)]
-    return sum_over_leaves(products, axis_name)
-
-
-def _moved(x: Arrays, by: jax.Array, along: Arrays) -> Arrays:
-    return [(a + by * b).astype(a.dtype) for a, b in zip(x, along, strict=True)]
 
 
 def _put(memory: Arrays, new: Arrays, place: jax.Array) -> Arrays:
@@ -280,6 +238,22 @@ def lbfgs(
       ValueError: if the learning rate is negative or ``memory_size`` less than 1.
 
     Reference: Liu and Nocedal, 1989, https://doi.org/10.1007/BF01589116
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> params = jnp.ones(2)
+      >>> tx = gradtx.lbfgs()
+      >>> updates, _ = tx.update(
+      ...     2 * params,
+      ...     tx.init(params),
+      ...     params,
+      ...     value=f(params),
+      ...     grad=2 * params,
+      ...     value_fn=f,
+      ... )
+      >>> print(f(params + updates).round(3))
+      0.172
     """
     checks.non_negative(learning_rate=learning_rate)
     if linesearch is _ZOOM:

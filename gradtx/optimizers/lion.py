@@ -59,6 +59,12 @@ def sign_momentum(
       ValueError: if a decay is outside [0, 1), or for another mode.
 
     Reference: Chen et al., 2023, https://arxiv.org/abs/2302.06675 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_lion(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     squash = _squashing(mode, smooth_beta)
@@ -118,6 +124,12 @@ def lion(
         kinds; η itself, if None and η is a number.
 
     Reference: Chen et al., 2023, https://arxiv.org/abs/2302.06675 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.lion(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     direction = sign_momentum(b1, b2, mu_dtype)
     return descend(

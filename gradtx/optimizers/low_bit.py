@@ -41,6 +41,12 @@ def adamw8bit(
         ``"cuda"`` and ``"tpu"`` imitate it, as :func:`gradtx.quantize_state` says.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
+
+    Example:
+      >>> tx, params = gradtx.adamw8bit(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     tx = adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
     return quantize_state(tx, int8(block), min_size=min_size, kernel=kernel)
@@ -76,6 +82,12 @@ def adamw4bit(
         stay as they are.
 
     Reference: Li et al., 2023, https://arxiv.org/abs/2309.01507
+
+    Example:
+      >>> tx, params = gradtx.adamw4bit(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     tx = adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay, mask=mask)
     return quantize_state(tx, int4(block), min_size=min_size)
@@ -110,6 +122,12 @@ def lion8bit(
         ``"cuda"`` and ``"tpu"`` imitate it, as :func:`gradtx.quantize_state` says.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
+
+    Example:
+      >>> tx, params = gradtx.lion8bit(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     tx = lion(learning_rate, b1, b2, weight_decay=weight_decay, mask=mask)
     return quantize_state(tx, int8(block), min_size=min_size, kernel=kernel)

@@ -65,6 +65,12 @@ def scale_by_madgrad(
         ``update`` if it is given no parameters.
 
     Reference: Defazio and Jelassi, 2021, https://arxiv.org/abs/2101.11075 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_madgrad(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.027  0.022]
     """
     checks.decay_rates(momentum=momentum)
     checks.non_negative(learning_rate=learning_rate, eps=eps)
@@ -112,6 +118,12 @@ def madgrad(
       ValueError: as :func:`scale_by_madgrad` does, and if λ is negative.
 
     Reference: Defazio and Jelassi, 2021, https://arxiv.org/abs/2101.11075
+
+    Example:
+      >>> tx, params = gradtx.madgrad(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.027  0.022]
     """
     return chain(
         add_decayed_weights(weight_decay),

@@ -80,6 +80,12 @@ def momo(
         ``update`` if it is given no parameters or no ``value``.
 
     Reference: Schaipp et al., 2023, https://arxiv.org/abs/2305.07583
+
+    Example:
+      >>> tx, params = gradtx.contrib.momo(), jnp.ones(2)
+      >>> updates, state = tx.update(params, tx.init(params), params, value=2.0)
+      >>> print(updates.round(3))
+      [-1. -1.]
     """
     checks.decay_rates(beta=beta)
     checks.finite(lower_bound=lower_bound)

@@ -91,6 +91,12 @@ def momo_adam(
         from ``update`` if it is given no parameters or no ``value``.
 
     Reference: Schaipp et al., 2023, https://arxiv.org/abs/2305.07583
+
+    Example:
+      >>> tx, params = gradtx.contrib.momo_adam(), jnp.ones(2)
+      >>> updates, state = tx.update(params, tx.init(params), params, value=2.0)
+      >>> print(updates.round(3))
+      [-0.01 -0.01]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.finite(lower_bound=lower_bound)

@@ -110,6 +110,14 @@ def scale_by_muon(
 
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/;
       Bernstein and Newhouse, 2024, https://arxiv.org/abs/2409.20325 (``adaptive``)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_muon(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.74        0.17      ]
+       [ 0.39999998 -0.96999997]]
     """
     iteration = Iteration(ns_coeffs, ns_steps, eps, preconditioning, ns_dtype, min_norm)
     iteration.check("eps")
@@ -227,6 +235,14 @@ def muon(
 
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/;
       Liu et al., 2025, https://arxiv.org/abs/2502.16982
+
+    Example:
+      >>> tx, params = gradtx.muon(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.07       -0.02      ]
+       [-0.04        0.09999999]]
     """
     checks.decay_rates(adam_b1=adam_b1, adam_b2=adam_b2)
     checks.non_negative(

@@ -80,6 +80,14 @@ def scale_by_muon_squared(
         ``update``, if a leaf is no matrix.
 
     Reference: https://arxiv.org/abs/2604.09967 (2026)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_muon_squared(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.81  0.24]
+       [ 0.56 -0.81]]
     """
     checks.decay_rates(b2=b2)
     checks.non_negative(eps=eps)
@@ -155,6 +163,14 @@ def muon_squared(
         given to Muon² that is no matrix.
 
     Reference: https://arxiv.org/abs/2604.09967 (2026)
+
+    Example:
+      >>> tx, params = gradtx.muon_squared(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.08 -0.02]
+       [-0.06  0.08]]
     """
     numbers = of_two_axes(weight_dimension_numbers)
     direction = scale_by_muon_squared(

@@ -148,6 +148,14 @@ def muown(
         given to Muown that is no matrix; from ``update`` without parameters.
 
     Reference: https://arxiv.org/abs/2605.10797 (2026)
+
+    Example:
+      >>> tx, params = gradtx.muown(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.09999999 -0.03      ]
+       [ 0.          0.09999999]]
     """
     checks.decay_rates(beta=beta, b1=b1, b2=b2)
     checks.non_negative(

@@ -32,5 +32,11 @@ def noisy_sgd(
       ValueError: if ``eta`` is negative or the learning rate not finite.
 
     Reference: Neelakantan et al., 2015, https://arxiv.org/abs/1511.06807
+
+    Example:
+      >>> tx, params = gradtx.noisy_sgd(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.202  0.108]
     """
     return descend(add_noise(eta, gamma, key, seed=seed), learning_rate)

@@ -92,6 +92,14 @@ def scale_by_normuon(
         ``update``, if a leaf is no matrix.
 
     Reference: Li et al., 2025, https://arxiv.org/abs/2510.05491
+
+    Example:
+      >>> tx, params = gradtx.scale_by_normuon(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.81        0.16      ]
+       [ 0.42999998 -0.9       ]]
     """
     checks.decay_rates(b2=b2)
     checks.non_negative(eps=eps, consistent_rms=consistent_rms)
@@ -205,6 +213,14 @@ def normuon(
         given to NorMuon that is no matrix.
 
     Reference: Li et al., 2025, https://arxiv.org/abs/2510.05491
+
+    Example:
+      >>> tx, params = gradtx.normuon(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.08 -0.02]
+       [-0.04  0.09]]
     """
     numbers = of_two_axes(weight_dimension_numbers)
     direction = scale_by_normuon(

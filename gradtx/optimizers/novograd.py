@@ -68,6 +68,12 @@ def scale_by_novograd(
         ``update`` if it is given no parameters.
 
     Reference: Ginsburg et al., 2019, https://arxiv.org/abs/1905.11286 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_novograd(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, eps_root=eps_root, weight_decay=weight_decay)
@@ -118,6 +124,12 @@ def novograd(
       axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which
         leaves in parts are summed, as :func:`clip_by_global_norm` takes it. None: what
         this device holds.
+
+    Example:
+      >>> tx, params = gradtx.novograd(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.089  0.045]
     """
     direction = scale_by_novograd(
         b1, b2, eps, eps_root, weight_decay, axis_name=axis_name

@@ -60,6 +60,12 @@ def scale_by_optimistic_gradient(
       ValueError: if a number is infinite or NaN.
 
     Reference: Mokhtari et al., 2020, https://arxiv.org/abs/1901.08511
+
+    Example:
+      >>> tx, params = gradtx.scale_by_optimistic_gradient(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
     checks.finite(alpha=alpha, beta=beta)
     counts = callable(alpha) or callable(beta)
@@ -116,6 +122,12 @@ def optimistic_gradient_descent(
       alpha: α, a finite number, or a schedule of the number of steps taken.
       beta: β, a finite number, how much of the change is expected to come again, or a
         schedule of it.
+
+    Example:
+      >>> tx, params = gradtx.optimistic_gradient_descent(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     return descend(scale_by_optimistic_gradient(alpha, beta), learning_rate)
 
@@ -154,6 +166,12 @@ def optimistic_adam_v2(
       ValueError: if a number is outside its range.
 
     Reference: Daskalakis et al., 2018, https://arxiv.org/abs/1711.00141 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.optimistic_adam_v2(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.147  0.147]
     """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
@@ -192,6 +210,12 @@ def optimistic_adam(
       ValueError: if a number is outside its range.
 
     Reference: Daskalakis et al., 2018, https://arxiv.org/abs/1711.00141
+
+    Example:
+      >>> tx, params = gradtx.optimistic_adam(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.147  0.147]
     """
     checks.deprecated("optimistic_adam is deprecated, use `optimistic_adam_v2` instead")
     checks.finite(learning_rate=learning_rate, optimism=optimism)

@@ -58,6 +58,12 @@ def scale_by_polyak(
 
     Reference: Loizou et al., 2021, https://arxiv.org/abs/2002.10542; Garrigos et al.,
       2023, https://arxiv.org/abs/2307.14528 (``"sps+"``)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_polyak(), jnp.ones(2)
+      >>> updates, state = tx.update(params, tx.init(params), params, value=2.0)
+      >>> print(updates.round(3))
+      [1. 1.]
     """
     checks.finite(f_min=f_min)
     checks.non_negative(max_learning_rate=max_learning_rate, eps=eps)
@@ -122,6 +128,12 @@ def polyak_sgd(
         ``update`` if it is given no ``value``.
 
     Reference: Loizou et al., 2021, https://arxiv.org/abs/2002.10542
+
+    Example:
+      >>> tx, params = gradtx.polyak_sgd(), jnp.ones(2)
+      >>> updates, state = tx.update(params, tx.init(params), params, value=2.0)
+      >>> print(updates.round(3))
+      [-1. -1.]
     """
     checks.finite(scaling=scaling)
     return chain(

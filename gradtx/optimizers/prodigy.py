@@ -109,6 +109,12 @@ def prodigy(
 
     Reference: Mishchenko and Defazio, 2023, https://arxiv.org/abs/2306.06101
       (Algorithm 4)
+
+    Example:
+      >>> tx, params = gradtx.prodigy(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-1.e-07  1.e-07]
     """
     b1, b2 = betas
     checks.decay_rates(**{"betas[0]": b1, "betas[1]": b2, "beta3": beta3})

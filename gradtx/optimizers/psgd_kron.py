@@ -119,6 +119,14 @@ def scale_by_psgd_kron(
 
     Reference: Li, 2015, https://arxiv.org/abs/1512.04202; Pooladzandi and Li, 2024,
       https://arxiv.org/abs/2402.04553
+
+    Example:
+      >>> tx, params = gradtx.scale_by_psgd_kron(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 1.6999999   0.83      ]
+       [ 0.05       -0.96999997]]
     """
     checks.decay_rates(b1=b1)
     checks.unit_interval(balance_probability=balance_probability)
@@ -261,6 +269,14 @@ def psgd_kron(
       ValueError: if a number is outside its range; for complex parameters.
 
     Reference: Li, 2015, https://arxiv.org/abs/1512.04202
+
+    Example:
+      >>> tx, params = gradtx.psgd_kron(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.17       -0.08      ]
+       [-0.          0.09999999]]
     """
     direction = scale_by_psgd_kron(
         b1,

@@ -27,6 +27,11 @@ def preconditioner_update_schedule(
 
     Raises:
       ValueError: if a number is outside its range.
+
+    Example:
+      >>> rate = gradtx.preconditioner_update_schedule()
+      >>> print([round(float(rate(t)), 4) for t in (0, 1000, 5000)])
+      [1.0, 0.6059, 0.03]
     """
     checks.unit_interval(max_prob=max_prob, min_prob=min_prob)
     checks.non_negative(decay=decay, flat_start=flat_start)

@@ -74,6 +74,17 @@ def qk_clip(
         or logits, if logits name no attention, or do not fit a parameter.
 
     Reference: Kimi Team, 2025, https://arxiv.org/abs/2507.20534 (section 2.1)
+
+    Example:
+      >>> tx, params = gradtx.qk_clip(), {"attention": {"query": jnp.ones((2, 1, 2))}}
+      >>> updates, _ = tx.update(
+      ...     jax.tree.map(jnp.zeros_like, params),
+      ...     tx.init(params),
+      ...     params,
+      ...     attention_max_logits={"attention": jnp.array([400.0])},
+      ... )
+      >>> print(updates["attention"]["query"][0])
+      [[-0.5 -0.5]]
     """
     checks.positive(threshold=threshold)
     checks.unit_interval(alpha=alpha)

@@ -54,6 +54,12 @@ def scale_by_radam(
         is below 4, where the variance is not defined.
 
     Reference: Liu et al., 2020, https://arxiv.org/abs/1908.03265 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_radam(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, eps_root=eps_root)
@@ -128,6 +134,12 @@ def radam(
       threshold: over how many steps the squares must have been averaged before they
         divide, at least 4, as in the paper; its authors' code has 5.
       nesterov: whether the mean looks one step ahead, as in :func:`scale_by_adam`.
+
+    Example:
+      >>> tx, params = gradtx.radam(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     direction = scale_by_radam(b1, b2, eps, eps_root, threshold, nesterov=nesterov)
     return descend(direction, learning_rate)

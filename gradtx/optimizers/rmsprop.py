@@ -84,6 +84,12 @@ def scale_by_rms(
       ValueError: if ``decay`` is outside [0, 1), or another number is negative.
 
     Reference: Hinton, 2012, Neural Networks for Machine Learning, lecture 6e
+
+    Example:
+      >>> tx, params = gradtx.scale_by_rms(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 3.1620002 -3.1620002]
     """
     _check(decay, eps, initial_scale)
 
@@ -125,6 +131,12 @@ def scale_by_stddev(
       ValueError: if ``decay`` is outside [0, 1), or another number is negative.
 
     Reference: Graves, 2013, https://arxiv.org/abs/1308.0850 (equations 38 to 40)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_stddev(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 3.3330002 -3.3330002]
     """
     _check(decay, eps, initial_scale)
 
@@ -196,6 +208,12 @@ def rmsprop(
 
     Reference: Hinton, 2012, Neural Networks for Machine Learning, lecture 6e; Graves,
       2013, https://arxiv.org/abs/1308.0850
+
+    Example:
+      >>> tx, params = gradtx.rmsprop(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.316  0.316]
     """
     checks.unit_interval(momentum=momentum)
     direction = scale_by_stddev if centered else scale_by_rms

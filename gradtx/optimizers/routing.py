@@ -123,6 +123,13 @@ def matrices(
 
     Raises:
       ValueError: if an expression is found nowhere.
+
+    Example:
+      >>> params = {"mlp": {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)}}
+      >>> print(gradtx.matrices(params))
+      parameter   shape   matrices  taken for
+      mlp/bias    (4,)    -         bias
+      mlp/kernel  (4, 4)  4 -> 4    matrix
     """
     leaves, treedef = jax.tree_util.tree_flatten_with_path(
         params, is_leaf=checks.is_none

@@ -51,6 +51,12 @@ def scale_by_rprop(
 
     Reference: Riedmiller and Braun, 1993, https://doi.org/10.1109/ICNN.1993.298623;
       Igel and Hüsken, 2000 (iRprop⁻)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_rprop(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.1 -0.1]
     """
     checks.non_negative(learning_rate=learning_rate, min_step_size=min_step_size)
     checks.non_negative(max_step_size=max_step_size)
@@ -106,6 +112,12 @@ def rprop(
       eta_plus: η₊, at least 1, what it is multiplied by where the sign stays.
       min_step_size: the least step size that a change of it leads to, at least 0.
       max_step_size: the largest one, at least 0.
+
+    Example:
+      >>> tx, params = gradtx.rprop(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     return chain(
         scale_by_rprop(

@@ -53,6 +53,12 @@ def schedule_free_sgd(
       ValueError: if a rate or a decay is negative, or β outside (0, 1].
 
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682
+
+    Example:
+      >>> tx, params = gradtx.schedule_free_sgd(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     rate = _warmed_up(learning_rate, warmup_steps)
     base = sgd(rate)
@@ -93,6 +99,12 @@ def schedule_free_adamw(
         [0, 1).
 
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.schedule_free_adamw(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     checks.decay_rates(b2=b2)
     rate = _warmed_up(learning_rate, warmup_steps)
@@ -158,6 +170,12 @@ def schedule_free_radam(
 
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682; Liu et al., 2020,
       https://arxiv.org/abs/1908.03265
+
+    Example:
+      >>> tx, params = gradtx.schedule_free_radam(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.  0.]
     """
     checks.decay_rates(b2=b2)
     checks.non_negative(learning_rate=learning_rate, eps=eps)

@@ -103,6 +103,14 @@ def scale_by_scion(
         matrix and the norm one of matrices.
 
     Reference: Pethick et al., 2025, https://arxiv.org/abs/2502.07529
+
+    Example:
+      >>> tx, params = gradtx.scale_by_scion(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.74        0.17      ]
+       [ 0.39999998 -0.96999997]]
     """
     if norm not in NORMS:
         raise checks.InvalidArgument(
@@ -205,6 +213,14 @@ def scion(
       ValueError: if a number is outside its range or a name not known.
 
     Reference: Pethick et al., 2025, https://arxiv.org/abs/2502.07529
+
+    Example:
+      >>> tx, params = gradtx.scion(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-3.81       -0.85999995]
+       [-1.99        4.74      ]]
     """
     checks.non_negative(rest_scale=rest_scale)
     given = weight_dimension_numbers

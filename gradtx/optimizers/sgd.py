@@ -35,6 +35,12 @@ def sgd(
     Reference: Robbins and Monro, 1951, https://doi.org/10.1214/aoms/1177729586; Polyak,
       1964; Nesterov, 1983; Sutskever et al., 2013,
       https://proceedings.mlr.press/v28/sutskever13.html
+
+    Example:
+      >>> tx, params = gradtx.sgd(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.unit_interval(momentum=momentum)
     if momentum is None:

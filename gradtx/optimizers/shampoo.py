@@ -124,6 +124,10 @@ def scale_by_shampoo(
     Reference: Gupta et al., 2018, https://arxiv.org/abs/1802.09568 (Algorithm 2);
       Anil et al., 2020, https://arxiv.org/abs/2002.09018 (blocks, grafting);
       Shi et al., 2023, https://arxiv.org/abs/2309.06497
+
+    Example:
+      >>> print(gradtx.scale_by_shampoo(b2=0.9))
+      scale_by_shampoo(b2=0.9)
     """
     check_settings(
         b1,
@@ -270,6 +274,10 @@ def shampoo(
 
     Reference: Gupta et al., 2018, https://arxiv.org/abs/1802.09568;
       Shi et al., 2023, https://arxiv.org/abs/2309.06497
+
+    Example:
+      >>> print(gradtx.shampoo(0.1, b2=0.9))
+      shampoo(learning_rate=0.1, b2=0.9)
     """
     direction = scale_by_shampoo(
         b1,

@@ -113,6 +113,14 @@ def scale_by_corrected_shampoo(
 
     Reference: Eschenhagen et al., 2025, https://arxiv.org/abs/2506.03595;
       George et al., 2018, https://arxiv.org/abs/1806.03884
+
+    Example:
+      >>> tx, params = gradtx.scale_by_corrected_shampoo(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.25  2.01]
+       [ 0.   -0.93]]
     """
     check_settings(
         b1,
@@ -229,6 +237,14 @@ def corrected_shampoo(
       ValueError: if a number is outside its range; for complex parameters.
 
     Reference: Eschenhagen et al., 2025, https://arxiv.org/abs/2506.03595
+
+    Example:
+      >>> tx, params = gradtx.corrected_shampoo(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.02       -0.19999999]
+       [-0.          0.09      ]]
     """
     direction = scale_by_corrected_shampoo(
         b1,

@@ -72,6 +72,12 @@ def graft_by_rms(
       ValueError: if a number is outside its range.
 
     Reference: Anil et al., 2020, https://arxiv.org/abs/2002.09018
+
+    Example:
+      >>> tx, params = gradtx.graft_by_rms(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     checks.unit_interval(b2=b2)
     checks.non_negative(eps=eps)
@@ -109,6 +115,12 @@ def graft_by_mean() -> GradientTransformation:
     """Return the mean gradient that is given: SGD's direction, for grafting.
 
     It is the extra argument ``mean`` of ``update``, or the gradient without it.
+
+    Example:
+      >>> tx, params = gradtx.graft_by_mean(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
 
     def update(

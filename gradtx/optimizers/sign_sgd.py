@@ -22,6 +22,12 @@ def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformation:
       ValueError: if the learning rate is not finite.
 
     Reference: Bernstein et al., 2018, https://arxiv.org/abs/1802.04434 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.sign_sgd(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     return descend(scale_by_sign(), learning_rate)
 
@@ -45,6 +51,12 @@ def signum(
       ValueError: if ``beta`` is outside [0, 1) or the rate is not finite.
 
     Reference: Bernstein et al., 2018, https://arxiv.org/abs/1802.04434 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.signum(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     checks.decay_rates(beta=beta)
     return chain(

@@ -57,6 +57,12 @@ def scale_by_simplified_ademamix(
       ValueError: if a decay is outside [0, 1), or another number is negative.
 
     Reference: Morwani et al., 2025, https://arxiv.org/abs/2502.02431
+
+    Example:
+      >>> tx, params = gradtx.scale_by_simplified_ademamix(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(alpha=alpha, eps=eps, eps_root=eps_root)
@@ -97,6 +103,12 @@ def simplified_ademamix(
       weight_decay: λ, at least 0, or a schedule of the number of steps taken.
       mask: which leaves decay: a tree of booleans, or a function from the parameters to
         one. All do, if None.
+
+    Example:
+      >>> tx, params = gradtx.simplified_ademamix(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     direction = scale_by_simplified_ademamix(b1, b2, alpha, eps, eps_root)
     return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)

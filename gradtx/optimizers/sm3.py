@@ -46,6 +46,14 @@ def scale_by_sm3(
       ValueError: if a number is outside its range; for complex parameters.
 
     Reference: Anil et al., 2019, https://arxiv.org/abs/1901.11150 (SM3-II)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_sm3(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.09999999  0.09999999]
+       [ 0.         -0.09999999]]
     """
     checks.decay_rates(b1=b1)
     checks.unit_interval(b2=b2)
@@ -103,6 +111,14 @@ def sm3(
       ValueError: if the momentum is outside [0, 1) or the rate is not finite.
 
     Reference: Anil et al., 2019, https://arxiv.org/abs/1901.11150
+
+    Example:
+      >>> tx, params = gradtx.sm3(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.01 -0.01]
+       [-0.    0.01]]
     """
     checks.decay_rates(momentum=momentum)
     return chain(scale_by_sm3(momentum), scale_by_learning_rate(learning_rate))

@@ -115,6 +115,14 @@ def scale_by_soap(
       ValueError: if a number is outside its range; for complex parameters.
 
     Reference: Vyas et al., 2024, https://arxiv.org/abs/2409.11321 (Algorithm 3)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_soap(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[0. 0.]
+       [0. 0.]]
     """
     checks.decay_rates(b1=b1, b2=b2, shampoo_beta=shampoo_beta)
     checks.non_negative(eps=eps, max_precond_dim=max_precond_dim)
@@ -228,6 +236,14 @@ def soap(
       ValueError: if a number is outside its range; for complex parameters.
 
     Reference: Vyas et al., 2024, https://arxiv.org/abs/2409.11321
+
+    Example:
+      >>> tx, params = gradtx.soap(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(7))
+      [[-0.001 -0.   ]
+       [-0.    -0.001]]
     """
     direction = scale_by_soap(
         b1,

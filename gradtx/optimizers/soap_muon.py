@@ -113,6 +113,14 @@ def scale_by_soap_muon(
 
     Reference: Vyas, 2026, https://nikhilvyas.github.io/SOAP_Muon.pdf; Jordan et al.,
       2026, https://github.com/KellerJordan/modded-nanogpt (track 3, records 44 to 46)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_soap_muon(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.95  0.32]
+       [ 0.32 -0.95]]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, max_precond_dim=max_precond_dim)
@@ -243,6 +251,14 @@ def soap_muon(
 
     Reference: Jordan et al., 2026, https://github.com/KellerJordan/modded-nanogpt
       (track 3, records 44 to 46)
+
+    Example:
+      >>> tx, params = gradtx.soap_muon(0.1), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.09999999 -0.03      ]
+       [-0.03        0.09      ]]
     """
     numbers = of_two_axes(weight_dimension_numbers)
     direction = scale_by_soap_muon(

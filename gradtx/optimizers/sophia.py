@@ -99,6 +99,15 @@ def scale_by_sophia(
         a whole number of at least 1; from ``update`` if it is given no parameters.
 
     Reference: Liu et al., 2023, https://arxiv.org/abs/2305.14342 (Algorithm 3)
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> params = jnp.ones(2)
+      >>> tx = gradtx.contrib.scale_by_sophia()
+      >>> updates, state = tx.update(2 * params, tx.init(params), params, obj_fn=f)
+      >>> print(updates.round(3))
+      [1. 1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, gamma=gamma, clip_threshold=clip_threshold)
@@ -239,6 +248,15 @@ def sophia(
         the paper.
 
     Reference: Liu et al., 2023, https://arxiv.org/abs/2305.14342 (Algorithm 3)
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> params = jnp.ones(2)
+      >>> tx = gradtx.contrib.sophia(0.1)
+      >>> updates, state = tx.update(2 * params, tx.init(params), params, obj_fn=f)
+      >>> print(updates.round(3))
+      [-0.1 -0.1]
     """
     direction = scale_by_sophia(
         b1,

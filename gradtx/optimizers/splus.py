@@ -102,6 +102,10 @@ def scale_by_splus(
       ValueError: if a number is outside its range; for complex parameters.
 
     Reference: Frans et al., 2025, https://arxiv.org/abs/2506.07254
+
+    Example:
+      >>> print(gradtx.scale_by_splus(inverse_every=50))
+      scale_by_splus(inverse_every=50)
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(nonstandard_constant=nonstandard_constant)
@@ -254,6 +258,10 @@ def splus(
         ``update`` if it is given no parameters.
 
     Reference: Frans et al., 2025, https://arxiv.org/abs/2506.07254
+
+    Example:
+      >>> print(gradtx.splus(0.1, inverse_every=50))
+      splus(learning_rate=0.1, inverse_every=50)
     """
     checks.decay_rates(ema_rate=ema_rate)
 

@@ -77,6 +77,12 @@ def scale_by_stable_adamw(
         ``update``, if there is a decay and it is given no parameters.
 
     Reference: Wortsman et al., 2023, https://arxiv.org/abs/2304.13013 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_stable_adamw(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(eps=eps, weight_decay=weight_decay)
@@ -164,6 +170,12 @@ def stable_adamw(
         learning rate is negative.
 
     Reference: Wortsman et al., 2023, https://arxiv.org/abs/2304.13013 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.stable_adamw(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.101       0.09900001]
     """
     return chain(
         scale_by_stable_adamw(

@@ -49,6 +49,12 @@ def scale_by_yogi(
     Reference: Zaheer et al., 2018,
       https://papers.nips.cc/paper/8186-adaptive-methods-for-nonconvex-optimization
       (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_yogi(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.9990001 -0.998    ]
     """
     checks.decay_rates(b1=b1, b2=b2)
     checks.non_negative(
@@ -93,6 +99,12 @@ def yogi(
       b2: β₂ in [0, 1); 1 - β₂ is the pace of the mean square.
       eps: ε, at least 0, outside the root.
       bias_correction: whether to divide both means by 1 - βᵗ; the paper does not.
+
+    Example:
+      >>> tx, params = gradtx.yogi(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     direction = scale_by_yogi(b1, b2, eps, bias_correction=bias_correction)
     return descend(direction, learning_rate)

@@ -50,6 +50,11 @@ def multi_normal(loc: jax.Array, log_scale: jax.Array) -> MultiNormalDiagFromLog
 
     Raises:
       ValueError: if the two do not broadcast.
+
+    Example:
+      >>> normal = gradtx.multi_normal(jnp.zeros(2), jnp.zeros(2))
+      >>> print(normal.log_prob(jnp.zeros(2)).round(3))
+      -1.838
     """
     mean, log_scale = map(_floating, (loc, log_scale))
     jnp.broadcast_shapes(mean.shape, log_scale.shape)

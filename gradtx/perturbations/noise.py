@@ -23,7 +23,12 @@ class Noise(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Normal:
-    """The standard normal distribution, with a density ∝ exp(-x²/2)."""
+    """The standard normal distribution, with a density ∝ exp(-x²/2).
+
+    Example:
+      >>> print(gradtx.perturbations.Normal().log_prob(jnp.zeros(1)).round(3))
+      [-0.]
+    """
 
     def sample(
         self, key: jax.Array, sample_shape: tuple[int, ...] = (), dtype: Any = float
@@ -41,6 +46,10 @@ class Gumbel:
     """The standard Gumbel distribution, with a density exp(-x - exp(-x)).
 
     With it, a perturbed argmax is the softmax.
+
+    Example:
+      >>> print(gradtx.perturbations.Gumbel().sample(jax.random.key(0), (3,)).shape)
+      (3,)
     """
 
     def sample(

@@ -42,6 +42,13 @@ def make_perturbed_fun(
     References: Berthet et al., Learning with Differentiable Perturbed Optimizers, 2020.
       https://arxiv.org/abs/2002.08676; Foerster et al., DiCE, 2018.
       https://arxiv.org/abs/1802.05098
+
+    Example:
+      >>> soft = gradtx.perturbations.make_perturbed_fun(
+      ...     lambda x: jax.nn.one_hot(jnp.argmax(x), 2)
+      ... )
+      >>> print(soft(jax.random.key(0), jnp.array([5.0, 0.0])))
+      [1. 0.]
     """
     checks.positive_int(num_samples=num_samples)
     checks.positive(sigma=sigma)

@@ -73,6 +73,12 @@ def adagc(
         axis that is not there.
 
     Reference: Wang et al., 2025, https://arxiv.org/abs/2502.11034 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.adagc(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     checks.decay_rates(beta=beta)
     checks.positive(lambda_abs=lambda_abs, lambda_rel=lambda_rel)

@@ -37,6 +37,12 @@ def adaptive_grad_clip(
         or a leaf with more than five axes and no ``axis``.
 
     Reference: Brock et al., 2021, https://arxiv.org/abs/2102.06171
+
+    Example:
+      >>> tx, params = gradtx.adaptive_grad_clip(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.126 -0.063]
     """
     checks.non_negative(clipping=clipping, eps=eps)
 
@@ -59,6 +65,11 @@ def unitwise_norm(x: jax.Array, axis: Axis = None) -> jax.Array:
 
     Raises:
       ValueError: for more than five axes and no ``axis``.
+
+    Example:
+      >>> print(gradtx.unitwise_norm(jnp.array([[3.0, 1.0], [4.0, 0.0]])))
+      [[5. 1.]
+       [5. 1.]]
     """
     x = jnp.asarray(x)
     norm = _unit_norm(x, axis)
@@ -80,6 +91,12 @@ def unitwise_clip(
 
     Raises:
       ValueError: if the three shapes differ.
+
+    Example:
+      >>> grad = jnp.array([[3.0, 1.0], [4.0, 0.0]])
+      >>> norm = gradtx.unitwise_norm(grad)
+      >>> print(gradtx.unitwise_clip(norm, jnp.ones_like(norm), grad).round(2).tolist())
+      [[0.5999999642372131, 1.0], [0.7999999523162842, 0.0]]
     """
     shapes = {jnp.shape(x) for x in (g_norm, max_norm, grad)}
     if len(shapes) > 1:

@@ -31,6 +31,12 @@ def clip(max_delta: Scalar) -> GradientTransformation:
     Raises:
       ValueError: if the bound is negative; from ``update`` for complex updates, which
         have no order.
+
+    Example:
+      >>> tx, params = gradtx.clip(0.5), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.5 -0.5]
     """
     checks.non_negative(max_delta=max_delta)
 
@@ -62,6 +68,12 @@ def clip_by_block_rms(
       ValueError: if the threshold is not positive.
 
     Reference: Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235 (section 6)
+
+    Example:
+      >>> tx, params = gradtx.clip_by_block_rms(1.0), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1.2650001 -0.632    ]
     """
     checks.positive(threshold=threshold)
     return leafwise(
@@ -96,6 +108,12 @@ def clip_by_global_norm(
         there, or along which types do not tell what varies, as without ``check_vma``.
 
     Reference: Pascanu et al., 2013, https://arxiv.org/abs/1211.5063
+
+    Example:
+      >>> tx, params = gradtx.clip_by_global_norm(1.0), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     checks.non_negative(max_norm=max_norm)
     shrink = leafwise(

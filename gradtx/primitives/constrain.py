@@ -24,6 +24,12 @@ def keep_params_nonnegative() -> GradientTransformation:
 
     Raises:
       ValueError: from ``update``, if it is given no parameters or complex ones.
+
+    Example:
+      >>> tx, params = gradtx.keep_params_nonnegative(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
 
     def rule(g: jax.Array, *, p: jax.Array) -> jax.Array:

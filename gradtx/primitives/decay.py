@@ -81,6 +81,12 @@ def add_decayed_weights(
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101; Chen et
       al., 2025, https://arxiv.org/abs/2510.12402 (cautious); Defazio, 2025,
       https://arxiv.org/abs/2506.02285 (corrected)
+
+    Example:
+      >>> tx, params = gradtx.add_decayed_weights(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2.1000001  -0.90000004]
     """
     checks.non_negative(weight_decay=weight_decay)
     checks.finite(learning_rate=learning_rate)

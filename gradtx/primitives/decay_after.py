@@ -53,6 +53,15 @@ def decay_after_step(
 
     Raises:
       ValueError: if a number is negative; from ``update`` if it is given no parameters.
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.chain(gradtx.scale(-0.1), gradtx.decay_after_step(0.1, 0.1)),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.208  0.089]
     """
     checks.non_negative(learning_rate=learning_rate, weight_decay=weight_decay)
     tx = _unmasked(learning_rate, weight_decay, rate_factors)

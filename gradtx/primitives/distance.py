@@ -70,6 +70,12 @@ def scale_by_distance_over_gradients(
       ValueError: if a number is negative; from ``update`` if it is given no parameters.
 
     Reference: Ivgi et al., 2023, https://arxiv.org/abs/2302.12022
+
+    Example:
+      >>> tx, params = gradtx.scale_by_distance_over_gradients(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.216 -0.108]
     """
     checks.non_negative(reps_rel=reps_rel, eps=eps, global_scale=global_scale)
 

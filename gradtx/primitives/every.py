@@ -31,6 +31,12 @@ def apply_every(k: Scalar = 1) -> GradientTransformation:
 
     Raises:
       ValueError: if k is not a whole number of at least 1.
+
+    Example:
+      >>> tx, params = gradtx.apply_every(2), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [0. 0.]
     """
     checks.positive_int(k=k)
 

@@ -51,6 +51,12 @@ def grokfast_ema(
       ValueError: if a number is outside its range.
 
     Reference: Lee et al., 2024, https://arxiv.org/abs/2405.20233 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.grokfast_ema(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 6.0000005 -3.0000002]
     """
     checks.decay_rates(alpha=alpha)
     checks.non_negative(lamb=lamb)
@@ -89,6 +95,12 @@ def grokfast_ma(
       ValueError: if a number is outside its range, or for another filter.
 
     Reference: Lee et al., 2024, https://arxiv.org/abs/2405.20233 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.grokfast_ma(2), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
     checks.positive_int(window_size=window_size)
     checks.non_negative(lamb=lamb)

@@ -28,6 +28,12 @@ def zero_nans() -> GradientTransformation:
     """Replace every NaN in the updates by 0, and say in the state where there were any.
 
     The state is a tree of booleans, one for each leaf, about the last update alone.
+
+    Example:
+      >>> tx = gradtx.zero_nans()
+      >>> updates, state = tx.update(jnp.array([2.0, jnp.nan]), tx.init(jnp.ones(2)))
+      >>> print(updates)
+      [2. 0.]
     """
     clean = leafwise(lambda g: jnp.where(jnp.isnan(g), 0, g), EmptyState)
 

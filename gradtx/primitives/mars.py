@@ -56,6 +56,12 @@ def mars(
       ValueError: if a number is outside its range.
 
     Reference: Yuan et al., 2024, https://arxiv.org/abs/2411.10438 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.mars(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     checks.decay_rates(b1=b1)
     checks.non_negative(gamma=gamma, max_norm=max_norm)

@@ -37,6 +37,12 @@ def trace(
 
     Reference: Polyak, 1964, https://doi.org/10.1016/0041-5553(64)90137-5; Sutskever et
       al., 2013, https://proceedings.mlr.press/v28/sutskever13.html
+
+    Example:
+      >>> tx, params = gradtx.trace(0.9, nesterov=True), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 3.8000002 -1.9000001]
     """
     checks.unit_interval(decay=decay)
 
@@ -70,6 +76,12 @@ def ema(
 
     Raises:
       ValueError: if ``decay`` is outside [0, 1).
+
+    Example:
+      >>> tx, params = gradtx.ema(0.9), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
     checks.decay_rates(decay=decay)
 

@@ -49,6 +49,12 @@ def add_noise(
         given.
 
     Reference: Neelakantan et al., 2015, https://arxiv.org/abs/1511.06807 (section 3)
+
+    Example:
+      >>> tx, params = gradtx.add_noise(0.0, 0.55, jax.random.key(0)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
     checks.non_negative(eta=eta)
     checks.finite(gamma=gamma)

@@ -41,6 +41,12 @@ def normalize_by_update_norm(
     Raises:
       ValueError: if ``eps`` is negative or ``scale_factor`` not finite; from ``update``
         for an axis that is not there.
+
+    Example:
+      >>> tx, params = gradtx.normalize_by_update_norm(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     checks.finite(scale_factor=scale_factor)
     checks.non_negative(eps=eps)
@@ -66,6 +72,14 @@ def centralize() -> GradientTransformation:
     The first axis is that of the outputs in the paper; Flax has it last.
 
     Reference: Yong et al., 2020, https://arxiv.org/abs/2004.01461
+
+    Example:
+      >>> tx, params = gradtx.centralize(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 0.5 -0.5]
+       [ 0.5 -0.5]]
     """
 
     def rule(g: jax.Array) -> jax.Array:

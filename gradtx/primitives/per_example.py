@@ -28,6 +28,12 @@ def per_example_global_norm_clip(
       ValueError: if the leaves do not share their first axis.
 
     Reference: Abadi et al., 2016, https://arxiv.org/abs/1607.00133
+
+    Example:
+      >>> grads = {"a": jnp.array([[3.0, 4.0], [0.3, 0.4]])}
+      >>> sums, clipped = gradtx.per_example_global_norm_clip(grads, 1.0)
+      >>> print(sums["a"].round(2), clipped)
+      [0.9       1.1999999] 1
     """
     _check_examples(grads, "per_example_global_norm_clip")
     grads = jax.tree.map(_inexact, grads)
@@ -63,6 +69,12 @@ def per_example_layer_norm_clip(
       ValueError: if the leaves do not share their first axis.
 
     Reference: McMahan et al., 2018, https://arxiv.org/abs/1812.06210
+
+    Example:
+      >>> grads = {"a": jnp.array([[3.0, 4.0], [0.3, 0.4]])}
+      >>> sums, clipped = gradtx.per_example_layer_norm_clip(grads, 1.0)
+      >>> print(sums["a"].round(2), clipped)
+      [0.9       1.1999999] {'a': Array(1, dtype=int32)}
     """
     _check_examples(grads, "per_example_layer_norm_clip")
     leaves, treedef = jax.tree.flatten(grads)

@@ -71,6 +71,14 @@ def scale_radial_part(
 
     Reference: Jordan et al., 2026, https://github.com/KellerJordan/modded-nanogpt
       (track 3, records 44 to 46)
+
+    Example:
+      >>> tx, params = gradtx.scale_radial_part(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 2.  1.]
+       [ 0. -1.]]
     """
     checks.non_negative(outward_scale=outward_scale, inward_scale=inward_scale)
 
@@ -109,6 +117,14 @@ def floor_by_weights(
 
     Reference: Jordan et al., 2026, https://github.com/KellerJordan/modded-nanogpt
       (track 3, records 44 to 46)
+
+    Example:
+      >>> tx, params = gradtx.floor_by_weights(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 2.  1.]
+       [ 0. -1.]]
     """
     checks.non_negative(floor=floor)
     if per not in ("neuron", "matrix"):
@@ -153,6 +169,14 @@ def keep_radial_step(
 
     Reference: Jordan et al., 2026, https://github.com/KellerJordan/modded-nanogpt
       (track 3, records 44 to 46)
+
+    Example:
+      >>> tx, params = gradtx.keep_radial_step(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 1.01        0.66999996]
+       [ 0.         -1.        ]]
     """
     checks.non_negative(learning_rate=learning_rate, weight_decay=weight_decay)
 

@@ -47,6 +47,12 @@ def scale(step_size: Scalar) -> GradientTransformation:
 
     Raises:
       ValueError: if ``step_size`` is infinite or NaN.
+
+    Example:
+      >>> tx, params = gradtx.scale(-0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.finite(step_size=step_size)
     return leafwise(lambda g: step_size * g, ScaleState)
@@ -63,6 +69,15 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
       step_size_fn: from the number of steps taken before this one to the factor.
         Outside of ``jit`` it is called at every step with the number as it is, and may
         branch on it.
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.scale_by_schedule(gradtx.linear_schedule(1.0, 0.0, 10)),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
 
     def init(params: Params) -> OptState:
@@ -112,6 +127,12 @@ def scale_by_learning_rate(
 
     Raises:
       ValueError: if the learning rate is infinite or NaN.
+
+    Example:
+      >>> tx, params = gradtx.scale_by_learning_rate(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.finite(learning_rate=learning_rate)
     if learning_rate is None:
@@ -127,6 +148,12 @@ def set_to_zero() -> GradientTransformation:
     """Make every update zero, so that the parameters stand still.
 
     Integer parameters too, whatever their gradients: their updates are integer zeros.
+
+    Example:
+      >>> tx, params = gradtx.set_to_zero(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [0. 0.]
     """
 
     def update(
@@ -153,5 +180,11 @@ def scale_by_sign() -> GradientTransformation:
     """Replace every update by its sign: -1, 0 or 1.
 
     The sign of a complex number is taken of its two parts apart.
+
+    Example:
+      >>> tx, params = gradtx.scale_by_sign(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     return leafwise(numerics.sign, EmptyState)

@@ -87,6 +87,14 @@ def scale_by_shape(
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/;
       Yang et al., 2023, https://arxiv.org/abs/2310.17813 ("spectral");
       Liu et al., 2025, https://arxiv.org/abs/2502.16982 ("moonlight")
+
+    Example:
+      >>> tx, params = gradtx.scale_by_shape(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[ 2.  1.]
+       [ 0. -1.]]
     """
     checks.non_negative(consistent_rms=consistent_rms)
     factor = known_factor(shape_factor, consistent_rms)

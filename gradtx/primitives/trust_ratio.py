@@ -42,6 +42,12 @@ def scale_by_trust_ratio(
         or for an axis that is not there.
 
     Reference: You et al., 2020, https://arxiv.org/abs/1904.00962
+
+    Example:
+      >>> tx, params = gradtx.scale_by_trust_ratio(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1.2650001 -0.632    ]
     """
     checks.non_negative(min_norm=min_norm, trust_coefficient=trust_coefficient, eps=eps)
 
@@ -81,6 +87,12 @@ def scale_by_param_block_norm(
 
     Raises:
       ValueError: if it is negative; from ``update`` if it is given no parameters.
+
+    Example:
+      >>> tx, params = gradtx.scale_by_param_block_norm(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2.828 -1.414]
     """
     checks.non_negative(min_scale=min_scale)
     return leafwise(
@@ -108,6 +120,12 @@ def scale_by_param_block_rms(
       ValueError: if it is negative; from ``update`` if it is given no parameters.
 
     Reference: Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235 (section 8)
+
+    Example:
+      >>> tx, params = gradtx.scale_by_param_block_rms(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
     checks.non_negative(min_scale=min_scale)
     return leafwise(

@@ -77,6 +77,12 @@ def zclip(
         from ``update`` for an axis that is not there.
 
     Reference: Kumar et al., 2025, https://arxiv.org/abs/2504.02507 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.zclip(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     checks.decay_rates(alpha=alpha)
     checks.positive(z_thresh=z_thresh, clip_factor=clip_factor)

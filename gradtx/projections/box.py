@@ -14,6 +14,10 @@ def projection_non_negative(tree: PyTree) -> PyTree:
 
     Args:
       tree: x, a tree of real arrays.
+
+    Example:
+      >>> print(gradtx.projections.projection_non_negative(jnp.array([-3.0, 0.5])))
+      [0.  0.5]
     """
     return jax.tree.map(jax.nn.relu, tree)
 
@@ -31,6 +35,10 @@ def projection_box(tree: PyTree, lower: PyTree, upper: PyTree) -> PyTree:
 
     Raises:
       ValueError: if a bound does not match the tree; the leaf is named.
+
+    Example:
+      >>> print(gradtx.projections.projection_box(jnp.array([-1.0, 3.0]), 0.0, 2.0))
+      [0. 2.]
     """
     return _clip("projection_box", tree, lower, upper)
 
@@ -44,6 +52,10 @@ def projection_hypercube(tree: PyTree, scale: PyTree = 1) -> PyTree:
 
     Raises:
       ValueError: if the scale does not match the tree; the leaf is named.
+
+    Example:
+      >>> print(gradtx.projections.projection_hypercube(jnp.array([-1.0, 3.0])))
+      [0. 1.]
     """
     return _clip("projection_hypercube", tree, 0, scale)
 
@@ -59,6 +71,10 @@ def projection_linf_ball(tree: PyTree, scale: Scalar = 1) -> PyTree:
 
     Raises:
       ValueError: if the scale is negative.
+
+    Example:
+      >>> print(gradtx.projections.projection_linf_ball(jnp.array([-3.0, 0.5])))
+      [-1.   0.5]
     """
     checks.non_negative(scale=scale)
     return _clip("projection_linf_ball", tree, -jnp.asarray(scale), scale)

@@ -20,6 +20,14 @@ def projection_vector(x: PyTree, a: PyTree) -> PyTree:
 
     Raises:
       ValueError: if the trees do not match; the leaf is named.
+
+    Example:
+      >>> print(
+      ...     gradtx.projections.projection_vector(
+      ...         jnp.array([3.0, 1.0]), jnp.array([2.0, 0.0])
+      ...     )
+      ... )
+      [3. 0.]
     """
     name = "projection_vector"
     x = leaves.floats(x)
@@ -42,6 +50,14 @@ def projection_hyperplane(x: PyTree, a: PyTree, b: Scalar) -> PyTree:
 
     Raises:
       ValueError: if the trees do not match; the leaf is named.
+
+    Example:
+      >>> print(
+      ...     gradtx.projections.projection_hyperplane(
+      ...         jnp.array([3.0, 1.0]), jnp.array([1.0, 0.0]), 2.0
+      ...     )
+      ... )
+      [2. 1.]
     """
     name = "projection_hyperplane"
     x = leaves.floats(x)
@@ -64,6 +80,14 @@ def projection_halfspace(x: PyTree, a: PyTree, b: Scalar) -> PyTree:
 
     Raises:
       ValueError: if the trees do not match; the leaf is named.
+
+    Example:
+      >>> print(
+      ...     gradtx.projections.projection_halfspace(
+      ...         jnp.array([3.0, 1.0]), jnp.array([1.0, 0.0]), 2.0
+      ...     )
+      ... )
+      [2. 1.]
     """
     name = "projection_halfspace"
     x = leaves.floats(x)

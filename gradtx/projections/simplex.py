@@ -24,6 +24,10 @@ def projection_simplex(tree: PyTree, scale: Scalar = 1) -> PyTree:
       TypeError: if a leaf is complex.
 
     Reference: Duchi et al., Efficient Projections onto the l1-Ball, 2008.
+
+    Example:
+      >>> print(gradtx.projections.projection_simplex(jnp.array([2.0, 0.0])))
+      [1. 0.]
     """
     checks.non_negative(scale=scale)
     x, back = leaves.as_vector(leaves.reals("projection_simplex", tree))
@@ -44,6 +48,10 @@ def projection_l1_sphere(tree: PyTree, scale: Scalar = 1) -> PyTree:
     Raises:
       ValueError: if the scale is negative.
       TypeError: if a leaf is complex.
+
+    Example:
+      >>> print(gradtx.projections.projection_l1_sphere(jnp.array([0.25, 0.25])))
+      [0.5 0.5]
     """
     checks.non_negative(scale=scale)
     x, back = leaves.as_vector(leaves.reals("projection_l1_sphere", tree))
@@ -64,6 +72,10 @@ def projection_l1_ball(tree: PyTree, scale: Scalar = 1) -> PyTree:
       TypeError: if a leaf is complex.
 
     Reference: Duchi et al., Efficient Projections onto the l1-Ball, 2008.
+
+    Example:
+      >>> print(gradtx.projections.projection_l1_ball(jnp.array([3.0, 0.5])))
+      [1. 0.]
     """
     checks.non_negative(scale=scale)
     x, back = leaves.as_vector(leaves.reals("projection_l1_ball", tree))

@@ -21,6 +21,10 @@ def projection_l2_sphere(tree: PyTree, scale: Scalar = 1) -> PyTree:
 
     Raises:
       ValueError: if the scale is negative.
+
+    Example:
+      >>> print(gradtx.projections.projection_l2_sphere(jnp.array([0.3, 0.4])).round(3))
+      [0.6 0.8]
     """
     checks.non_negative(scale=scale)
     x = leaves.floats(tree)
@@ -46,6 +50,10 @@ def projection_l2_ball(tree: PyTree, scale: Scalar = 1) -> PyTree:
 
     Raises:
       ValueError: if the scale is negative.
+
+    Example:
+      >>> print(gradtx.projections.projection_l2_ball(jnp.array([3.0, 4.0])).round(3))
+      [0.6 0.8]
     """
     checks.non_negative(scale=scale)
     x = leaves.floats(tree)

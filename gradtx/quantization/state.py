@@ -92,6 +92,12 @@ def quantize_state(
         declares that there are no signs.
 
     Reference: Dettmers et al., 2022, https://arxiv.org/abs/2110.02861
+
+    Example:
+      >>> tx, params = gradtx.quantize_state(gradtx.adam(0.1), min_size=1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     checks.at_least(0, min_size=min_size)
     if kernel not in (False, True, *DEVICES):

@@ -61,6 +61,13 @@ def muon_adamw(
 
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/;
       Liu et al., 2025, https://arxiv.org/abs/2502.16982 (size of steps, decay)
+
+    Example:
+      >>> tx = gradtx.recipes.muon_adamw(
+      ...     {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)}, 0.02, steps=100
+      ... )
+      >>> print(hasattr(tx, "update"))
+      True
     """
     checks.positive(peak_learning_rate=peak_learning_rate)
     checks.positive_int(steps=steps)

@@ -29,6 +29,10 @@ def to_config(tx: Any) -> dict[str, Any]:
     Raises:
       ValueError: for what is not known by a name: a pair made by hand, a function, a
         traced number. The argument is named, and what to do.
+
+    Example:
+      >>> print(gradtx.to_config(gradtx.sgd(0.1))["name"])
+      sgd
     """
     return _written(tx, "this")
 
@@ -44,6 +48,15 @@ def from_config(config: dict[str, Any]) -> Any:
     Raises:
       ValueError: for an unknown name or argument, with the closest ones, and for what
         a factory refuses.
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.from_config(gradtx.to_config(gradtx.sgd(0.1))),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     if not isinstance(config, dict) or frozenset(config) not in RESERVED:
         raise checks.InvalidArgument(

@@ -79,6 +79,13 @@ def migrate(
     Raises:
       ValueError: if the state is not one of ``old_tx``, if a renamed slot is not there,
         within ``jit``, and with ``strict`` if something would be dropped.
+
+    Example:
+      >>> params = jnp.ones(2)
+      >>> old, new = gradtx.adam(0.1), gradtx.adamw(0.1)
+      >>> state, told = gradtx.migrate(old, old.init(params), new, params)
+      >>> print(gradtx.tree.get(state, "mu"))
+      [0. 0.]
     """
     if any(isinstance(x, Tracer) for x in jax.tree.leaves((old_state, params))):
         raise checks.InvalidArgument(

@@ -27,6 +27,12 @@ def get(name: str, **settings: Any) -> GradientTransformation:
     Raises:
       ValueError: for an unknown name of a transformation or an argument, with the
         closest ones, and for an argument that is missing.
+
+    Example:
+      >>> tx, params = gradtx.get("sgd", learning_rate=0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     return called(factory_at(name), settings, name)
 
@@ -40,6 +46,10 @@ def list_optimizers(filter: str = "*") -> OptimizerList:  # noqa: A002
     Returns:
       A dictionary from names to the first lines of their documentation, printed a line
       each.
+
+    Example:
+      >>> print("adamw" in str(gradtx.list_optimizers("adam*")))
+      True
     """
     found = {
         name: " ".join((x.__doc__ or "").strip().split("\n\n")[0].split())

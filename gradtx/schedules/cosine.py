@@ -31,6 +31,11 @@ def cosine_decay_schedule(
         value is infinite or NaN.
 
     Reference: Loshchilov & Hutter, 2017, https://arxiv.org/abs/1608.03983 (Eq. 5)
+
+    Example:
+      >>> rate = gradtx.cosine_decay_schedule(0.1, 10)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.05, 0.0]
     """
     checks.positive(decay_steps=decay_steps)
     checks.finite(init_value=init_value, alpha=alpha)

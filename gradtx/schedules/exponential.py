@@ -38,6 +38,11 @@ def exponential_decay(
     Raises:
       ValueError: if the rate or ``transition_begin`` is negative, or a value is
         infinite or NaN.
+
+    Example:
+      >>> rate = gradtx.exponential_decay(0.1, 5, 0.5)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.05, 0.025]
     """
     checks.finite(
         init_value=init_value, transition_steps=transition_steps, end_value=end_value

@@ -27,6 +27,13 @@ def join_schedules(
     Raises:
       ValueError: if there is not one schedule more than there are boundaries, or the
         boundaries are negative or out of order.
+
+    Example:
+      >>> rate = gradtx.join_schedules(
+      ...     [gradtx.constant_schedule(0.1), gradtx.constant_schedule(0.01)], [5]
+      ... )
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.01, 0.01]
     """
     if len(schedules) != len(boundaries) + 1:
         raise checks.InvalidArgument(

@@ -40,6 +40,11 @@ def linear_onecycle_schedule(
         outside [0, 1], or ``pct_final`` is below ``pct_start``.
 
     Reference: Smith & Topin, 2017, https://arxiv.org/abs/1708.07120
+
+    Example:
+      >>> rate = gradtx.linear_onecycle_schedule(10, 0.1)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.004, 0.0616, 0.0]
     """
     checks.positive(
         transition_steps=transition_steps,
@@ -82,6 +87,11 @@ def cosine_onecycle_schedule(
         outside [0, 1].
 
     Reference: Smith & Topin, 2017, https://arxiv.org/abs/1708.07120
+
+    Example:
+      >>> rate = gradtx.cosine_onecycle_schedule(10, 0.1)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.004, 0.0812, 0.0]
     """
     checks.positive(
         transition_steps=transition_steps,

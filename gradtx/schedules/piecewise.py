@@ -31,6 +31,11 @@ def piecewise_constant_schedule(
 
     Raises:
       ValueError: if a factor or a step is negative, or the steps are out of order.
+
+    Example:
+      >>> rate = gradtx.piecewise_constant_schedule(0.1, {5: 0.5})
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.05, 0.05]
     """
     pairs = _checked(init_value, boundaries_and_scales)
 
@@ -64,6 +69,11 @@ def piecewise_interpolate_schedule(
     Raises:
       ValueError: if the type is another one, a factor or a step is negative, or the
         steps are out of order.
+
+    Example:
+      >>> rate = gradtx.piecewise_interpolate_schedule("linear", 0.1, {10: 0.5})
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.075, 0.05]
     """
     bend = _bend(interpolate_type)
     pairs = _checked(init_value, boundaries_and_scales)

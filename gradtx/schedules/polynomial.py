@@ -21,6 +21,11 @@ def constant_schedule(value: Scalar) -> Schedule:
 
     Raises:
       ValueError: if the value is infinite or NaN.
+
+    Example:
+      >>> rate = gradtx.constant_schedule(0.1)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.1, 0.1]
     """
     checks.finite(value=value)
     return lambda count: jnp.broadcast_to(number(value), jnp.shape(count))
@@ -49,6 +54,11 @@ def polynomial_schedule(
     Raises:
       ValueError: if the power or ``transition_begin`` is negative, or a value is
         infinite or NaN.
+
+    Example:
+      >>> rate = gradtx.polynomial_schedule(0.1, 0.0, 2, 10)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.025, 0.0]
     """
     checks.finite(
         init_value=init_value, end_value=end_value, transition_steps=transition_steps
@@ -82,6 +92,11 @@ def linear_schedule(
 
     Raises:
       ValueError: if ``transition_begin`` is negative, or a value is infinite or NaN.
+
+    Example:
+      >>> rate = gradtx.linear_schedule(0.1, 0.0, 10)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.05, 0.0]
     """
     return polynomial_schedule(
         init_value, end_value, 1, transition_steps, transition_begin

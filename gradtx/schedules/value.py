@@ -67,6 +67,13 @@ def schedule(make: Callable[P, Callable[[Any], Any]]) -> Callable[P, ScheduleVal
         @schedule
         def inverse_root_schedule(init_value: Scalar, warmup_steps: Scalar) -> Schedule:
             return lambda count: init_value / jnp.sqrt(1 + count / warmup_steps)
+
+    Example:
+      >>> @gradtx.schedule
+      ... def inverse_root(init_value):
+      ...     return lambda count: init_value / jnp.sqrt(1 + count)
+      >>> print(inverse_root(0.1), inverse_root(0.1)(3))
+      inverse_root(init_value=0.1) 0.05
     """
     return spec.remembered(make, ScheduleValue)
 

@@ -30,6 +30,11 @@ def warmup_constant_schedule(
 
     Raises:
       ValueError: if ``warmup_steps`` is negative, or a value is infinite or NaN.
+
+    Example:
+      >>> rate = gradtx.warmup_constant_schedule(0.0, 0.1, 5)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.0, 0.1, 0.1]
     """
     return _rise(init_value, peak_value, warmup_steps, constant_schedule(peak_value))
 
@@ -61,6 +66,11 @@ def warmup_cosine_decay_schedule(
         exponent is negative, or a value is infinite or NaN.
 
     Reference: Loshchilov & Hutter, 2017, https://arxiv.org/abs/1608.03983
+
+    Example:
+      >>> rate = gradtx.warmup_cosine_decay_schedule(0.0, 0.1, 5, 10)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.0, 0.1, 0.0]
     """
     checks.finite(peak_value=peak_value, end_value=end_value)
     checks.non_negative(exponent=exponent)
@@ -102,6 +112,11 @@ def warmup_exponential_decay_schedule(
     Raises:
       ValueError: if ``warmup_steps``, the rate or ``transition_begin`` is negative, or
         a value is infinite or NaN.
+
+    Example:
+      >>> rate = gradtx.warmup_exponential_decay_schedule(0.0, 0.1, 5, 5, 0.5)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.0, 0.1, 0.05]
     """
     decay = exponential_decay(
         peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value
@@ -121,6 +136,20 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Scalar]]) -> Schedule:
       ValueError: if there are no cycles, or the arguments of one are refused.
 
     Reference: Loshchilov & Hutter, 2017, https://arxiv.org/abs/1608.03983
+
+    Example:
+      >>> rate = gradtx.sgdr_schedule(
+      ...     [
+      ...         {
+      ...             "init_value": 0.0,
+      ...             "peak_value": 0.1,
+      ...             "warmup_steps": 2,
+      ...             "decay_steps": 5,
+      ...         }
+      ...     ]
+      ... )
+      >>> print([round(float(rate(t)), 4) for t in (0, 2, 5)])
+      [0.0, 0.1, 0.0]
     """
     cycles = list(cosine_kwargs)
     if not cycles:

@@ -29,6 +29,13 @@ def abstract_state(tx: GradientTransformation, params: Params) -> OptState:
       tx: any transformation.
       params: the parameters, or a ``jax.ShapeDtypeStruct`` for each, whose sharding
         says where it is to lie; without one it lies where ``jit`` puts it.
+
+    Example:
+      >>> state = gradtx.abstract_state(
+      ...     gradtx.adam(0.1), jax.ShapeDtypeStruct((2,), jnp.float32)
+      ... )
+      >>> print(gradtx.tree.get(state, "mu").shape)
+      (2,)
     """
     found, treedef = jax.tree.flatten(params)
     arrays = [_shape_of(x) if leaves.is_array(x) else None for x in found]

@@ -39,6 +39,10 @@ def offload(tx: GradientTransformation, min_size: int = 4096) -> GradientTransfo
     Raises:
       ValueError: if ``min_size`` is below 1; from ``init`` and ``update`` on CPUs
         before JAX 0.10.
+
+    Example:
+      >>> print(gradtx.offload(gradtx.adam(0.1)))
+      offload(tx=adam(learning_rate=0.1))
     """
     checks.positive_int(min_size=min_size)
     inner = with_extra_args_support(tx)

@@ -68,6 +68,10 @@ def zero1(
         that does not fit the parameters, and within ``jax.shard_map`` over the axis.
 
     Reference: Rajbhandari et al., 2019, https://arxiv.org/abs/1910.02054 (section 5.1)
+
+    Example:
+      >>> print(gradtx.zero1(gradtx.adam(0.1), "data"))
+      zero1(tx=adam(learning_rate=0.1), axis='data')
     """
     names = layouts.names(axis)
     if not names or not all(isinstance(name, str) for name in names):

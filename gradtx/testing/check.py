@@ -50,6 +50,9 @@ def check(
       BrokenLaw: an AssertionError, for the first law that is broken: in words, with the
         leaf's path and the input.
       ValueError: for a name of a law that there is not.
+
+    Example:
+      >>> gradtx.testing.check(gradtx.sgd(0.1), jnp.ones(3)) and None
     """
     case = Case(with_extra_args_support(tx), params, gradients, extra)
     left = _left(leave_out)

@@ -16,6 +16,10 @@ def cast(tree: PyTree, dtype: DTypeLike | None) -> PyTree:
     Args:
       tree: a tree of arrays or numbers.
       dtype: the type of all leaves; None leaves each in its own.
+
+    Example:
+      >>> print(gradtx.tree.cast({"a": jnp.zeros(3)}, jnp.bfloat16)["a"].dtype)
+      bfloat16
     """
     if dtype is None:
         return tree
@@ -29,6 +33,11 @@ def cast_like(tree: PyTree, other_tree: PyTree) -> PyTree:
       tree: the tree to cast.
       other_tree: a tree of the same structure; where its leaf has no type, the leaf
         stays as it is.
+
+    Example:
+      >>> half = {"a": jnp.zeros(3, jnp.bfloat16)}
+      >>> print(gradtx.tree.cast_like({"a": jnp.zeros(3)}, half)["a"].dtype)
+      bfloat16
     """
 
     def one(x: Any, other: Any) -> Any:
@@ -51,6 +60,10 @@ def dtype(tree: PyTree, mixed_dtype_handler: str | None = None) -> Any:
     Raises:
       ValueError: for leaves of several types without a handler, and for two types of
         which neither is promoted to the other with "highest" or "lowest".
+
+    Example:
+      >>> print(gradtx.tree.dtype({"a": jnp.zeros(3), "b": jnp.zeros(1)}))
+      float32
     """
     found = {
         path: jnp.asarray(x).dtype

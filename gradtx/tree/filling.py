@@ -14,6 +14,10 @@ def zeros_like(tree: PyTree, dtype: DTypeLike | None = None) -> PyTree:
     Args:
       tree: a tree of arrays.
       dtype: the type of all new leaves.
+
+    Example:
+      >>> print(gradtx.tree.zeros_like({"a": jnp.ones(2)})["a"])
+      [0. 0.]
     """
     return jax.tree.map(lambda x: jnp.zeros_like(x, dtype=dtype), tree)
 
@@ -24,6 +28,10 @@ def ones_like(tree: PyTree, dtype: DTypeLike | None = None) -> PyTree:
     Args:
       tree: a tree of arrays.
       dtype: the type of all new leaves.
+
+    Example:
+      >>> print(gradtx.tree.ones_like({"a": jnp.zeros(2)})["a"])
+      [1. 1.]
     """
     return jax.tree.map(lambda x: jnp.ones_like(x, dtype=dtype), tree)
 
@@ -37,6 +45,10 @@ def full_like(
       tree: a tree of arrays.
       fill_value: the value of every entry.
       dtype: the type of all new leaves; None keeps those of the old ones.
+
+    Example:
+      >>> print(gradtx.tree.full_like({"a": jnp.zeros(2)}, 7.0)["a"])
+      [7. 7.]
     """
     return jax.tree.map(lambda x: jnp.full_like(x, fill_value, dtype=dtype), tree)
 
@@ -47,6 +59,10 @@ def batch_shape(tree: PyTree, shape: tuple[int, ...] = ()) -> PyTree:
     Args:
       tree: a tree of arrays.
       shape: the lengths of the new axes.
+
+    Example:
+      >>> print(gradtx.tree.batch_shape({"a": jnp.zeros(3)}, (5,))["a"].shape)
+      (5, 3)
     """
 
     def repeated(x: Any) -> jax.Array:

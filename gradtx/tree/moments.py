@@ -24,6 +24,10 @@ def update_moment(
       moments: m, of the same structure.
       decay: β, in [0, 1]: how much of m is kept.
       order: o, the power of g, a whole number of at least 1.
+
+    Example:
+      >>> print(gradtx.update_moment(2 * jnp.ones(2), jnp.zeros(2), 0.9, 2).round(3))
+      [0.4 0.4]
     """
     return _moved(
         lambda g, m: numerics.ema(m, _power(g, order), decay), updates, moments
@@ -40,6 +44,14 @@ def update_moment_per_elem_norm(
       moments: m, real and of the same structure.
       decay: β, in [0, 1]: how much of m is kept.
       order: o, the power of |g|, a whole number of at least 1.
+
+    Example:
+      >>> print(
+      ...     gradtx.update_moment_per_elem_norm(
+      ...         2 * jnp.ones(2), jnp.zeros(2), 0.9, 2
+      ...     ).round(3)
+      ... )
+      [0.4 0.4]
     """
 
     def rule(g: jax.Array, m: jax.Array) -> jax.Array:
@@ -72,6 +84,10 @@ def update_infinity_moment(
       moments: m, of the same structure.
       decay: β, in [0, 1]: how much of m is kept.
       eps: ε, at least 0, which keeps the result above 0.
+
+    Example:
+      >>> print(gradtx.update_infinity_moment(jnp.ones(2), jnp.zeros(2), 0.9, 0.0))
+      [1. 1.]
     """
     return _moved(
         lambda g, m: jnp.maximum(decay * m, jnp.abs(g) + eps), updates, moments
@@ -88,6 +104,11 @@ def bias_correction(moment: PyTree, decay: Scalar, count: Count) -> PyTree:
       moment: m, a tree of arrays.
       decay: β, in [0, 1): the decay with which m was made.
       count: t, the number of steps that went into m, from 1.
+
+    Example:
+      >>> moment = {"a": 0.1 * jnp.ones(2)}
+      >>> print(gradtx.bias_correction(moment, 0.9, 1)["a"].round(3))
+      [1. 1.]
     """
 
     def one(m: Any) -> jax.Array:

@@ -47,6 +47,10 @@ def norm(
     Raises:
       ValueError: for another ``ord``; for an axis that is not there, or along which
         types do not tell what varies, as without ``check_vma``.
+
+    Example:
+      >>> print(gradtx.tree.norm({"a": jnp.array([3.0, 4.0]), "b": jnp.zeros(1)}))
+      5.0
     """
     if ord in (None, 2):
         unit, total = scaled_squares(tree, axis_name=axis_name)
@@ -65,6 +69,10 @@ def global_norm(updates: PyTree) -> jax.Array:
 
     Args:
       updates: a tree of real or complex arrays.
+
+    Example:
+      >>> print(gradtx.global_norm({"a": jnp.array([3.0]), "b": jnp.array([4.0])}))
+      5.0
     """
     return norm(updates)
 

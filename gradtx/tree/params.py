@@ -50,6 +50,12 @@ def map_params(
     Raises:
       ValueError: if a tree of ``rest`` holds different things for small leaves that are
         kept together.
+
+    Example:
+      >>> state = gradtx.adam(0.1).init(jnp.ones(2))
+      >>> state = gradtx.tree_map_params(gradtx.adam(0.1), lambda x: x + 5, state)
+      >>> print(gradtx.tree.get(state, "mu"), gradtx.tree.get(state, "count"))
+      [5. 5.] 0
     """
 
     def is_whole(x: Any) -> bool:

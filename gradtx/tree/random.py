@@ -16,6 +16,11 @@ def split_key_like(rng_key: jax.Array, target_tree: PyTree) -> PyTree:
     Args:
       rng_key: the key to split.
       target_tree: the tree whose structure is taken.
+
+    Example:
+      >>> keys = gradtx.tree.split_key_like(jax.random.key(0), {"a": 1, "b": 2})
+      >>> print(sorted(keys))
+      ['a', 'b']
     """
     treedef = jax.tree.structure(target_tree)
     return treedef.unflatten(list(jax.random.split(rng_key, treedef.num_leaves)))
@@ -34,6 +39,11 @@ def random_like(
       target_tree: the tree whose structure and shapes are taken.
       sampler: ``sampler(key, shape, dtype)``, such as those of :mod:`jax.random`.
       dtype: the type asked of the sampler; None asks for the type of each leaf.
+
+    Example:
+      >>> noise = gradtx.tree.random_like(jax.random.key(0), {"a": jnp.zeros((2, 3))})
+      >>> print(noise["a"].shape)
+      (2, 3)
     """
 
     def one(x: Any, key: jax.Array) -> jax.Array:
@@ -57,6 +67,11 @@ def unwrap_random_key_data(input_tree: PyTree) -> PyTree:
 
     Args:
       input_tree: a tree in which some leaves may be random keys; others stay.
+
+    Example:
+      >>> raw = gradtx.tree.unwrap_random_key_data({"key": jax.random.key(0)})
+      >>> print(raw["key"].dtype)
+      uint32
     """
 
     def one(x: Any) -> Any:

@@ -26,6 +26,10 @@ def sum(tree: PyTree, associative_reduction: bool = False) -> Any:  # noqa: A001
       tree: a tree of arrays.
       associative_reduction: whether the sums of the leaves are added up in pairs, which
         compiles faster for very many leaves. The last bits may differ.
+
+    Example:
+      >>> print(gradtx.tree.sum({"a": jnp.array([3.0, 4.0]), "b": jnp.zeros(1)}))
+      7.0
     """
     sums = [jnp.sum(_widened(x)) for x in numeric(tree)]
     if associative_reduction:
@@ -44,6 +48,10 @@ def vdot(tree_x: PyTree, tree_y: PyTree) -> Any:
 
     Raises:
       ValueError: if the trees or the shapes of two leaves differ; the path is named.
+
+    Example:
+      >>> print(gradtx.tree.vdot({"a": jnp.ones(3)}, {"a": jnp.ones(3)}))
+      3.0
     """
     paths, treedef = jax.tree_util.tree_flatten_with_path(tree_x)
     others = checks.leaves_like(tree_y, treedef, "the second tree", "the first")
@@ -72,6 +80,10 @@ def max(tree: PyTree) -> Any:  # noqa: A001
 
     Args:
       tree: a tree of real arrays or numbers; empty leaves do not count.
+
+    Example:
+      >>> print(gradtx.tree.max({"a": jnp.array([3.0, 4.0]), "b": jnp.zeros(1)}))
+      4.0
     """
     return _extreme(tree, jnp.max, jnp.maximum, -jnp.inf)
 
@@ -81,6 +93,10 @@ def min(tree: PyTree) -> Any:  # noqa: A001
 
     Args:
       tree: a tree of real arrays or numbers; empty leaves do not count.
+
+    Example:
+      >>> print(gradtx.tree.min({"a": jnp.array([3.0, 4.0]), "b": jnp.zeros(1)}))
+      0.0
     """
     return _extreme(tree, jnp.min, jnp.minimum, jnp.inf)
 
@@ -97,6 +113,10 @@ def size(tree: PyTree) -> int:
 
     Args:
       tree: a tree of arrays, of numbers or of their shapes.
+
+    Example:
+      >>> print(gradtx.tree.size({"a": jnp.array([3.0, 4.0]), "b": jnp.zeros(1)}))
+      3
     """
     return builtins.sum(jnp.size(x) for x in numeric(tree))
 
@@ -116,6 +136,10 @@ def allclose(
       rtol: the tolerance relative to ``b``.
       atol: the absolute tolerance.
       equal_nan: whether NaN is close to NaN.
+
+    Example:
+      >>> print(gradtx.tree.allclose({"a": jnp.ones(2)}, {"a": jnp.ones(2) + 1e-7}))
+      True
     """
     close = jax.tree.map(
         lambda x, y: jnp.allclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan), a, b

@@ -54,6 +54,12 @@ def get_all_with_path(
       tree: a state, or any tree.
       key: a name or a path; :mod:`gradtx.tree.state` lists the forms.
       filtering: ``filtering(path, value)`` says which of them to return.
+
+    Example:
+      >>> state = gradtx.adam(0.1).init(jnp.ones(2))
+      >>> found = gradtx.tree.get_all_with_path(state, "count")
+      >>> print([int(count) for path, count in found])
+      [0]
     """
     everything = _everything((), tree)
     found = [(path, x) for path, x in everything if keys.is_named(key, path, x)]
@@ -95,6 +101,11 @@ def get(
 
     Raises:
       KeyError: if the key names several things; their paths are listed.
+
+    Example:
+      >>> state = gradtx.adam(0.1).init(jnp.ones(2))
+      >>> print(gradtx.tree.get(state, "mu"))
+      [0. 0.]
     """
     found = _meant(key, get_all_with_path(tree, key, filtering))
     if len(found) > 1:
@@ -145,6 +156,12 @@ def set(  # noqa: A001
         called "scale" in the means and in the squares.
       ValueError: if a number is to take the place of an array of another shape, or a
         number with a fraction that of an integer.
+
+    Example:
+      >>> state = gradtx.adam(0.1).init(jnp.ones(2))
+      >>> state = gradtx.tree.set(state, count=jnp.array(5))
+      >>> print(gradtx.tree.get(state, "count"))
+      5
     """
     targets = {}
     for key, value in kwargs.items():

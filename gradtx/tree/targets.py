@@ -28,6 +28,14 @@ def incremental_update(
       ValueError: if the trees or the shapes of two leaves differ.
 
     Reference: Polyak and Juditsky, 1992, https://doi.org/10.1137/0330046
+
+    Example:
+      >>> print(
+      ...     gradtx.incremental_update({"a": jnp.ones(2)}, {"a": jnp.zeros(2)}, 0.1)[
+      ...         "a"
+      ...     ]
+      ... )
+      [0.1 0.1]
     """
 
     def follow(new: jax.Array, old: jax.Array) -> jax.Array:
@@ -57,6 +65,11 @@ def periodic_update(
         a whole number of at least 1.
 
     Reference: Mnih et al., 2015, https://doi.org/10.1038/nature14236
+
+    Example:
+      >>> new, old = {"a": jnp.ones(2)}, {"a": jnp.zeros(2)}
+      >>> print(gradtx.periodic_update(new, old, 3, 2)["a"])
+      [0. 0.]
     """
     checks.positive_int(update_period=update_period)
     now = jnp.mod(steps, update_period) == 0

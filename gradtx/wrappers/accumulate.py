@@ -132,6 +132,12 @@ def accumulate(
     Raises:
       ValueError: if k is not a whole number of at least 1; from ``update``, if
         ``should_skip_update_fn`` returns something other than one boolean.
+
+    Example:
+      >>> tx, params = gradtx.accumulate(gradtx.sgd(0.1), 2), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [0. 0.]
     """
     if not callable(every_k_schedule):
         checks.positive_int(every_k_schedule=every_k_schedule)

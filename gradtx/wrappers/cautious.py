@@ -79,6 +79,12 @@ def cautious(
         ``inner`` must see the final update, or if its learning rate is negative.
 
     Reference: Liang et al., 2024, https://arxiv.org/abs/2411.16085 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.cautious(gradtx.adam(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     checks.positive(min_mean=min_mean)
     if rescale not in ("mean", "count", None):

@@ -31,6 +31,12 @@ def chain(*args: GradientTransformation) -> GradientTransformation:
       ValueError: if an argument is no such pair, or if one that must see the final
         update, such as :func:`gradtx.hyperball`, is followed by one that changes it;
         from ``update``, if the state does not have one entry for each.
+
+    Example:
+      >>> tx, params = gradtx.chain(gradtx.clip(0.5), gradtx.scale(-0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.05  0.05]
     """
     links = [_pair(tx) for tx in args]
     order.check(args)
@@ -64,6 +70,17 @@ def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransforma
 
     Raises:
       ValueError: if two names are the same.
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.named_chain(
+      ...         ("clip", gradtx.clip(0.5)), ("scale", gradtx.scale(-0.1))
+      ...     ),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.05  0.05]
     """
     names = [name for name, _ in args]
     if len(set(names)) != len(names):

@@ -60,6 +60,15 @@ def conditionally_transform(
         both are traced; outside of it the function is called at every step with the
         number as it is, and may branch on it.
       forward_extra_args: whether it is given the extra arguments of ``update`` too.
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.conditionally_transform(gradtx.sgd(0.1), lambda step: step > 0),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 2. -1.]
     """
     return _conditionally(
         inner,
@@ -85,6 +94,15 @@ def conditionally_mask(
         both are traced; outside of it the function is called at every step with the
         number as it is, and may branch on it.
       forward_extra_args: whether it is given the extra arguments of ``update`` too.
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.conditionally_mask(gradtx.sgd(0.1), lambda step: step > 0),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [0. 0.]
     """
     return _conditionally(
         inner,
@@ -177,6 +195,12 @@ def apply_if_finite(
 
     Raises:
       ValueError: if the number is negative.
+
+    Example:
+      >>> tx, params = gradtx.apply_if_finite(gradtx.sgd(0.1), 3), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.non_negative(max_consecutive_errors=max_consecutive_errors)
     inner = with_extra_args_support(inner)

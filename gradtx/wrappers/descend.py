@@ -36,6 +36,12 @@ def descend(
     Raises:
       ValueError: if the learning rate is not finite, the decay is negative, the kind
         of decay not known, or the peak missing that it needs.
+
+    Example:
+      >>> tx, params = gradtx.descend(gradtx.scale_by_adam(), 0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     decay = (weight_decay, mask, decay_kind, peak_learning_rate)
     return chain(direction, *downhill(learning_rate, *decay))

@@ -82,6 +82,12 @@ def ema_nesterov(
 
     Reference: EMA-Nesterov, 2026, https://arxiv.org/abs/2605.25395; modded-nanogpt,
       track 3, records 39 to 46, https://github.com/KellerJordan/modded-nanogpt
+
+    Example:
+      >>> tx, params = gradtx.ema_nesterov(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.201  0.1  ]
     """
     checks.non_negative(step_size=step_size)
     checks.decay_rates(decay=decay)

@@ -46,6 +46,11 @@ def eval_params(
     Raises:
       ValueError: if the averaged weights are not of such parameters, if several states
         average a leaf, which are named, or if ``which`` names none that averages.
+
+    Example:
+      >>> tx, params = gradtx.average(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> print(gradtx.eval_params(tx.init(params), params))
+      [1. 1.]
     """
     state = decoded(plain(state))
     is_node, is_way = _averages, _shows

@@ -35,6 +35,12 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
 
     Raises:
       ValueError: for trees or shapes that do not match.
+
+    Example:
+      >>> tx, params = gradtx.flatten(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     inner = with_extra_args_support(inner)
 

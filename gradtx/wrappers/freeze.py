@@ -26,6 +26,12 @@ def freeze(mask: MaskOrFn) -> GradientTransformation:
 
     Raises:
       ValueError: if the mask does not fit the tree, or is traced.
+
+    Example:
+      >>> tx, params = gradtx.freeze(True), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [0. 0.]
     """
     return restrict(set_to_zero(), mask)
 
@@ -47,6 +53,15 @@ def selective_transform(
 
     Raises:
       ValueError: if the mask does not fit the tree, or is traced.
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.selective_transform(gradtx.sgd(0.1), freeze_mask=False),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
 
     def label(params: Params) -> PyTree:

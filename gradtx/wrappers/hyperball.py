@@ -81,6 +81,14 @@ def hyperball(
         parameters; from ``chain``, if something that changes the updates follows.
 
     Reference: Wen et al., 2026, https://arxiv.org/abs/2606.16899
+
+    Example:
+      >>> tx, params = gradtx.hyperball(gradtx.sgd(0.1)), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.09 -0.06]
+       [ 0.    0.08]]
     """
     if isinstance(radius, str):
         if radius not in ("current", "initial"):
@@ -138,6 +146,14 @@ def relative_update(
         if something that changes the updates follows.
 
     Reference: Wen et al., 2026, https://arxiv.org/abs/2606.16899
+
+    Example:
+      >>> tx, params = gradtx.relative_update(gradtx.sgd(0.1)), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.12 -0.06]
+       [-0.    0.06]]
     """
     order.check_inner(inner, "relative_update")
 

@@ -74,6 +74,15 @@ def inject_hyperparams(
     Example::
 
         tx = inject_hyperparams(adamw)(learning_rate=cosine_decay_schedule(1e-3, 1000))
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.inject_hyperparams(gradtx.sgd)(learning_rate=0.1),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     names = {static_args} if isinstance(static_args, str) else set(static_args)
     return Injected(inner_factory, frozenset(names), hyperparam_dtype)

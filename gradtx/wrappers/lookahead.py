@@ -93,6 +93,12 @@ def lookahead(
         ``update`` if it is given no parameters.
 
     Reference: Zhang et al., 2019, https://arxiv.org/abs/1907.08610 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.lookahead(gradtx.sgd(0.1), 5, 0.5), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.positive_int(sync_period=sync_period)
     checks.unit_interval(slow_step_size=slow_step_size)

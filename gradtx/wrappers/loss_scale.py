@@ -78,6 +78,15 @@ def dynamic_loss_scale(
       ValueError: if a number is outside its range.
 
     Reference: Micikevicius et al., 2018, https://arxiv.org/abs/1710.03740 (section 3.2)
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.dynamic_loss_scale(gradtx.sgd(0.1), initial_scale=2.0),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1   0.05]
     """
     checks.positive(
         initial_scale=initial_scale,

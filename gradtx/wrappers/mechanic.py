@@ -82,6 +82,12 @@ def mechanize(
         from ``update`` if it is given no parameters.
 
     Reference: Cutkosky et al., 2023, https://arxiv.org/abs/2306.00144 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.mechanize(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-2.e-07  1.e-07]
     """
     checks.non_negative(weight_decay=weight_decay, eps=eps, s_init=s_init)
     checks.positive_int(num_betas=num_betas)

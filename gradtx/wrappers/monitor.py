@@ -46,6 +46,12 @@ def snapshot(measure_name: str, measure: Measure) -> GradientTransformation:
     Args:
       measure_name: its name in the state.
       measure: from the tree of updates at this place of a chain to a tree of numbers.
+
+    Example:
+      >>> tx = gradtx.snapshot("norm", gradtx.global_norm)
+      >>> updates, state = tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.ones(2)))
+      >>> print(gradtx.tree.get(state, "norm"))
+      5.0
     """
     line = monitor({measure_name: measure})
 
@@ -78,6 +84,12 @@ def monitor(
       measures: by name, functions from the tree of updates to a tree of numbers, or
         transformations that make such trees of the updates and keep a state, such as
         :func:`measure_with_ema`.
+
+    Example:
+      >>> tx = gradtx.monitor({"norm": gradtx.global_norm})
+      >>> updates, state = tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.ones(2)))
+      >>> print(gradtx.tree.get(state, "norm"))
+      5.0
     """
     lines = {name: _line(measure) for name, measure in measures.items()}
 
@@ -129,6 +141,12 @@ def measure_with_ema(
 
     Raises:
       ValueError: if ``decay`` is outside [0, 1).
+
+    Example:
+      >>> tx = gradtx.measure_with_ema(gradtx.global_norm, 0.9)
+      >>> norm, state = tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.ones(2)))
+      >>> print(norm.round(3))
+      5.0
     """
     mean = ema(decay, debias, accumulator_dtype)
 

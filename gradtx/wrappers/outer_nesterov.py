@@ -79,6 +79,12 @@ def outer_nesterov(
 
     Reference: Douillard et al., 2023, https://arxiv.org/abs/2311.08105 (DiLoCo,
       Algorithm 1); MuLoCo, 2025, https://arxiv.org/abs/2505.23725
+
+    Example:
+      >>> tx, params = gradtx.outer_nesterov(gradtx.sgd(0.1), every=2), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.positive_int(every=every)
     checks.non_negative(outer_learning_rate=outer_learning_rate)

@@ -46,6 +46,15 @@ def partition(
 
     Raises:
       ValueError: if a label has no transformation, or the labels do not fit the tree.
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.multi_transform({"all": gradtx.sgd(0.1)}, "all"),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
 
     def parts(tree: PyTree) -> dict[Hashable, GradientTransformation]:

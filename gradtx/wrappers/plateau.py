@@ -65,6 +65,14 @@ def reduce_on_plateau(
       ValueError: if ``factor`` is outside (0, 1), ``rtol`` outside [0, 1], a number
         negative, a count below 1, or both tolerances 0; from ``update`` if it is given
         no ``value``.
+
+    Example:
+      >>> tx, params = gradtx.reduce_on_plateau(patience=1), jnp.ones(2)
+      >>> state = tx.init(params)
+      >>> for _ in range(4):
+      ...     updates, state = tx.update(params, state, value=jnp.array(1.0))
+      >>> print(gradtx.tree.get(state, "scale").round(3))
+      0.001
     """
     checks.positive(factor=factor)
     checks.decay_rates(factor=factor)

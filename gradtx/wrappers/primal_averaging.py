@@ -96,6 +96,12 @@ def primal_averaging(
 
     Reference: Generalized Primal Averaging, 2025, https://arxiv.org/abs/2512.17131;
       Defazio et al., 2024, https://arxiv.org/abs/2405.15682 (Schedule-Free)
+
+    Example:
+      >>> tx, params = gradtx.primal_averaging(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.06  0.03]
     """
     checks.positive(train_interp=train_interp)
     checks.unit_interval(train_interp=train_interp, eval_interp=eval_interp)

@@ -53,6 +53,14 @@ def radial_brake(
 
     Reference: NVIDIA, Emerging-Optimizers, 2026,
       https://github.com/NVIDIA-NeMo/Emerging-Optimizers (RadialBrake)
+
+    Example:
+      >>> tx, params = gradtx.radial_brake(gradtx.sgd(0.1)), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.19999999 -0.09999999]
+       [-0.          0.09999999]]
     """
     checks.unit_interval(outward_scale=outward_scale, inward_scale=inward_scale)
     order.check_inner(inner, "radial_brake")

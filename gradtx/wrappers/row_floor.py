@@ -55,6 +55,14 @@ def row_floor(
 
     Reference: Jordan et al., 2026, https://github.com/KellerJordan/modded-nanogpt
       (track 3, records 44 to 46)
+
+    Example:
+      >>> tx, params = gradtx.row_floor(gradtx.sgd(0.1)), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.19999999 -0.09999999]
+       [-0.          0.09999999]]
     """
     checks.non_negative(floor=floor)
     rate = learning_rate_of(inner, learning_rate)

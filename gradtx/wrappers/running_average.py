@@ -95,6 +95,12 @@ def average(
 
     Reference: Polyak and Juditsky, 1992, https://doi.org/10.1137/0330046 (the mean of
       all); Busbridge et al., 2023, https://arxiv.org/abs/2307.13813 (the running mean)
+
+    Example:
+      >>> tx, params = gradtx.average(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.decay_rates(decay=decay)
     checks.positive_int(every=every)
@@ -184,6 +190,12 @@ def tail_average(
     Reference: modded-nanogpt, track 3, records 45 and 46 (tail EMA),
       https://github.com/KellerJordan/modded-nanogpt; Jain et al., 2018,
       https://arxiv.org/abs/1610.03774 (the mean of the tail)
+
+    Example:
+      >>> tx, params = gradtx.tail_average(gradtx.sgd(0.1), start=10), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.non_negative(start=start)
     checks.decay_rates(decay=decay)

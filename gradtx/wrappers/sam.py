@@ -33,6 +33,12 @@ def normalize() -> GradientTransformation:
     """Divide all updates by the norm that they have together.
 
     u = g / ‖g‖₂                ‖·‖₂ over all leaves as one vector; 0 where g is 0
+
+    Example:
+      >>> tx, params = gradtx.normalize(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.89400005 -0.44700003]
     """
     return normalize_by_update_norm(1.0, 0.0)
 
@@ -94,6 +100,17 @@ def sam(
         ``grad_fn`` in opaque mode.
 
     Reference: Foret et al., 2021, https://arxiv.org/abs/2010.01412 (Algorithm 1)
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.sam(
+      ...         gradtx.sgd(0.1), gradtx.chain(gradtx.normalize(), gradtx.sgd(0.05))
+      ...     ),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 0.045 -0.022]
     """
     checks.positive_int(sync_period=sync_period)
     down = with_extra_args_support(optimizer)

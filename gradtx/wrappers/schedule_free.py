@@ -88,6 +88,12 @@ def schedule_free(
         ``update`` if it is given no parameters.
 
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682
+
+    Example:
+      >>> tx, params = gradtx.schedule_free(gradtx.sgd(0.1), 0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.positive(b1=b1)
     checks.unit_interval(b1=b1)
@@ -181,6 +187,11 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
 
     Raises:
       ValueError: if there is no such state in it, or one of other parameters.
+
+    Example:
+      >>> tx, params = gradtx.schedule_free_sgd(0.1), jnp.ones(2)
+      >>> print(gradtx.schedule_free_eval_params(tx.init(params), params))
+      [1. 1.]
     """
     state = plain(state)
     nodes = jax.tree.leaves(state, is_leaf=_is_schedule_free)

@@ -28,6 +28,11 @@ def skip_not_finite(
     Returns:
       A boolean, and a dictionary of that boolean, ``should_skip``, and the number of
       such entries, ``num_not_finite``.
+
+    Example:
+      >>> skip, _ = gradtx.skip_not_finite(jnp.array([1.0, jnp.inf]), 0, None)
+      >>> print(skip)
+      True
     """
     del gradient_step, params
     number = count_not_finite(updates, axis_name)
@@ -59,6 +64,11 @@ def skip_large_updates(
     Returns:
       A boolean, and a dictionary of that boolean, ``should_skip``, and the square,
       ``norm_squared``.
+
+    Example:
+      >>> skip, _ = gradtx.skip_large_updates(jnp.array([3.0, 4.0]), 0, None, 10.0)
+      >>> print(skip)
+      True
     """
     del gradient_step, params
     square = norms.norm(differentiable(updates), squared=True, axis_name=axis_name)

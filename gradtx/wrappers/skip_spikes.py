@@ -77,6 +77,12 @@ def skip_spikes(
 
     Reference: OLMo Team, 2024, https://arxiv.org/abs/2501.00656 (section 3); Allen
       Institute for AI, https://github.com/allenai/OLMo-core (SkipStepOptimizer)
+
+    Example:
+      >>> tx, params = gradtx.skip_spikes(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(params, tx.init(params), params, value=2.0)
+      >>> print(updates.round(3))
+      [-0.1 -0.1]
     """
     checks.positive(sigma=sigma)
     checks.non_negative(min_std=min_std)

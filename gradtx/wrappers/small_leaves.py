@@ -78,6 +78,12 @@ def pack_small_leaves(
     Raises:
       ValueError: if ``below`` is no whole number of at least 1; for trees or shapes
         that do not match.
+
+    Example:
+      >>> tx, params = gradtx.pack_small_leaves(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     checks.positive_int(below=below)
     inner = with_extra_args_support(inner)

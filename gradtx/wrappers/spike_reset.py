@@ -71,6 +71,12 @@ def spike_aware_reset(
         update, or if its state has no field of these names, or no ``nu`` to cut by.
 
     Reference: Huang et al., 2025, https://arxiv.org/abs/2501.06842 (Algorithm 1)
+
+    Example:
+      >>> tx, params = gradtx.spike_aware_reset(gradtx.adam(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     checks.non_negative(warmup_steps=warmup_steps, wait=wait)
     checks.positive(threshold=threshold)

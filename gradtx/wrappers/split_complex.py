@@ -45,6 +45,12 @@ def split_real_and_imaginary(inner: GradientTransformation) -> GradientTransform
 
     Args:
       inner: any transformation.
+
+    Example:
+      >>> tx, params = gradtx.split_real_and_imaginary(gradtx.sgd(0.1)), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     inner = with_extra_args_support(inner)
 

@@ -97,6 +97,18 @@ def with_master_weights(tx: GradientTransformation) -> GradientTransformation:
       ValueError: from ``update`` without parameters.
 
     Reference: Micikevicius et al., 2018, https://arxiv.org/abs/1710.03740 (section 3.1)
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.with_master_weights(gradtx.sgd(1e-3)),
+      ...     jnp.ones(2, jnp.bfloat16),
+      ... )
+      >>> state = tx.init(params)
+      >>> for _ in range(100):
+      ...     updates, state = tx.update(jnp.ones_like(params), state, params)
+      ...     params = gradtx.apply_updates(params, updates)
+      >>> print(params)  # without it, they stay 1
+      [0.898438 0.898438]
     """
     return _beside(tx, MasterWeightsState, weights, _followed, _to_master, shown=_first)
 
@@ -123,6 +135,18 @@ def with_compensation(tx: GradientTransformation) -> GradientTransformation:
       ValueError: from ``update`` without parameters.
 
     Reference: Zamirai et al., 2020, https://arxiv.org/abs/2010.06192 (Algorithm 3)
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.with_compensation(gradtx.sgd(1e-3)),
+      ...     jnp.ones(2, jnp.bfloat16),
+      ... )
+      >>> state = tx.init(params)
+      >>> for _ in range(100):
+      ...     updates, state = tx.update(jnp.ones_like(params), state, params)
+      ...     params = gradtx.apply_updates(params, updates)
+      >>> print(params)  # without it, they stay 1
+      [0.898438 0.898438]
     """
     return _beside(tx, CompensationState, zeros, _completed, _to_remainder)
 
@@ -150,6 +174,15 @@ def with_stochastic_rounding(
       ValueError: from ``update`` without parameters.
 
     Reference: Zamirai et al., 2020, https://arxiv.org/abs/2010.06192 (Algorithm 2)
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.with_stochastic_rounding(gradtx.sgd(0.5)),
+      ...     jnp.ones(2, jnp.bfloat16),
+      ... )
+      >>> updates, state = tx.update(jnp.ones_like(params), tx.init(params), params)
+      >>> print(gradtx.apply_updates(params, updates))
+      [0.5 0.5]
     """
     inner = with_extra_args_support(tx)
 

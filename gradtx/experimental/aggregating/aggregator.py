@@ -102,6 +102,15 @@ def get_batch_size_from_per_elt_updates(
 
     Raises:
       ValueError: if there is no leaf, a leaf lacks the axes, or two differ.
+
+    Example:
+      >>> aggregating = gradtx.experimental.aggregating
+      >>> print(
+      ...     aggregating.get_batch_size_from_per_elt_updates(
+      ...         {"a": jnp.ones((5, 2))}, 0
+      ...     )
+      ... )
+      5
     """
     axes = axes_of(per_elt_axis)
     leaves = jax.tree_util.tree_leaves_with_path(per_elt_updates)

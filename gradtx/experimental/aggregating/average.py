@@ -36,6 +36,12 @@ def average_per_element_updates(per_elt_axis: Static = 0) -> GradientTransformat
 
     Raises:
       ValueError: from ``update``, if the leaves do not share the number of examples.
+
+    Example:
+      >>> tx = gradtx.experimental.aggregating.average_per_element_updates()
+      >>> updates, _ = tx.update(jnp.array([[1.0], [3.0]]), tx.init(jnp.ones(1)))
+      >>> print(updates)
+      [2.]
     """
     axes = axes_of(per_elt_axis)
 
@@ -84,6 +90,14 @@ def accumulate_avg_updates(accumulation_steps: int) -> GradientTransformation:
 
     Raises:
       ValueError: if k is not at least 1.
+
+    Example:
+      >>> tx = gradtx.experimental.aggregating.accumulate_avg_updates(2)
+      >>> state = tx.init(jnp.ones(2))
+      >>> for _ in range(2):
+      ...     updates, state = tx.update(jnp.ones(2), state)
+      >>> print(updates)
+      [1. 1.]
     """
     checks.positive_int(accumulation_steps=accumulation_steps)
 
@@ -135,6 +149,13 @@ def average_incrementally_updates(
 
     Raises:
       ValueError: if there is not at least one step.
+
+    Example:
+      >>> aggregating = gradtx.experimental.aggregating
+      >>> tx = aggregating.average_incrementally_updates(0, 1)
+      >>> updates, _ = tx.update(jnp.array([[1.0], [3.0]]), tx.init(jnp.ones(1)))
+      >>> print(updates)
+      [2.]
     """
     checks.positive_int(accumulation_steps=accumulation_steps)
     one = accumulation_steps == 1

@@ -55,6 +55,13 @@ def get_per_element_mean_and_sum_sq_diff_grads(
 
     Reference: Chan, Golub, LeVeque, Updating formulae and a pairwise algorithm for
       computing sample variances, Stanford STAN-CS-79-773, 1979.
+
+    Example:
+      >>> aggregating = gradtx.experimental.aggregating
+      >>> tx = aggregating.get_per_element_mean_and_sum_sq_diff_grads()
+      >>> (mean, more), _ = tx.update(jnp.array([[1.0], [3.0]]), tx.init(jnp.ones(1)))
+      >>> print(mean, more["sum_sq_diff_grads"])
+      [2.] [2.]
     """
     checks.positive_int(accumulation_steps=accumulation_steps)
     axes, k = axes_of(per_elt_axis), accumulation_steps

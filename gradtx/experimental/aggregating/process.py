@@ -43,6 +43,17 @@ def process(
       postprocessor: any transformation, such as an optimizer.
       aggregator_has_aux: whether the aggregator returns a pair of its update and a
         dictionary, which are extra arguments for the postprocessor.
+
+    Example:
+      >>> aggregating = gradtx.experimental.aggregating
+      >>> tx = aggregating.process(
+      ...     gradtx.identity(),
+      ...     aggregating.average_per_element_updates(),
+      ...     gradtx.sgd(0.1),
+      ... )
+      >>> updates, _ = tx.update(jnp.array([[1.0], [3.0]]), tx.init(jnp.ones(1)))
+      >>> print(updates)
+      [-0.2]
     """
     parts = [preprocessor, aggregator, postprocessor]
     before, together, after = map(with_extra_args_support, parts)

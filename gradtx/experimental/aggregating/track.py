@@ -60,6 +60,17 @@ def track_per_element_mean_and_variance_with_ema(
     Raises:
       ValueError: if β is outside [0, 1); from ``update``, if s or n is not given, or n
         is 1, of which there is no variance.
+
+    Example:
+      >>> aggregating = gradtx.experimental.aggregating
+      >>> tx = aggregating.track_per_element_mean_and_variance_with_ema()
+      >>> state = tx.init(jnp.ones(1))
+      >>> _, state = tx.update(
+      ...     jnp.ones(1), state, sum_sq_diff_grads=jnp.ones(1), sample_size=2
+      ... )
+      >>> mean, variance = aggregating.get_unbiased_mean_and_variance_ema(state)
+      >>> print(mean)
+      [0.9999999]
     """
     checks.decay_rates(ema_decay=ema_decay)
     running = leafwise(
@@ -118,6 +129,16 @@ def get_unbiased_mean_and_variance_ema(state: OptState) -> tuple[Updates, Update
 
     Raises:
       ValueError: if there is none, or more than one.
+
+    Example:
+      >>> aggregating = gradtx.experimental.aggregating
+      >>> tx = aggregating.add_mean_variance_to_opt(gradtx.sgd(0.1))
+      >>> _, state = tx.update(
+      ...     jnp.array([[1.0], [3.0]]), tx.init(jnp.ones(1)), jnp.ones(1)
+      ... )
+      >>> mean, variance = aggregating.get_unbiased_mean_and_variance_ema(state)
+      >>> print(mean.round(3))
+      [2.]
     """
     found = [x for x in jax.tree.leaves(state, is_leaf=_is_tracked) if _is_tracked(x)]
     if len(found) != 1:
@@ -168,6 +189,15 @@ def add_mean_variance_to_opt(
 
     Raises:
       ValueError: for what the parts refuse.
+
+    Example:
+      >>> aggregating = gradtx.experimental.aggregating
+      >>> tx = aggregating.add_mean_variance_to_opt(gradtx.sgd(0.1))
+      >>> updates, _ = tx.update(
+      ...     jnp.array([[1.0], [3.0]]), tx.init(jnp.ones(1)), jnp.ones(1)
+      ... )
+      >>> print(updates)
+      [-0.2]
     """
     moments = get_per_element_mean_and_sum_sq_diff_grads(
         per_elt_axis, accumulation_steps

@@ -59,6 +59,12 @@ def AdaBelief(  # noqa: N802
 
     Reference: Zhuang et al., 2020, https://arxiv.org/abs/2010.07468; Liu et al., 2019,
       https://arxiv.org/abs/1908.03265 (rectification)
+
+    Example:
+      >>> tx, params = gradtx.like.authors.AdaBelief(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.002  0.001]
     """
     del print_change_log
     refuse(params=params)

@@ -53,6 +53,12 @@ def Lion(  # noqa: N802
         divided by a learning rate of 0; for an argument that means nothing here.
 
     Reference: Chen et al., 2023, https://arxiv.org/abs/2302.06675
+
+    Example:
+      >>> tx, params = gradtx.like.authors.Lion(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-0.0001  0.0001]
     """
     refuse(params=params, use_triton=use_triton)
     checks.non_negative(lr=lr, weight_decay=weight_decay)

@@ -56,6 +56,15 @@ def Lookahead(  # noqa: N802
       ValueError: if k is below 1, α is outside [0, 1], or for another word.
 
     Reference: Zhang et al., 2019, https://arxiv.org/abs/1907.08610
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.like.authors.Lookahead(gradtx.like.torch.SGD(0.1)),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     words = ("none", "reset", "pullback")
     if pullback_momentum not in words:

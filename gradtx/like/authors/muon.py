@@ -56,6 +56,14 @@ def Muon(  # noqa: N802
         for ``params``.
 
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/
+
+    Example:
+      >>> tx, params = gradtx.like.authors.Muon(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.01 -0.  ]
+       [-0.01  0.02]]
     """
     refuse(params=params)
     checks.non_negative(lr=lr, weight_decay=weight_decay)
@@ -129,6 +137,14 @@ def MoonlightMuon(  # noqa: N802
       ValueError: if a number is outside its range; for ``params``.
 
     Reference: Liu et al., 2025, https://arxiv.org/abs/2502.16982
+
+    Example:
+      >>> tx, params = gradtx.like.authors.MoonlightMuon(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(7))
+      [[-3.098e-04 -4.870e-05]
+       [-1.125e-04  1.737e-04]]
     """
     refuse(params=params)
     checks.non_negative(lr=lr, wd=wd)
@@ -204,6 +220,14 @@ def DionMuon(  # noqa: N802
         fewer than two axes; for ``params``.
 
     Reference: Ahn et al., 2025, https://github.com/microsoft/dion
+
+    Example:
+      >>> tx, params = gradtx.like.authors.DionMuon(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(2))
+      [[-0.01 -0.  ]
+       [-0.    0.01]]
     """
     refuse(params=params)
     checks.non_negative(lr=lr, weight_decay=weight_decay, epsilon=epsilon)

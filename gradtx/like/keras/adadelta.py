@@ -32,6 +32,12 @@ def Adadelta(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: Zeiler, 2012, https://arxiv.org/abs/1212.5701
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Adadelta(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-1.4e-06  1.4e-06]
     """
 
     def method(rate: ScalarOrSchedule) -> GradientTransformation:

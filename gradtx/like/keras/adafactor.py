@@ -39,6 +39,12 @@ def Adafactor(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Adafactor(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
     del relative_step
 

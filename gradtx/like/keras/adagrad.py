@@ -27,6 +27,12 @@ def Adagrad(  # noqa: N802
 
     Raises:
       ValueError: if a setting is out of its range.
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Adagrad(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
 
     def method(rate: ScalarOrSchedule) -> GradientTransformation:

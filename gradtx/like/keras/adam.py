@@ -39,6 +39,12 @@ def Adam(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: Kingma and Ba, 2014, https://arxiv.org/abs/1412.6980 (section 2, end)
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Adam(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
     direction = scale_by_raw_adam(beta_1, beta_2, epsilon, amsgrad, eps_hat=True)
 
@@ -80,6 +86,12 @@ def AdamW(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
+
+    Example:
+      >>> tx, params = gradtx.like.keras.AdamW(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
     if weight_decay is None:
         raise checks.InvalidArgument(

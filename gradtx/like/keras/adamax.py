@@ -41,6 +41,12 @@ def Adamax(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: Kingma and Ba, 2014, https://arxiv.org/abs/1412.6980 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Adamax(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
     checks.decay_rates(beta_1=beta_1, beta_2=beta_2)
     checks.non_negative(epsilon=epsilon)

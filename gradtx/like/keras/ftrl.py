@@ -63,6 +63,12 @@ def Ftrl(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: McMahan et al., 2013, https://doi.org/10.1145/2487575.2488200
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Ftrl(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.157      -0.30100003]
     """
     l1, l2 = l1_regularization_strength, l2_regularization_strength
     checks.non_negative(

@@ -33,6 +33,12 @@ def Lamb(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: You et al., 2020, https://arxiv.org/abs/1904.00962
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Lamb(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
 
     def method(rate: ScalarOrSchedule) -> GradientTransformation:

@@ -29,6 +29,12 @@ def Lion(  # noqa: N802
 
     Raises:
       ValueError: if ``beta_1`` is outside (0, 1), or another setting out of its range.
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Lion(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
     checks.positive(beta_1=beta_1)
 

@@ -30,6 +30,15 @@ def LossScaleOptimizer(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: Micikevicius et al., 2018, https://arxiv.org/abs/1710.03740
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.like.keras.LossScaleOptimizer(gradtx.like.keras.SGD(0.1)),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-6.1e-06  3.1e-06]
     """
     del name
     return dynamic_loss_scale(inner_optimizer, initial_scale, dynamic_growth_steps)

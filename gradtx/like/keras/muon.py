@@ -75,6 +75,14 @@ def Muon(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: Liu et al., 2025, https://arxiv.org/abs/2502.16982
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Muon(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(7))
+      [[-2.1380000e-04 -4.8700000e-05]
+       [-1.1250000e-04  2.6970002e-04]]
     """
     not_matrices = [*(exclude_layers or ()), *(["(?i)embedding"] * exclude_embeddings)]
 

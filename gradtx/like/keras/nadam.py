@@ -34,6 +34,12 @@ def Nadam(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+
+    Example:
+      >>> tx, params = gradtx.like.keras.Nadam(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
     direction = scale_by_rising_nadam(beta_1, beta_2, epsilon, 1.0)
 

@@ -36,6 +36,12 @@ def RMSprop(  # noqa: N802
 
     Raises:
       ValueError: if a setting is out of its range.
+
+    Example:
+      >>> tx, params = gradtx.like.keras.RMSprop(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.003  0.003]
     """
 
     def method(rate: ScalarOrSchedule) -> GradientTransformation:

@@ -39,6 +39,12 @@ def ScheduleFreeAdamW(  # noqa: N802
       ValueError: if a setting is out of its range.
 
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682
+
+    Example:
+      >>> tx, params = gradtx.like.keras.ScheduleFreeAdamW(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.002  0.002]
     """
     checks.non_negative(warmup_steps=warmup_steps)
 

@@ -32,6 +32,12 @@ def SGD(  # noqa: N802
 
     Raises:
       ValueError: if the momentum is outside [0, 1]; for wrong shared arguments.
+
+    Example:
+      >>> tx, params = gradtx.like.keras.SGD(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.02  0.01]
     """
     checks.unit_interval(momentum=momentum)
 

@@ -91,6 +91,13 @@ def state_from(
     Raises:
       ValueError: for a name that is no path of a parameter, a number of variables or a
         shape that does not fit the transformation.
+
+    Example:
+      >>> tx, params = gradtx.like.keras.SGD(0.1, momentum=0.9), {"w": jnp.ones(2)}
+      >>> kept = [jnp.array(3), jnp.array(0.1), jnp.array([1.0, 2.0])]
+      >>> state = gradtx.like.keras.state_from(tx, kept, params, ["w"])
+      >>> print(len(jax.tree.leaves(state)) > 0)
+      True
     """
     with checks.named("state_from"):
         names = checked_names(names, params)

@@ -32,6 +32,12 @@ def scale_by_adan(
       ValueError: if a number is outside of its range.
 
     Reference: Xie et al., 2022, https://arxiv.org/abs/2208.06677
+
+    Example:
+      >>> tx, params = gradtx.like.optax.scale_by_adan(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     return scale_by_adan_of_paper(b1, b2, b3, eps, eps_root, swap_b2=True)
 
@@ -66,6 +72,12 @@ def adan(
       ValueError: if a number is outside of its range.
 
     Reference: Xie et al., 2022, https://arxiv.org/abs/2208.06677
+
+    Example:
+      >>> tx, params = gradtx.like.optax.adan(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     return adan_of_paper(
         learning_rate,

@@ -34,6 +34,12 @@ def scale_by_amsgrad(
       ValueError: if a number is outside of its range.
 
     Reference: Reddi et al., 2018, https://openreview.net/forum?id=ryQu7f-RZ
+
+    Example:
+      >>> tx, params = gradtx.like.optax.scale_by_amsgrad(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [ 1. -1.]
     """
     return scale_by_amsgrad_of_raw(
         b1,
@@ -74,6 +80,12 @@ def amsgrad(
       ValueError: if a number is outside of its range.
 
     Reference: Reddi et al., 2018, https://openreview.net/forum?id=ryQu7f-RZ
+
+    Example:
+      >>> tx, params = gradtx.like.optax.amsgrad(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     moments = (b1, b2, eps, eps_root, mu_dtype)
     direction = scale_by_amsgrad(*moments, bias_correction_mu, bias_correction_nu)

@@ -38,6 +38,12 @@ def lars(
       ValueError: if a number is outside of its range.
 
     Reference: You et al., 2017, https://arxiv.org/abs/1708.03888
+
+    Example:
+      >>> tx, params = gradtx.like.optax.lars(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(7))
+      [-1.265e-04  6.320e-05]
     """
     return lars_of_paper(
         learning_rate,

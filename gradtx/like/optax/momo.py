@@ -44,6 +44,12 @@ def momo(
         parameters or no ``value``.
 
     Reference: Schaipp et al., 2023, https://arxiv.org/abs/2305.07583
+
+    Example:
+      >>> tx, params = gradtx.like.optax.momo(), jnp.ones(2)
+      >>> updates, state = tx.update(params, tx.init(params), params, value=2.0)
+      >>> print(updates.round(3))
+      [-1. -1.]
     """
     inner = momo_of_paper(
         learning_rate, beta, lower_bound, weight_decay, adapt_lower_bound
@@ -83,6 +89,12 @@ def momo_adam(
         parameters or no ``value``.
 
     Reference: Schaipp et al., 2023, https://arxiv.org/abs/2305.07583
+
+    Example:
+      >>> tx, params = gradtx.like.optax.momo_adam(), jnp.ones(2)
+      >>> updates, state = tx.update(params, tx.init(params), params, value=2.0)
+      >>> print(updates.round(3))
+      [-0.01 -0.01]
     """
     moments = (learning_rate, b1, b2, eps)
     inner = momo_adam_of_paper(*moments, lower_bound, weight_decay, adapt_lower_bound)

@@ -36,6 +36,12 @@ def polyak_sgd(
         ``update`` if it is given no ``value``.
 
     Reference: Loizou et al., 2021, https://arxiv.org/abs/2002.10542
+
+    Example:
+      >>> tx, params = gradtx.like.optax.polyak_sgd(), jnp.ones(2)
+      >>> updates, state = tx.update(params, tx.init(params), params, value=2.0)
+      >>> print(updates.round(3))
+      [-1. -1.]
     """
     checks.finite(scaling=scaling)
     return chain(sgd(scaling), scale_by_polyak(f_min, max_learning_rate, eps, variant))

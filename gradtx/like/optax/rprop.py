@@ -44,6 +44,12 @@ def scale_by_rprop(
       ValueError: if a number is outside of its range; for complex parameters.
 
     Reference: Riedmiller and Braun, 1993, https://doi.org/10.1109/ICNN.1993.298623
+
+    Example:
+      >>> tx, params = gradtx.like.optax.scale_by_rprop(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [0. 0.]
     """
     inner = scale_by_rprop_in_time(
         learning_rate, eta_minus, eta_plus, min_step_size, max_step_size
@@ -86,6 +92,12 @@ def rprop(
       ValueError: if a number is outside of its range; for complex parameters.
 
     Reference: Riedmiller and Braun, 1993, https://doi.org/10.1109/ICNN.1993.298623
+
+    Example:
+      >>> tx, params = gradtx.like.optax.rprop(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0. -0.]
     """
     sizes = (learning_rate, eta_minus, eta_plus, min_step_size, max_step_size)
     return chain(scale_by_rprop(*sizes), scale(-1.0))

@@ -45,6 +45,15 @@ def schedule_free(
         parameters.
 
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682
+
+    Example:
+      >>> tx, params = (
+      ...     gradtx.like.optax.schedule_free(gradtx.sgd(0.1), 0.1),
+      ...     jnp.ones(2),
+      ... )
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
     """
     inner = schedule_free_from_0(
         base_optimizer, learning_rate, b1, weight_lr_power, state_dtype
@@ -83,6 +92,12 @@ def schedule_free_sgd(
       ValueError: if a number is outside of its range.
 
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682
+
+    Example:
+      >>> tx, params = gradtx.like.optax.schedule_free_sgd(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-2.  1.]
     """
     rate = _warmed_up(learning_rate, warmup_steps)
     base = sgd(rate)
@@ -121,6 +136,12 @@ def schedule_free_adamw(
       ValueError: if a number is outside of its range.
 
     Reference: Defazio et al., 2024, https://arxiv.org/abs/2405.15682
+
+    Example:
+      >>> tx, params = gradtx.like.optax.schedule_free_adamw(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.002  0.002]
     """
     rate = _warmed_up(learning_rate, warmup_steps)
     direction = scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True)

@@ -50,6 +50,12 @@ def Adadelta(  # noqa: N802
         nothing here.
 
     Reference: Zeiler, 2012, https://arxiv.org/abs/1212.5701
+
+    Example:
+      >>> tx, params = gradtx.like.torch.Adadelta(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.003  0.003]
     """
     refuse(params=params, foreach=foreach)
     refuse(capturable=capturable, differentiable=differentiable)

@@ -49,6 +49,12 @@ def Adafactor(  # noqa: N802
         nothing here.
 
     Reference: Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235
+
+    Example:
+      >>> tx, params = gradtx.like.torch.Adafactor(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.01  0.01]
     """
     refuse(params=params, foreach=foreach)
     checks.non_negative(lr=lr, weight_decay=weight_decay)

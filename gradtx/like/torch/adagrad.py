@@ -55,6 +55,12 @@ def Adagrad(  # noqa: N802
       ValueError: if a number is negative; for an argument that means nothing here.
 
     Reference: Duchi et al., 2011, https://jmlr.org/papers/v12/duchi11a.html
+
+    Example:
+      >>> tx, params = gradtx.like.torch.Adagrad(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.01  0.01]
     """
     refuse(params=params, foreach=foreach, fused=fused, differentiable=differentiable)
     checks.non_negative(lr=lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)

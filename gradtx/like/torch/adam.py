@@ -56,6 +56,12 @@ def Adam(  # noqa: N802
         argument that means nothing here.
 
     Reference: Kingma and Ba, 2014, https://arxiv.org/abs/1412.6980
+
+    Example:
+      >>> tx, params = gradtx.like.torch.Adam(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
     refuse(params=params, foreach=foreach, fused=fused)
     refuse(capturable=capturable, differentiable=differentiable)
@@ -108,6 +114,12 @@ def AdamW(  # noqa: N802
       ValueError: as :func:`Adam`.
 
     Reference: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101
+
+    Example:
+      >>> tx, params = gradtx.like.torch.AdamW(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
     refuse(capturable=capturable, differentiable=differentiable)
     return Adam(

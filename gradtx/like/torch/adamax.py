@@ -49,6 +49,12 @@ def Adamax(  # noqa: N802
         nothing here.
 
     Reference: Kingma and Ba, 2014, https://arxiv.org/abs/1412.6980 (Algorithm 2)
+
+    Example:
+      >>> tx, params = gradtx.like.torch.Adamax(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.002  0.002]
     """
     refuse(params=params, foreach=foreach)
     refuse(capturable=capturable, differentiable=differentiable)

@@ -68,6 +68,12 @@ def ASGD(  # noqa: N802
         nothing here.
 
     Reference: Polyak and Juditsky, 1992, https://doi.org/10.1137/0330046
+
+    Example:
+      >>> tx, params = gradtx.like.torch.ASGD(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.02  0.01]
     """
     refuse(params=params, foreach=foreach)
     refuse(capturable=capturable, differentiable=differentiable)

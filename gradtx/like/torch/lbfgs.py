@@ -27,7 +27,7 @@ from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.lbfgs_iterations import Arrays, Rules, iterated
 from gradtx.linesearch.objective import objective_of
 from gradtx.lowering.sharding import zero_count
-from gradtx.optimizers.lbfgs import wide
+from gradtx.optimizers.two_loops import wide
 from gradtx.primitives.history import history
 
 
@@ -92,6 +92,14 @@ def LBFGS(  # noqa: N802
         or ``value_fn``, and for complex parameters.
 
     Reference: Liu and Nocedal, 1989, https://doi.org/10.1007/BF01589116
+
+    Example:
+      >>> def f(x):
+      ...     return jnp.sum(x**2)
+      >>> params = jnp.ones(2)
+      >>> tx = gradtx.like.torch.LBFGS(0.1)
+      >>> print(tx.init(params) is not None)
+      True
     """
     refuse(params=params)
     checks.non_negative(

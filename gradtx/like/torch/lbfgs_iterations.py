@@ -11,7 +11,7 @@ from gradtx.common.types import Count, Scalar
 from gradtx.core.reductions import inner, sum_over_leaves
 from gradtx.like.torch.strong_wolfe import Point, strong_wolfe
 from gradtx.lowering.control_flow import either, while_loop
-from gradtx.optimizers.lbfgs import two_loops
+from gradtx.optimizers.two_loops import two_loops
 from gradtx.primitives.history import put
 
 Arrays = list[jax.Array]

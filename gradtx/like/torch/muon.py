@@ -69,6 +69,14 @@ def Muon(  # noqa: N802
     Raises:
       ValueError: if a number is outside its range or the name not known; if a leaf has
         other than two axes and there are no dimension numbers; for ``params``.
+
+    Example:
+      >>> tx, params = gradtx.like.torch.Muon(), jnp.eye(2)
+      >>> grads = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+      >>> updates, state = tx.update(grads, tx.init(params), params)
+      >>> print(updates.round(7))
+      [[-0.0008419 -0.0001721]
+       [-0.0003978  0.0008677]]
     """
     del use_addmm
     refuse(params=params)

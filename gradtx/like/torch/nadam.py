@@ -53,6 +53,12 @@ def NAdam(  # noqa: N802
         nothing here.
 
     Reference: Dozat, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+
+    Example:
+      >>> tx, params = gradtx.like.torch.NAdam(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.002  0.002]
     """
     refuse(params=params, foreach=foreach)
     refuse(capturable=capturable, differentiable=differentiable)

@@ -69,6 +69,12 @@ def RAdam(  # noqa: N802
         nothing here.
 
     Reference: Liu et al., 2020, https://arxiv.org/abs/1908.03265
+
+    Example:
+      >>> tx, params = gradtx.like.torch.RAdam(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.002  0.001]
     """
     refuse(params=params, foreach=foreach)
     refuse(capturable=capturable, differentiable=differentiable)

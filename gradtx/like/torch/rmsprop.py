@@ -58,6 +58,12 @@ def RMSprop(  # noqa: N802
         nothing here.
 
     Reference: Hinton, 2012, lecture 6e; Graves, 2013, https://arxiv.org/abs/1308.0850
+
+    Example:
+      >>> tx, params = gradtx.like.torch.RMSprop(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.1  0.1]
     """
     refuse(params=params, foreach=foreach)
     refuse(capturable=capturable, differentiable=differentiable)

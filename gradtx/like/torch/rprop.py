@@ -51,6 +51,12 @@ def Rprop(  # noqa: N802
         nothing here.
 
     Reference: Riedmiller and Braun, 1993, https://doi.org/10.1109/ICNN.1993.298623
+
+    Example:
+      >>> tx, params = gradtx.like.torch.Rprop(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.01  0.01]
     """
     refuse(params=params, foreach=foreach)
     refuse(capturable=capturable, differentiable=differentiable)

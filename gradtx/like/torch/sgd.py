@@ -65,6 +65,12 @@ def SGD(  # noqa: N802
     Raises:
       ValueError: if a number is negative; for Nesterov without momentum or with
         dampening; for an argument that means nothing here.
+
+    Example:
+      >>> tx, params = gradtx.like.torch.SGD(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.002  0.001]
     """
     refuse(params=params, foreach=foreach, fused=fused, differentiable=differentiable)
     checks.non_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)

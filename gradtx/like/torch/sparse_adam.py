@@ -55,6 +55,12 @@ def SparseAdam(  # noqa: N802
         nothing here.
 
     Reference: Kingma and Ba, 2014, https://arxiv.org/abs/1412.6980 (section 2, end)
+
+    Example:
+      >>> tx, params = gradtx.like.torch.SparseAdam(), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.001  0.001]
     """
     refuse(params=params)
     checks.non_negative(lr=lr, eps=eps)

@@ -100,6 +100,16 @@ def state_from(
       ValueError: for a name that is no path of a parameter, an entry that has no name,
         a shape that differs, what has no place and what is missing, and numbers of
         steps that differ between parameters that share one here.
+
+    Example:
+      >>> tx, params = gradtx.like.torch.SGD(0.1, momentum=0.9), {"w": jnp.ones(2)}
+      >>> kept = {
+      ...     "state": {0: {"momentum_buffer": [1.0, 2.0]}},
+      ...     "param_groups": [{"params": [0]}],
+      ... }
+      >>> state = gradtx.like.torch.state_from(tx, kept, params, ["w"])
+      >>> print(jax.tree.leaves(state)[0])
+      [1. 2.]
     """
     with checks.named("state_from"):
         names = checked_names(names, params)
@@ -156,6 +166,12 @@ def from_param_groups(
 
     Raises:
       ValueError: for an index without a name.
+
+    Example:
+      >>> groups = [{"lr": 0.1, "params": [0]}]
+      >>> tx = gradtx.like.torch.from_param_groups(gradtx.like.torch.SGD, groups, ["w"])
+      >>> print(gradtx.learning_rate(tx, tx.init({"w": jnp.ones(2)})))
+      0.1
     """
     parts = []
     for group in param_groups:

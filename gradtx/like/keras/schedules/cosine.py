@@ -40,6 +40,11 @@ def CosineDecay(  # noqa: N802
       ValueError: if a number is outside of its range.
 
     Reference: Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983
+
+    Example:
+      >>> rate = gradtx.like.keras.schedules.CosineDecay(0.1, 10)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.05, 0.0]
     """
     del name
     checks.finite(
@@ -89,6 +94,11 @@ def CosineDecayRestarts(  # noqa: N802
       ValueError: if a number is outside of its range.
 
     Reference: Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983
+
+    Example:
+      >>> rate = gradtx.like.keras.schedules.CosineDecayRestarts(0.1, 5)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.1, 0.05]
     """
     del name
     checks.finite(initial_learning_rate=initial_learning_rate, alpha=alpha)

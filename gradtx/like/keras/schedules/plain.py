@@ -33,6 +33,11 @@ def ExponentialDecay(  # noqa: N802
 
     Raises:
       ValueError: if a number is outside of its range.
+
+    Example:
+      >>> rate = gradtx.like.keras.schedules.ExponentialDecay(0.1, 5, 0.5)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.05, 0.025]
     """
     del name
     _checked(initial_learning_rate, decay_steps, decay_rate)
@@ -65,6 +70,11 @@ def InverseTimeDecay(  # noqa: N802
 
     Raises:
       ValueError: if a number is outside of its range.
+
+    Example:
+      >>> rate = gradtx.like.keras.schedules.InverseTimeDecay(0.1, 5, 1.0)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.05, 0.0333]
     """
     del name
     _checked(initial_learning_rate, decay_steps, decay_rate)
@@ -102,6 +112,11 @@ def PiecewiseConstantDecay(  # noqa: N802
     Raises:
       ValueError: if the boundaries are negative or out of order, or the numbers of
         both do not fit.
+
+    Example:
+      >>> rate = gradtx.like.keras.schedules.PiecewiseConstantDecay([5], [0.1, 0.01])
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.1, 0.01]
     """
     del name
     checks.ascending(boundaries=boundaries)
@@ -147,6 +162,11 @@ def PolynomialDecay(  # noqa: N802
 
     Raises:
       ValueError: if a number is outside of its range.
+
+    Example:
+      >>> rate = gradtx.like.keras.schedules.PolynomialDecay(0.1, 10)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.0501, 0.0001]
     """
     del name
     checks.positive_int(decay_steps=decay_steps)

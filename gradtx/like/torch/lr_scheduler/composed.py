@@ -28,6 +28,11 @@ def LambdaLR(lr: Scalar, lr_lambda: Callable[[Any], Any]) -> Schedule:  # noqa: 
 
     Raises:
       ValueError: if η is infinite or NaN.
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.LambdaLR(0.1, lambda epoch: 0.9**epoch)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.059, 0.0349]
     """
     checks.finite(lr=lr)
     return lambda count: number(lr) * lr_lambda(count)
@@ -50,6 +55,11 @@ def MultiplicativeLR(  # noqa: N802
 
     Raises:
       ValueError: if η is infinite or NaN.
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.MultiplicativeLR(0.1, lambda epoch: 0.9)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.059, 0.0349]
     """
     checks.finite(lr=lr)
 
@@ -82,6 +92,14 @@ def SequentialLR(  # noqa: N802
     Raises:
       ValueError: if there is not one schedule more than there are milestones, or the
         milestones are negative or out of order.
+
+    Example:
+      >>> from gradtx.like.torch import lr_scheduler
+      >>> rate = lr_scheduler.SequentialLR(
+      ...     [lr_scheduler.ConstantLR(0.1), lr_scheduler.ExponentialLR(0.1, 0.9)], [5]
+      ... )
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.0333, 0.1, 0.059]
     """
     return join_schedules(schedulers, milestones)
 
@@ -102,6 +120,13 @@ def ChainedScheduler(schedulers: Sequence[Schedule], lr: Scalar) -> Schedule:  #
 
     Raises:
       ValueError: if there are no schedules, or η is infinite or NaN.
+
+    Example:
+      >>> from gradtx.like.torch import lr_scheduler
+      >>> decay = lr_scheduler.ExponentialLR(0.1, 0.9)
+      >>> rate = lr_scheduler.ChainedScheduler([decay, decay], 0.1)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.0349, 0.0122]
     """
     checks.finite(lr=lr)
     if not schedulers:

@@ -33,6 +33,11 @@ def CosineAnnealingLR(lr: Scalar, T_max: int, eta_min: Scalar = 0.0) -> Schedule
       ValueError: if a number is outside of its range.
 
     Reference: Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.CosineAnnealingLR(0.1, 10)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.05, 0.0]
     """
     checks.positive_int(T_max=T_max)
     checks.finite(lr=lr, eta_min=eta_min)
@@ -69,6 +74,11 @@ def CosineAnnealingWarmRestarts(  # noqa: N802
       ValueError: if a number is outside of its range.
 
     Reference: Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.CosineAnnealingWarmRestarts(0.1, 5)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.1, 0.1]
     """
     checks.positive_int(T_0=T_0, T_mult=T_mult)
     checks.finite(lr=lr, eta_min=eta_min)

@@ -52,6 +52,11 @@ def CyclicLR(  # noqa: N802
       ValueError: if a number is outside of its range, or a word is not known.
 
     Reference: Smith, 2017, https://arxiv.org/abs/1506.01186
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.CyclicLR(0.01, 0.1, 5)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.01, 0.1, 0.01]
     """
     checks.finite(base_lr=base_lr, max_lr=max_lr)
     checks.positive(step_size_up=step_size_up, step_size_down=step_size_down)
@@ -121,6 +126,11 @@ def OneCycleLR(  # noqa: N802
         or a word is not known.
 
     Reference: Smith and Topin, 2018, https://arxiv.org/abs/1708.07120
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.OneCycleLR(0.1, 11)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.004, 0.0726, 0.0]
     """
     checks.finite(max_lr=max_lr)
     checks.positive_int(

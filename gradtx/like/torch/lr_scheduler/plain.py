@@ -25,6 +25,11 @@ def StepLR(lr: Scalar, step_size: int, gamma: Scalar = 0.1) -> Schedule:  # noqa
 
     Raises:
       ValueError: if a number is outside of its range.
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.StepLR(0.1, 5)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.01, 0.001]
     """
     checks.positive_int(step_size=step_size)
     checks.finite(lr=lr)
@@ -51,6 +56,11 @@ def MultiStepLR(  # noqa: N802
 
     Raises:
       ValueError: if a number is outside of its range, or the milestones out of order.
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.MultiStepLR(0.1, [5])
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.01, 0.01]
     """
     checks.ascending(milestones=milestones)
     checks.finite(lr=lr)
@@ -79,6 +89,11 @@ def ConstantLR(  # noqa: N802
 
     Raises:
       ValueError: if a number is outside of its range.
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.ConstantLR(0.1)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.0333, 0.1, 0.1]
     """
     checks.finite(lr=lr)
     checks.unit_interval(factor=factor)
@@ -110,6 +125,11 @@ def LinearLR(  # noqa: N802
 
     Raises:
       ValueError: if a number is outside of its range.
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.LinearLR(0.1)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.0333, 0.1, 0.1]
     """
     checks.finite(lr=lr)
     checks.positive(start_factor=start_factor)
@@ -135,6 +155,11 @@ def ExponentialLR(lr: Scalar, gamma: Scalar) -> Schedule:  # noqa: N802
 
     Raises:
       ValueError: if a number is outside of its range.
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.ExponentialLR(0.1, 0.9)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.059, 0.0349]
     """
     checks.finite(lr=lr)
     checks.non_negative(gamma=gamma)
@@ -160,6 +185,11 @@ def PolynomialLR(  # noqa: N802
 
     Raises:
       ValueError: if a number is outside of its range.
+
+    Example:
+      >>> rate = gradtx.like.torch.lr_scheduler.PolynomialLR(0.1)
+      >>> print([round(float(rate(t)), 4) for t in (0, 5, 10)])
+      [0.1, 0.0, 0.0]
     """
     checks.finite(lr=lr)
     checks.positive_int(total_iters=total_iters)
