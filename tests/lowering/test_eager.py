@@ -590,9 +590,9 @@ def test_settings_may_be_traced_around_concrete_arguments() -> None:
 
 
 def test_arguments_that_are_no_arrays() -> None:
-    """Flags, names and functions that nobody asks for do not keep it from compiling."""
+    """Names and functions that nobody asks for do not keep it from compiling."""
     tx, state = gradtx.adam(0.1), gradtx.adam(0.1).init(PARAMS)
-    extra = {"flag": True, "name": "a", "f": print, "tree": {"x": "y"}}
+    extra = {"name": "a", "f": print, "tree": {"x": "y"}}
     updated(tx, state)
     before = problems.compiled()
     updated(tx, state, **extra)
