@@ -119,7 +119,6 @@ def _bears_gradients_of_any_size(row: Row, take: Any, init: Any) -> None:
 
 
 @every_row
-@pytest.mark.one_in(2)
 def test_descends_a_bowl(row: Row, exhaustive: bool) -> None:
     """The row goes downhill, and mapped over settings and starts does what loops do.
 
@@ -163,7 +162,6 @@ def _at(tree: Tree, i: int) -> Tree:
 
 @every_row
 @one_by_one
-@pytest.mark.one_in(2)
 def test_the_gradient_through_update_is_finite(row: Row) -> None:
     """Steps are differentiable in gradients, parameters, and every setting."""
     tx, start = row.build(), {"w": problems.small_tree()["w"]}
@@ -401,7 +399,6 @@ def ways(row: Row) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(("row", "way"), configurations.tried(ROWS, ways))
-@pytest.mark.one_in(2)
 def test_composes_with_optax(row: Row, way: str) -> None:
     """Inside `optax.chain`, with optax inside of ours, masked: the same steps.
 
@@ -445,7 +442,6 @@ def meshes(row: Row) -> tuple[AxisType, ...]:
 
 
 @pytest.mark.parametrize(("row", "kind"), configurations.tried(ROWS, meshes, once=True))
-@pytest.mark.one_in(2)
 def test_on_eight_devices(row: Row, kind: AxisType) -> None:
     """Spread over devices, the steps are the same, and nothing moves off its place.
 
@@ -486,7 +482,6 @@ def _stays_on_its_devices(row: Row, over: Any, expected: Tree) -> None:
 
 
 @every_row
-@pytest.mark.one_in(2)
 def test_within_shard_map(row: Row) -> None:
     """Within `shard_map` every device takes, in a scan, the steps of its own piece.
 
