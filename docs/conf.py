@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parent / "tests")]
+
+from _ext import inventories
 
 import gradtx
 
@@ -15,6 +18,7 @@ html_title = "gradtx"
 
 extensions = [
     "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
@@ -25,6 +29,8 @@ extensions = [
     "_ext.pages",
 ]
 exclude_patterns = ["_ext", "outcomes"]
+
+intersphinx_mapping = inventories.mapping(Path(mkdtemp()))
 
 # Every page of code is run when the site is built, and a failure ends the build.
 nb_execution_mode = "force"

@@ -12,12 +12,13 @@ from textwrap import dedent
 from typing import Any
 
 import gradtx
+from _ext import inventories
 
 SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|References?|Examples?):")
 QUOTED = re.compile(r"(:\w+:`[^`]*`|``[^`]*``|`[^`]*`)")
 MARKUP = re.compile(r"(\\|\||\*)|(?<=\w)_(?!\w)")
 BULLET = re.compile(r"\s*\* ")
-ROLE = re.compile(r":(\w+):`~?([\w.]+)`$")
+ROLE = re.compile(r"(?::(\w+):)?`+~?([\w.]+)`+$")
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -72,9 +73,11 @@ def escaped(line: str) -> str:
 
 
 def _complete(quoted: str) -> str:
-    """Let a reference lead to the public name, where there is one."""
+    """Let a reference lead to the public name, or another library's, if there is one."""
     role = ROLE.match(quoted)
-    if not role:
+    if role and role[2] in inventories.KNOWN:
+        return f":py:obj:`{role[2]}`"
+    if not role or not role[1]:
         return quoted
     name = role[2].removeprefix("gradtx.")
     for place in (gradtx, gradtx.contrib):

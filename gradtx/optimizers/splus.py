@@ -260,8 +260,8 @@ def splus(
     Reference: Frans et al., 2025, https://arxiv.org/abs/2506.07254
 
     Example:
-      >>> print(gradtx.splus(0.1, inverse_every=50))
-      splus(learning_rate=0.1, inverse_every=50)
+      >>> print(gradtx.splus(0.2, inverse_every=50))
+      splus(learning_rate=0.2, inverse_every=50)
     """
     checks.decay_rates(ema_rate=ema_rate)
 

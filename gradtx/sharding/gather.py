@@ -85,6 +85,10 @@ def gathered(tx: GradientTransformation, layout: Any) -> GradientTransformation:
     Raises:
       ValueError: from ``init`` and ``update`` for a layout that does not fit the
         parameters, or that names an axis that the mesh lacks.
+
+    Example:
+      >>> print(gradtx.gathered(gradtx.muon(0.1), jax.sharding.PartitionSpec()))
+      gathered(tx=muon(learning_rate=0.1), layout=P())
     """
     inner = with_extra_args_support(tx)
 
