@@ -73,7 +73,7 @@ def escaped(line: str) -> str:
 
 
 def _complete(quoted: str) -> str:
-    """Let a reference lead to the public name, or another library's, if there is one."""
+    """Let a reference lead to the public name, ours or another library's, if any."""
     role = ROLE.match(quoted)
     if role and role[2] in inventories.KNOWN:
         return f":py:obj:`{role[2]}`"
