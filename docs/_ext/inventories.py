@@ -53,11 +53,12 @@ def mapping(folder: Path) -> dict[str, tuple[str, str]]:
 
 def _inventory(site: str, pages: dict[str, str]) -> bytes:
     """Return the list as Sphinx reads it: a head, and lines that are compressed."""
-    head = ["# Sphinx inventory version 2", f"# Project: {site}", "# Version: ", ""]
-    head[3] = "# The remainder of this file is compressed using zlib."
-    lines = [
-        f"{name} py:function 1 {page.format(name)}#{name} -"
+    head = (
+        f"# Sphinx inventory version 2\n# Project: {site}\n# Version: \n"
+        "# The remainder of this file is compressed using zlib.\n"
+    )
+    lines = (
+        f"{name} py:function 1 {page.format(name)}#{name} -\n"
         for name, page in pages.items()
-    ]
-    both = "\n".join(head) + "\n", "\n".join(lines) + "\n"
-    return both[0].encode() + zlib.compress(both[1].encode())
+    )
+    return head.encode() + zlib.compress("".join(lines).encode())

@@ -34,6 +34,12 @@ def by_axes(arrays: Iterable[Any], axis_name: AxisName) -> Groups:
     return list(groups.items()) or [((), [])]
 
 
+def axes_of(x: Any, axis_name: AxisName) -> tuple[str, ...]:
+    """Return the named axes over which one array is in parts, as :func:`by_axes`."""
+    ((axes, _),) = by_axes([x], axis_name)
+    return axes
+
+
 def _check_told(names: tuple[str, ...]) -> None:
     for name in names:
         try:
@@ -58,8 +64,7 @@ def summed(x: Any, axes: tuple[str, ...]) -> Any:
 
 def parts_of(x: Any, axis_name: AxisName) -> int:
     """Return over how many devices, along the named axes, an array is in parts."""
-    ((axes, _),) = by_axes([x], axis_name)
-    return math.prod(jax.lax.axis_size(name) for name in axes)
+    return math.prod(map(jax.lax.axis_size, axes_of(x, axis_name)))
 
 
 def largest(x: Any, axes: tuple[str, ...]) -> Any:
@@ -71,8 +76,7 @@ def shared_along(tree: Any, axis_name: AxisName) -> Any:
     """Return numbers that are equal along some axes with types that tell so."""
 
     def one(x: Any) -> Any:
-        ((axes, _),) = by_axes([x], axis_name)
-        return largest(x, axes)
+        return largest(x, axes_of(x, axis_name))
 
     return jax.tree.map(one, tree) if axis_name is not None else tree
 

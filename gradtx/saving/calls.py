@@ -22,7 +22,8 @@ def called(make: Any, given: Mapping[str, Any], name: str) -> Any:
       ValueError: for an argument that there is not, with the closest ones, and for one
         that is missing.
     """
-    parameters = inspect.signature(make).parameters
+    signature = inspect.signature(make)
+    parameters = signature.parameters
     for key in given:
         if key not in parameters:
             raise checks.InvalidArgument(
@@ -34,5 +35,5 @@ def called(make: Any, given: Mapping[str, Any], name: str) -> Any:
         if needed and key not in given and parameter.kind not in _ANY_NUMBER:
             raise checks.InvalidArgument(f"{name} needs the argument {key!r}")
     ordered = {key: given[key] for key in parameters if key in given}
-    bound = inspect.BoundArguments(inspect.signature(make), ordered)  # type: ignore[arg-type]
+    bound = inspect.BoundArguments(signature, ordered)  # type: ignore[arg-type]
     return make(*bound.args, **bound.kwargs)

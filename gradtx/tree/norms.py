@@ -243,7 +243,7 @@ def norm_along(
     if axis is None:
         return norm(x, axis_name=axis_name)
     size = modulus(x)
-    ((parts, _),) = collective.by_axes([x], axis_name)
+    parts = collective.axes_of(x, axis_name)
     top = jnp.max(jax.lax.stop_gradient(size), axis=axis, keepdims=True, initial=0)
     top = collective.largest(top, parts)
     top = jnp.where((top > 0) & (top < jnp.inf), top, 1)

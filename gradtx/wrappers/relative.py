@@ -22,7 +22,7 @@ from gradtx.common.types import (
 from gradtx.core.masking import restrict
 from gradtx.core.reductions import real_products
 from gradtx.core.transformation import GradientTransformation, with_extra_args_support
-from gradtx.lowering.collective import by_axes, summed
+from gradtx.lowering.collective import axes_of, summed
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree import masks
 from gradtx.tree.norms import norm_along
@@ -86,7 +86,7 @@ def measured(
     """Return ‖p‖, ‖u‖ and the cosine of the angle between them, in one reading."""
     size, length = (norm_along(x, axis, axis_name) for x in (p, u))
     products = real_products(p, u)
-    ((parts, _),) = by_axes([products], axis_name)
+    parts = axes_of(products, axis_name)
     product = summed(jnp.sum(products, axis=axis, keepdims=axis is not None), parts)
     return (
         size,
