@@ -405,7 +405,7 @@ def test_composes_with_optax(row: Row, way: str) -> None:
     Extra arguments that nobody knows are ignored. Nothing is jitted, and when the same
     steps are taken again nothing is compiled.
     """
-    params = problems.small_tree()
+    params = {"w": problems.small_tree()["w"]}
     tx, grads = row.build(), problems.noise(params, 0)
     extra = {**problems.extras(row, params, grads), "unknown": object()}
     beside = {"c": jnp.ones(2)} if way.startswith("masked") else {}

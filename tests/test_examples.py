@@ -17,7 +17,11 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
         ("equinox_train.py", "slow weights: loss 0."),
         ("sweep.py", "best"),
         ("many_devices.py", "[0]: P('data',), 32,768 of 262,144 bytes"),
-        ("low_precision.py", "6.03 bytes a weight\ntest accuracy after 300 steps: 9"),
+        pytest.param(
+            "low_precision.py",
+            "6.03 bytes a weight\ntest accuracy after 300 steps: 9",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 @pytest.mark.one_in(6)
