@@ -11,7 +11,6 @@ all threads, which a busy machine hardly lengthens.
 """
 
 import argparse
-import math
 import os
 from collections.abc import Sequence
 from types import ModuleType
@@ -28,13 +27,11 @@ import optax
 import gradtx
 from benchmarks import tables
 from benchmarks.audit import targets
-from benchmarks.audit.hlo import parse as read_program
-from benchmarks.audit.moved import Work, cost_of
+from benchmarks.audit.compiling import compile_step
+from benchmarks.audit.moved import Work
 from benchmarks.options import parser, some_of
-from benchmarks.timing import stages
 from benchmarks.trees import CASES, FULL, QUICK, Shapes, parameters
 
-WIDE = 100  # columns of the tables where the terminal does not say
 RATE = 1e-3
 TREES = {
     "gpt2": lambda: CASES["gpt2"](FULL),
@@ -85,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
     target = targets.load(options.target)
-    console = tables.console(WIDE)
+    console = tables.console()
     for name in options.trees:
         shapes = TREES[name]()
         rows = (
@@ -106,30 +103,17 @@ def figures(
     library: ModuleType, tx: Any, shapes: Shapes, target: targets.Target
 ) -> Figures:
     """Compile a donated step of update and apply, and return its figures."""
-
-    def on(x: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=target.sharding)
-
-    params = {k: on(jax.ShapeDtypeStruct(s, jnp.float32)) for k, s in shapes.items()}
-    state = jax.tree.map(on, jax.eval_shape(tx.init, params))
-
-    def take(grads: Any, params: Any, state: Any) -> tuple[Any, Any]:
-        updates, state = tx.update(grads, state, params)
-        return library.apply_updates(params, updates), state
-
-    jitted = jax.jit(take, donate_argnums=(1, 2))
-    found = stages(jitted, (params, params, state), target)
-    cost = cost_of(read_program(found.compiled.as_text()))
-    count = parameters(shapes)
+    params = {k: jax.ShapeDtypeStruct(s, jnp.float32) for k, s in shapes.items()}
+    found = compile_step(library, tx, params, params, target)
+    stages, cost, count = found.stages, found.cost, parameters(shapes)
     costly = cost.one_loop(max) if cost.maybe else cost.most
-    scratch = getattr(found.compiled.memory_analysis(), "temp_size_in_bytes", math.nan)
     return Figures(
         cost.least.kernels,
-        *(found.trace + found.lower, found.compile, found.processor),
+        *(stages.trace + stages.lower, stages.compile, stages.processor),
         cost.least.moved / count,
         cost.loops,
         costly.times(1 / count)._replace(kernels=costly.kernels),
-        scratch / count,
+        found.temporary / count,
     )
 
 

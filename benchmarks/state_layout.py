@@ -17,16 +17,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import topologies
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
-from rich.console import Console
-from rich.table import Table
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import gradtx
-from benchmarks.audit.targets import H200
+from benchmarks import tables
+from benchmarks.audit import targets
 from benchmarks.options import parser, some_of
 
-DEVICES = 8
+WHOLE = "whole on every device"
+SMALLEST = 2**14  # what factors the rows and columns of the weights have less than
 METHODS: dict[str, Callable[[], Any]] = {
     "adamw": lambda: gradtx.adamw(1e-3),
     "muon": lambda: gradtx.muon(1e-3),
@@ -37,29 +36,27 @@ METHODS: dict[str, Callable[[], Any]] = {
         gradtx.adamw(1e-3), gradtx.codecs.int4()
     ),
 }
-TARGETS: dict[str, Callable[[], Any]] = {
-    "cuda": lambda: topologies.get_topology_desc(
-        platform="cuda", topology=f"1x1x{DEVICES}", target_config=H200
-    ),
-    "tpu": lambda: topologies.get_topology_desc("v5e:2x4", "tpu"),
+TARGETS: dict[str, Callable[[], list[Any]]] = {
+    "cuda": lambda: targets.h200s(8),
+    "tpu": lambda: targets.v5es("2x4"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compile every `init` for every target, and say where its arrays are."""
     options = parse(arguments)
-    console, whole = Console(), 0
+    console, whole = tables.console(), 0
     for target in options.target:
-        table = Table("method", "array", "shape", "sharding", title=target)
-        for name in options.methods:
-            for row in placed(METHODS[name](), weights(TARGETS[target]().devices)):
-                table.add_row(name, *row)
-                whole += row[-1] == WHOLE
-        console.print(table)
+        params = weights(TARGETS[target]())
+        rows = [
+            (name, *row)
+            for name in options.methods
+            for row in placed(METHODS[name](), params)
+        ]
+        headings = ("method", "array", "shape", "sharding")
+        console.print(tables.table(target, headings, rows, names=4))
+        whole += sum(row[-1] == WHOLE for row in rows)
     return int(whole > 0)
-
-
-WHOLE = "whole on every device"
 
 
 def placed(tx: Any, params: Any) -> list[tuple[str, str, str]]:
@@ -77,21 +74,20 @@ def placed(tx: Any, params: Any) -> list[tuple[str, str, str]]:
     return rows
 
 
-SMALLEST = 2**14  # what factors the rows and columns of the weights have less than
-
-
 def weights(devices: Sequence[Any]) -> Any:
     """Return the shapes of weights: sharded by rows, by columns, and by entries."""
     mesh = Mesh(np.array(devices), ("d",), axis_types=(AxisType.Auto,))
-    shapes = {"rows": P("d", None), "columns": P(None, "d")}
-    made = {
-        name: jax.ShapeDtypeStruct(
-            (512, 1024), jnp.float32, sharding=NamedSharding(mesh, spec)
-        )
-        for name, spec in shapes.items()
+
+    def weight(shape: tuple[int, ...], *spec: str | None) -> jax.ShapeDtypeStruct:
+        sharding = NamedSharding(mesh, PartitionSpec(*spec))
+        return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
+
+    matrix = (512, 1024)
+    return {
+        "rows": weight(matrix, "d", None),
+        "columns": weight(matrix, None, "d"),
+        "b": weight((2**15,), "d"),
     }
-    vector = NamedSharding(mesh, P("d"))
-    return made | {"b": jax.ShapeDtypeStruct((2**15,), jnp.float32, sharding=vector)}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
