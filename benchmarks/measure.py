@@ -9,7 +9,7 @@ import optax
 
 import gradtx
 from benchmarks.methods import Method
-from benchmarks.programs import Eager, Program, TorchProgram, all_stages
+from benchmarks.programs import Eager, Program, TorchProgram, all_stages, program_of
 from benchmarks.tables import Record
 from benchmarks.timing import Copy, in_turn, quartiles
 
@@ -38,13 +38,11 @@ def measure(
       step; the time of gradtx over its own in the same round, so that below 1 gradtx
       wins; and the bytes that must be moved in the median time.
     """
-    programs: dict[str, Any] = {}
-    for lib in (gradtx, optax):
-        given = params
-        if method.paired and lib is optax:
-            given = optax.LookaheadParams.init_synced(params)
-        make = Eager if eager else Program
-        programs[lib.__name__] = make(lib, method.build(lib), given, grads)
+    make = Eager if eager else Program
+    programs: dict[str, Any] = {
+        lib.__name__: program_of(method, lib, params, grads, make)
+        for lib in (gradtx, optax)
+    }
     stages = {} if eager else all_stages(programs)
     if torch is not None and method.torch is not None:
         programs["torch"] = TorchProgram(torch, *method.torch, params, grads)

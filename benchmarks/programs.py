@@ -12,7 +12,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from benchmarks import timing
-from benchmarks.methods import RATE
+from benchmarks.methods import RATE, Method
 from benchmarks.trees import nbytes
 
 ROUNDS, ENOUGH = 3, 5.0  # how often the stages are timed, unless they take seconds
@@ -84,6 +84,15 @@ class Eager(Program):
         for _ in range(steps):
             updates, self.state = self.tx.update(self.grads, self.state, self.params)
         jax.block_until_ready((updates, self.state))
+
+
+def program_of(
+    method: Method, lib: ModuleType, params: Any, grads: Any, make: Any = Program
+) -> Program:
+    """Return a library's step of a method."""
+    if method.paired and lib.__name__ == "optax":
+        params = lib.LookaheadParams.init_synced(params)
+    return make(lib, method.build(lib), params, grads)
 
 
 def all_stages(programs: dict[str, Program]) -> dict[str, dict[str, float]]:

@@ -51,12 +51,6 @@ WAYS = {
 }
 
 
-HEADINGS = (
-    *("step", "by", "kernels", "loops", "trace, lower s", "compile s"),
-    *("processor s", "B/param"),
-)
-
-
 class Figures(NamedTuple):
     """What it takes to compile one step, and what it is then."""
 
@@ -85,18 +79,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = tables.console()
     for name in options.trees:
         shapes = TREES[name]()
-        rows = (
-            [step, way, *_row(_figures_of(step, way, shapes, target))]
+        rows = [
+            {"step": step, "by": way, **_compiled(step, way, shapes, target)}
             for step in options.steps
             for way in options.ways
-        )
+        ]
         title = f"{len(shapes):,} leaves ({name}), {target.device}"
-        console.print(tables.table(title, HEADINGS, rows, names=2))
+        console.print(tables.table_of(title, rows, names=2))
 
 
-def _figures_of(step: str, way: str, shapes: Shapes, target: targets.Target) -> Figures:
+def _compiled(
+    step: str, way: str, shapes: Shapes, target: targets.Target
+) -> tables.Record:
     library, wrap = WAYS[way]
-    return figures(library, wrap(STEPS[step](library)), shapes, target)
+    found = figures(library, wrap(STEPS[step](library)), shapes, target)
+    return {**found._asdict(), "costly": found.costly.moved}
 
 
 def figures(
@@ -115,11 +112,6 @@ def figures(
         costly.times(1 / count)._replace(kernels=costly.kernels),
         found.temporary / count,
     )
-
-
-def _row(found: Figures) -> list[str]:
-    numbers = (found.before, found.seconds, found.processor, found.moved)
-    return [f"{found.kernels:g}", f"{found.loops}", *(f"{x:.1f}" for x in numbers)]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
