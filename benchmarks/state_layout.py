@@ -10,9 +10,14 @@ sharding of every array of state that is not small is told: by rows for the weig
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+# Absent devices are compiled for, and one that is there is left alone.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 
 import jax
 import jax.numpy as jnp
@@ -49,29 +54,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for target in options.target:
         params = weights(TARGETS[target]())
         rows = [
-            (name, *row)
+            {"method": name, **row}
             for name in options.methods
             for row in placed(METHODS[name](), params)
         ]
-        headings = ("method", "array", "shape", "sharding")
-        console.print(tables.table(target, headings, rows, names=4))
-        whole += sum(row[-1] == WHOLE for row in rows)
+        console.print(tables.table_of(target, rows, names=4))
+        whole += sum(row["sharding"] == WHOLE for row in rows)
     return int(whole > 0)
 
 
-def placed(tx: Any, params: Any) -> list[tuple[str, str, str]]:
-    """Return path, shape and sharding of all arrays of state that are not small."""
-    made = jax.eval_shape(tx.init, params)
+def placed(tx: Any, params: Any) -> Iterator[tables.Record]:
+    """Yield path, shape and sharding of all arrays of state that are not small."""
+    made = jax.tree_util.tree_leaves_with_path(jax.eval_shape(tx.init, params))
     places = jax.jit(tx.init).lower(params).compile().output_shardings
-    rows = []
-    for (path, x), place in zip(
-        jax.tree_util.tree_leaves_with_path(made), jax.tree.leaves(places), strict=True
-    ):
+    for (path, x), place in zip(made, jax.tree.leaves(places), strict=True):
         if x.size >= SMALLEST:
             whole = place.shard_shape(x.shape) == x.shape
-            shown = WHOLE if whole else str(tuple(place.spec))
-            rows.append((jax.tree_util.keystr(path), str(x.shape), shown))
-    return rows
+            yield {
+                "array": jax.tree_util.keystr(path),
+                "shape": str(x.shape),
+                "sharding": WHOLE if whole else str(tuple(place.spec)),
+            }
 
 
 def weights(devices: Sequence[Any]) -> Any:

@@ -59,21 +59,3 @@ def test_the_distance_is_in_deviations_of_float32(part: Any) -> None:
     result = reference._replace(validation=reference.validation + 1)
     assert result.away(reference) == pytest.approx(1)
     assert reference.away(reference) == 0
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (["--formats", "float31"], "float31 is not among float32"),
-        (["--seeds", "1"], "a spread needs at least 2"),
-        (["--steps", "0"], "must be a whole number of at least 1, got '0'"),
-    ],
-)
-def test_bad_options_are_told(
-    part: Any, options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What is wrong with an option is said in a sentence."""
-    with pytest.raises(SystemExit) as stop:
-        part("precision").parse(options)
-    assert stop.value.code == 2
-    assert sentence in capsys.readouterr().err

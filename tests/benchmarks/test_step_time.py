@@ -58,28 +58,6 @@ def check_stages(row: dict[str, Any], state: int) -> None:
     assert row["alias bytes"] >= 1000 * (4 + state), "donation was not used"
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "words"),
-    [
-        ("--methods", "adam,adamax", "adamax is not among sgd, momentum"),
-        ("--cases", "", "nothing is not among leaf, gpt2, small"),
-        ("--repeats", "0", "must be a whole number of at least 1, got '0'"),
-        ("--size", "1.5", "must be a whole number of at least 1, got '1.5'"),
-        ("--out", str(Path(__file__)), "cannot write to"),
-    ],
-)
-def test_a_wrong_option_is_refused(
-    part: Any, capsys: pytest.CaptureFixture[str], option: str, value: str, words: str
-) -> None:
-    """A wrong option ends the script with status 2 and a sentence that names it."""
-    with pytest.raises(SystemExit) as stop:
-        part("step_time").parse([option, value])
-    assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert f"argument {option}" in said
-    assert words in said
-
-
 def test_the_trees_are_as_large_as_they_say(part: Any) -> None:
     """GPT-2 small has 148 leaves and 124,439,808 parameters."""
     trees = part("trees")

@@ -295,28 +295,6 @@ def test_a_small_run_leaves_its_figures(tmp_path: Path, run: Any) -> None:
     assert theirs[-1]["why"] == "Missing: accumulate"
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "words"),
-    [
-        ("--target", "cpu,npu", "npu is not among cpu, tpu, cuda"),
-        ("--target", "", "nothing is not among cpu, tpu, cuda"),
-        ("--rows", "adamsky", "'adamsky' is none of 'sgd', 'momentum'"),
-        ("--size", "1.5", "must be a whole number of at least 1, got '1.5'"),
-        ("--out", str(Path(__file__)), "cannot write to"),
-    ],
-)
-def test_a_wrong_option_is_refused(
-    part: Any, capsys: pytest.CaptureFixture[str], option: str, value: str, words: str
-) -> None:
-    """A wrong option ends the script with status 2 and a sentence that names it."""
-    with pytest.raises(SystemExit) as stop:
-        part("traffic").parse([option, value], part("audit.cases").cases())
-    assert stop.value.code == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert f"argument {option}" in said
-    assert words in said
-
-
 def test_a_compiler_that_is_not_there_is_told(
     part: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
