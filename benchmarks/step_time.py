@@ -13,6 +13,8 @@ the terminal; tables.md and step_time.json to the folder of ``--out``.
 import argparse
 import os
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 # JAX would take most of a GPU for itself, and PyTorch needs room there too.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -20,14 +22,25 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import jax
+import numpy as np
+import optax
 from rich.console import Console
 from rich.progress import track
 
+import gradtx
 from benchmarks import tables
-from benchmarks.measure import measure
-from benchmarks.methods import METHODS
+from benchmarks.methods import METHODS, Method
 from benchmarks.options import folder, parser, some_of, whole
-from benchmarks.programs import load_torch
+from benchmarks.programs import (
+    Eager,
+    Program,
+    TorchProgram,
+    all_stages,
+    load_torch,
+    program_of,
+)
+from benchmarks.tables import Record
+from benchmarks.timing import Copy, in_turn, quartiles
 from benchmarks.trees import CASES, FULL, QUICK, describe, random_tree
 
 
@@ -41,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch, absence = (None, "") if alone else load_torch()
     if absence:
         console.print(absence)
-    rows: list[tables.Record] = []
+    rows: list[Record] = []
     for case in options.cases:
         shapes = CASES[case](options.sizes)
         tree = random_tree(shapes, 0, 0.02), random_tree(shapes, 1, 1e-3)
@@ -57,6 +70,59 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows += held
         tables.write(options.out, "step_time", rows, console)
     console.print(f"Written to {options.out}: tables.md, step_time.json")
+
+
+def measure(
+    method: Method,
+    params: Any,
+    grads: Any,
+    repeats: int,
+    torch: ModuleType | None = None,
+    *,
+    eager: bool = False,
+) -> list[Record]:
+    """Time the stages, then the steps, of all libraries in turn.
+
+    Args:
+      method: how the libraries make it.
+      params: what it steps on.
+      grads: the gradients of every step.
+      repeats: how many rounds.
+      torch: PyTorch, if it takes part.
+      eager: whether ``update`` is called outside of ``jit``.
+
+    Returns:
+      A record of each library and of a copy: the quartiles of its milliseconds for a
+      step; the time of gradtx over its own in the same round, so that below 1 gradtx
+      wins; and the bytes that must be moved in the median time.
+    """
+    make = Eager if eager else Program
+    programs: dict[str, Any] = {
+        lib.__name__: program_of(method, lib, params, grads, make)
+        for lib in (gradtx, optax)
+    }
+    stages = {} if eager else all_stages(programs)
+    if torch is not None and method.torch is not None:
+        programs["torch"] = TorchProgram(torch, *method.torch, params, grads)
+    count = sum(x.size for x in params.values())
+    programs["copy"] = Copy(count)
+    seconds = in_turn(programs, repeats, method.period)
+    jax.clear_caches()
+    records = []
+    for name, times in seconds.items():
+        moved = count * (Copy.bytes_per_number if name == "copy" else method.bound)
+        records.append(
+            {
+                "by": name,
+                "how": programs[name].kernel,
+                "ms": quartiles(1e3 * times),
+                "gradtx / it": float(np.median(seconds["gradtx"] / times)),
+                "must move B/param": moved / count,
+                "GB/s": moved / float(np.median(times)) / 1e9,
+                **stages.get(name, {}),
+            }
+        )
+    return records
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
