@@ -119,9 +119,8 @@ def count_equations(jaxpr: Jaxpr) -> int:
             list(equation.params.values()),
             is_leaf=lambda x: isinstance(x, Jaxpr | ClosedJaxpr),
         )
-        closed = [x.jaxpr for x in values if isinstance(x, ClosedJaxpr)]
-        plain = [x for x in values if isinstance(x, Jaxpr)]
-        return sum(map(count_equations, closed + plain))
+        called = [x for x in values if isinstance(x, Jaxpr | ClosedJaxpr)]
+        return sum(count_equations(getattr(x, "jaxpr", x)) for x in called)
 
     return sum(1 + inside(equation) for equation in jaxpr.eqns)
 
