@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 PACKAGES = ("gradtx", "jax", "jaxlib", "optax", "torch", "numpy")
+COMPILERS = ("libtpu", "jax-cuda13-plugin")
 
 
 def facts() -> dict[str, Any]:
@@ -20,12 +21,10 @@ def facts() -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python {' '.join(sys.argv)}",
         "device": jax.devices()[0].device_kind,
-        "platform": jax.default_backend(),
         "processor": _processor(),
-        "cores": _cores(),
-        "system": platform.platform(),
+        "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: version_of(name) for name in PACKAGES},
+        "versions": {name: version_of(name) for name in PACKAGES + COMPILERS},
     }
 
 
@@ -37,14 +36,8 @@ def version_of(package: str) -> str | None:
         return None
 
 
-def _cores() -> int | None:
-    if hasattr(os, "sched_getaffinity"):  # what a container may use, not what is there
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
 def _processor() -> str:
     listing = Path("/proc/cpuinfo")
     text = listing.read_text() if listing.exists() else ""
     found = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
-    return found[1] if found else platform.processor() or platform.machine()
+    return found[1] if found else platform.processor()

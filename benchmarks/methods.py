@@ -12,7 +12,7 @@ class Method(NamedTuple):
 
     build: Callable[[Any], Any]
     """Makes the optimizer out of gradtx or of optax: the same line runs in both."""
-    floor: float
+    bound: float
     """Bytes per float32 parameter and step if each array is moved only once."""
     torch: tuple[str, dict[str, Any]] | None = None
     """The class of ``torch.optim`` and its settings, where PyTorch has the method."""

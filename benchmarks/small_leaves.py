@@ -11,7 +11,6 @@ all threads, which a busy machine hardly lengthens.
 """
 
 import argparse
-import math
 import os
 from collections.abc import Sequence
 from types import ModuleType
@@ -28,13 +27,11 @@ import optax
 import gradtx
 from benchmarks import tables
 from benchmarks.audit import targets
-from benchmarks.audit.hlo import parse as read_program
-from benchmarks.audit.moved import Work, cost_of
+from benchmarks.audit.compiling import compile_step
+from benchmarks.audit.moved import Work
 from benchmarks.options import parser, some_of
-from benchmarks.timing import stages
 from benchmarks.trees import CASES, FULL, QUICK, Shapes, parameters
 
-WIDE = 100  # columns of the tables where the terminal does not say
 RATE = 1e-3
 TREES = {
     "gpt2": lambda: CASES["gpt2"](FULL),
@@ -52,12 +49,6 @@ WAYS = {
     "gradtx": (gradtx, lambda tx: tx),
     "packed": (gradtx, gradtx.pack_small_leaves),
 }
-
-
-HEADINGS = (
-    *("step", "by", "kernels", "loops", "trace, lower s", "compile s"),
-    *("processor s", "B/param"),
-)
 
 
 class Figures(NamedTuple):
@@ -85,57 +76,49 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
     target = targets.load(options.target)
-    console = tables.console(WIDE)
+    console = tables.console()
     for name in options.trees:
         shapes = TREES[name]()
-        rows = (
-            [step, way, *_row(_figures_of(step, way, shapes, target))]
+        rows = [
+            {"step": step, "by": way, **_compiled(step, way, shapes, target)}
             for step in options.steps
             for way in options.ways
-        )
+        ]
         title = f"{len(shapes):,} leaves ({name}), {target.device}"
-        console.print(tables.table(title, HEADINGS, rows, names=2))
+        console.print(tables.table_of(title, rows, names=2))
 
 
-def _figures_of(step: str, way: str, shapes: Shapes, target: targets.Target) -> Figures:
+def _compiled(
+    step: str, way: str, shapes: Shapes, target: targets.Target
+) -> tables.Record:
     library, wrap = WAYS[way]
-    return figures(library, wrap(STEPS[step](library)), shapes, target)
+    found = figures(library, wrap(STEPS[step](library)), shapes, target)
+    return {
+        "kernels": found.kernels,
+        "loops": found.loops,
+        "trace, lower s": found.before,
+        "compile s": found.seconds,
+        "processor s": found.processor,
+        "B/param": found.moved,
+    }
 
 
 def figures(
     library: ModuleType, tx: Any, shapes: Shapes, target: targets.Target
 ) -> Figures:
     """Compile a donated step of update and apply, and return its figures."""
-
-    def on(x: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=target.sharding)
-
-    params = {k: on(jax.ShapeDtypeStruct(s, jnp.float32)) for k, s in shapes.items()}
-    state = jax.tree.map(on, jax.eval_shape(tx.init, params))
-
-    def take(grads: Any, params: Any, state: Any) -> tuple[Any, Any]:
-        updates, state = tx.update(grads, state, params)
-        return library.apply_updates(params, updates), state
-
-    jitted = jax.jit(take, donate_argnums=(1, 2))
-    found = stages(jitted, (params, params, state), target)
-    cost = cost_of(read_program(found.compiled.as_text()))
-    count = parameters(shapes)
+    params = {k: jax.ShapeDtypeStruct(s, jnp.float32) for k, s in shapes.items()}
+    found = compile_step(library, tx, params, params, target)
+    stages, cost, count = found.stages, found.cost, parameters(shapes)
     costly = cost.one_loop(max) if cost.maybe else cost.most
-    scratch = getattr(found.compiled.memory_analysis(), "temp_size_in_bytes", math.nan)
     return Figures(
         cost.least.kernels,
-        *(found.trace + found.lower, found.compile, found.processor),
+        *(stages.trace + stages.lower, stages.compile, stages.processor),
         cost.least.moved / count,
         cost.loops,
         costly.times(1 / count)._replace(kernels=costly.kernels),
-        scratch / count,
+        found.temporary / count,
     )
-
-
-def _row(found: Figures) -> list[str]:
-    numbers = (found.before, found.seconds, found.processor, found.moved)
-    return [f"{found.kernels:g}", f"{found.loops}", *(f"{x:.1f}" for x in numbers)]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -10,23 +10,27 @@ sharding of every array of state that is not small is told: by rows for the weig
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+# Absent devices are compiled for, and one that is there is left alone.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import topologies
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
-from rich.console import Console
-from rich.table import Table
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import gradtx
-from benchmarks.audit.targets import H200
+from benchmarks import tables
+from benchmarks.audit import targets
 from benchmarks.options import parser, some_of
 
-DEVICES = 8
+WHOLE = "whole on every device"
+SMALLEST = 2**14  # what factors the rows and columns of the weights have less than
 METHODS: dict[str, Callable[[], Any]] = {
     "adamw": lambda: gradtx.adamw(1e-3),
     "muon": lambda: gradtx.muon(1e-3),
@@ -37,61 +41,56 @@ METHODS: dict[str, Callable[[], Any]] = {
         gradtx.adamw(1e-3), gradtx.codecs.int4()
     ),
 }
-TARGETS: dict[str, Callable[[], Any]] = {
-    "cuda": lambda: topologies.get_topology_desc(
-        platform="cuda", topology=f"1x1x{DEVICES}", target_config=H200
-    ),
-    "tpu": lambda: topologies.get_topology_desc("v5e:2x4", "tpu"),
+TARGETS: dict[str, Callable[[], list[Any]]] = {
+    "cuda": lambda: targets.h200s(8),
+    "tpu": lambda: targets.v5es("2x4"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compile every `init` for every target, and say where its arrays are."""
     options = parse(arguments)
-    console, whole = Console(), 0
+    console, whole = tables.console(), 0
     for target in options.target:
-        table = Table("method", "array", "shape", "sharding", title=target)
-        for name in options.methods:
-            for row in placed(METHODS[name](), weights(TARGETS[target]().devices)):
-                table.add_row(name, *row)
-                whole += row[-1] == WHOLE
-        console.print(table)
+        params = weights(TARGETS[target]())
+        rows = [
+            {"method": name, **row}
+            for name in options.methods
+            for row in placed(METHODS[name](), params)
+        ]
+        console.print(tables.table_of(target, rows, names=4))
+        whole += sum(row["sharding"] == WHOLE for row in rows)
     return int(whole > 0)
 
 
-WHOLE = "whole on every device"
-
-
-def placed(tx: Any, params: Any) -> list[tuple[str, str, str]]:
-    """Return path, shape and sharding of all arrays of state that are not small."""
-    made = jax.eval_shape(tx.init, params)
+def placed(tx: Any, params: Any) -> Iterator[tables.Record]:
+    """Yield path, shape and sharding of all arrays of state that are not small."""
+    made = jax.tree_util.tree_leaves_with_path(jax.eval_shape(tx.init, params))
     places = jax.jit(tx.init).lower(params).compile().output_shardings
-    rows = []
-    for (path, x), place in zip(
-        jax.tree_util.tree_leaves_with_path(made), jax.tree.leaves(places), strict=True
-    ):
+    for (path, x), place in zip(made, jax.tree.leaves(places), strict=True):
         if x.size >= SMALLEST:
             whole = place.shard_shape(x.shape) == x.shape
-            shown = WHOLE if whole else str(tuple(place.spec))
-            rows.append((jax.tree_util.keystr(path), str(x.shape), shown))
-    return rows
-
-
-SMALLEST = 2**14  # what factors the rows and columns of the weights have less than
+            yield {
+                "array": jax.tree_util.keystr(path),
+                "shape": str(x.shape),
+                "sharding": WHOLE if whole else str(tuple(place.spec)),
+            }
 
 
 def weights(devices: Sequence[Any]) -> Any:
     """Return the shapes of weights: sharded by rows, by columns, and by entries."""
     mesh = Mesh(np.array(devices), ("d",), axis_types=(AxisType.Auto,))
-    shapes = {"rows": P("d", None), "columns": P(None, "d")}
-    made = {
-        name: jax.ShapeDtypeStruct(
-            (512, 1024), jnp.float32, sharding=NamedSharding(mesh, spec)
-        )
-        for name, spec in shapes.items()
+
+    def weight(shape: tuple[int, ...], *spec: str | None) -> jax.ShapeDtypeStruct:
+        sharding = NamedSharding(mesh, PartitionSpec(*spec))
+        return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
+
+    matrix = (512, 1024)
+    return {
+        "rows": weight(matrix, "d", None),
+        "columns": weight(matrix, None, "d"),
+        "b": weight((2**15,), "d"),
     }
-    vector = NamedSharding(mesh, P("d"))
-    return made | {"b": jax.ShapeDtypeStruct((2**15,), jnp.float32, sharding=vector)}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -7,12 +7,13 @@ A step is update and apply, compiled by `gradtx.jit_step` or, for optax, by `jax
 with parameters and state donated. The libraries take turns in one run, each on its own
 copy of the same tree, and with them a copy of as many numbers, whose speed is the
 yardstick. With ``--eager`` it is `update` alone, called outside of `jit`. Tables go to
-the terminal; tables.md, step_time.json and step_time.png to the folder of ``--out``.
+the terminal; tables.md and step_time.json to the folder of ``--out``.
 """
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 # JAX would take most of a GPU for itself, and PyTorch needs room there too.
@@ -21,75 +22,107 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import jax
+import numpy as np
 import optax
-from rich import box
 from rich.console import Console
 from rich.progress import track
 
 import gradtx
-from benchmarks import machine, pictures, tables, torch_side
-from benchmarks.measure import Libraries, Row, Tree, measure
-from benchmarks.methods import METHODS
+from benchmarks import tables
+from benchmarks.methods import METHODS, Method
 from benchmarks.options import folder, parser, some_of, whole
+from benchmarks.programs import (
+    Eager,
+    Program,
+    TorchProgram,
+    all_stages,
+    load_torch,
+    program_of,
+)
+from benchmarks.tables import Record
+from benchmarks.timing import Copy, in_turn, quartiles
 from benchmarks.trees import CASES, FULL, QUICK, describe, random_tree
-
-WIDE = 150  # columns of the tables where the terminal does not say
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    console = tables.console(WIDE)
+    console = tables.console()
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
     alone = options.no_torch or options.eager
-    torch, absence = (None, "") if alone else torch_side.load()
+    torch, absence = (None, "") if alone else load_torch()
     if absence:
         console.print(absence)
-    libraries = Libraries({"gradtx": gradtx, "optax": optax}, torch, options.eager)
-    shapes = {case: CASES[case](options.sizes) for case in options.cases}
-    titles = {case: describe(case, tree) for case, tree in shapes.items()}
-    rows: list[Row] = []
-    for case, shape in shapes.items():
-        tree = Tree(case, random_tree(shape, 0, 0.02), random_tree(shape, 1, 1e-3))
+    rows: list[Record] = []
+    for case in options.cases:
+        shapes = CASES[case](options.sizes)
+        tree = random_tree(shapes, 0, 0.02), random_tree(shapes, 1, 1e-3)
         shown = Console(stderr=True)
-        for name in track(options.methods, case, console=shown, transient=True):
-            measured = measure(libraries, name, METHODS[name], tree, options.repeats)
-            rows.append(measured)
-        for table in shown_tables(rows, {case: titles[case]}):
-            console.print(table)
-    save(options, rows, titles)
-    console.print(f"Written to {options.out}: tables.md, step_time.json, step_time.png")
+        held = [
+            {"case": case, "method": name, **record}
+            for name in track(options.methods, case, console=shown, transient=True)
+            for record in measure(
+                METHODS[name], *tree, options.repeats, torch, eager=options.eager
+            )
+        ]
+        console.print(tables.table_of(describe(case, shapes), held, names=4))
+        rows += held
+        tables.write(options.out, "step_time", rows, console)
+    console.print(f"Written to {options.out}: tables.md, step_time.json")
 
 
-def shown_tables(
-    rows: Sequence[Row], titles: dict[str, str], style: box.Box = box.SIMPLE
-) -> Iterator[Any]:
-    """Yield the tables of some trees: their steps, and what came before the first."""
-    for case, title in titles.items():
-        held = [row for row in rows if row.case == case]
-        yield tables.step_table(f"{title}: one step", held, style)
-        if any(row.entries["gradtx"].stages for row in held):
-            before = f"{title}: before it (gradtx / optax)"
-            yield tables.stage_table(before, held, style)
+def measure(
+    method: Method,
+    params: Any,
+    grads: Any,
+    repeats: int,
+    torch: ModuleType | None = None,
+    *,
+    eager: bool = False,
+) -> list[Record]:
+    """Time the stages, then the steps, of all libraries in turn.
 
+    Args:
+      method: how the libraries make it.
+      params: what it steps on.
+      grads: the gradients of every step.
+      repeats: how many rounds.
+      torch: PyTorch, if it takes part.
+      eager: whether ``update`` is called outside of ``jit``.
 
-def save(
-    options: argparse.Namespace, rows: Sequence[Row], titles: dict[str, str]
-) -> None:
-    """Write the figures, the tables and the picture."""
-    facts = machine.facts()
-    record = {**facts, "cases": titles, "rows": rows}
-    parts = shown_tables(rows, titles, box.MARKDOWN)
-    tables.write(options.out, "step_time", record, parts, WIDE)
-    versions = ", ".join(
-        f"{x} {facts['versions'][x]}" for x in ("jax", "optax", "torch")
-    )
-    caption = (
-        f"{facts['device']}, {facts['processor']}, {facts['cores']} cores; "
-        f"{versions}; medians, with quartiles as whiskers"
-    )
-    pictures.steps(rows, titles, caption, options.out / "step_time.png")
+    Returns:
+      A record of each library and of a copy: the quartiles of its milliseconds for a
+      step; the time of gradtx over its own in the same round, so that below 1 gradtx
+      wins; and the bytes that must be moved in the median time.
+    """
+    make = Eager if eager else Program
+    programs: dict[str, Any] = {
+        lib.__name__: program_of(method, lib, params, grads, make)
+        for lib in (gradtx, optax)
+    }
+    stages = {} if eager else all_stages(programs)
+    if torch is not None and method.torch is not None:
+        programs["torch"] = TorchProgram(torch, *method.torch, params, grads)
+    count = sum(x.size for x in params.values())
+    programs["copy"] = Copy(count)
+    seconds = in_turn(programs, repeats, method.period)
+    jax.clear_caches()
+    records = []
+    for name, times in seconds.items():
+        moved = count * (Copy.bytes_per_number if name == "copy" else method.bound)
+        records.append(
+            {
+                "by": name,
+                "how": programs[name].kernel,
+                "ms": quartiles(1e3 * times),
+                "gradtx / it": float(np.median(seconds["gradtx"] / times)),
+                "must move B/param": moved / count,
+                "GB/s": moved / float(np.median(times)) / 1e9,
+                **stages.get(name, {}),
+            }
+        )
+    return records
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

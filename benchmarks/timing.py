@@ -18,21 +18,14 @@ Contestant = Callable[[int], None]
 SHORTEST = 0.02  # seconds; in a shorter turn one interruption would count for much
 
 
-class Spread(NamedTuple):
-    """The quartiles of repeated measurements."""
-
-    q1: float
-    median: float
-    q3: float
-
-
-def spread(values: Any) -> Spread:
-    """Return the quartiles."""
-    return Spread(*np.percentile(np.asarray(values), (25, 50, 75)).tolist())
+def quartiles(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the quartiles of repeated measurements."""
+    low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
+    return low, middle, high
 
 
 def in_turn(
-    contestants: dict[str, Contestant], repeats: int, period: int = 1, seed: int = 0
+    contestants: dict[str, Contestant], repeats: int, period: int = 1
 ) -> dict[str, np.ndarray]:
     """Return the seconds per step of every contestant, in every round.
 
@@ -43,20 +36,17 @@ def in_turn(
       contestants: by name.
       repeats: how many rounds.
       period: after how many steps a contestant has done all that it does.
-      seed: of the random orders.
     """
     warm = [_turn(run, period) for _ in range(2) for run in contestants.values()]
     slowest = max(warm[len(contestants) :]) * period
     steps = period * max(1, math.ceil(SHORTEST / slowest))
-    rng = np.random.default_rng(seed)
-    names = list(contestants)
-    seconds = {name: np.empty(repeats) for name in names}
+    rng = np.random.default_rng(0)
+    seconds = {name: np.empty(repeats) for name in contestants}
     gc.collect()
     gc.disable()
     try:
         for turn in range(repeats):
-            for place in rng.permutation(len(names)):
-                name = names[place]
+            for name in rng.permutation(list(contestants)).tolist():
                 seconds[name][turn] = _turn(contestants[name], steps)
     finally:
         gc.enable()
@@ -110,7 +100,7 @@ class Copy:
     In place, as an optimizer works: the yardstick of its bytes per second.
     """
 
-    bytes_per_number = 8
+    bytes_per_number, kernel = 8, "jit"
 
     def __init__(self, count: int) -> None:
         self._turn = jax.jit(jnp.negative, donate_argnums=0)

@@ -1,24 +1,22 @@
 """Audit what compiled steps move: bytes per parameter, against the fewest possible.
 
     python benchmarks/traffic.py
-    python benchmarks/traffic.py --target cpu --rows adamw,lion
+    python benchmarks/traffic.py --target cpu --rows adamw lion
 
 Every row of the tests' catalogue and every wrapper is compiled, as a donated step of
 update and apply, for the processor at hand and for devices that need not be there: a
 TPU v5e (by libtpu) and an H200 (by jax[cuda13]). From the compiled text are read the
 bytes that go from and to the device's main memory, loops with all their rounds and each
 branch of a conditional on its own, and the kernels that are launched. Tables go to the
-terminal; tables.md, traffic.json and traffic.png to the folder of ``--out``. Nothing is
-run, so no figure depends on how busy the machine is, except the seconds.
+terminal; tables.md and traffic.json to the folder of ``--out``. Nothing is run, so no
+figure depends on how busy the machine is, except the seconds.
 """
 
 import argparse
 import fnmatch
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 # Absent devices are compiled for, and one that is there is left alone.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -26,34 +24,41 @@ os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 
 import jax
 import optax
-from rich import box
 from rich.console import Console
 from rich.progress import track
 
 import gradtx
-from benchmarks import machine, pictures, tables
-from benchmarks.audit import cases, compiling, targets
-from benchmarks.audit.tables import Row, summary, table
+from benchmarks import tables
+from benchmarks.audit import cases, targets
+from benchmarks.audit.compiling import figures
 from benchmarks.options import folder, parser, some_of, whole
+from benchmarks.tables import Record
 
-WIDE = 190  # columns of the tables where the terminal does not say
 SIZE = 2**26  # more bytes than any cache or scratchpad holds
+FINE = 1.02  # how many times its lower bound a step may move
+ROUNDING = 0.05  # bytes per parameter that are nothing: counts and other single numbers
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the audit."""
     known = cases.cases()
     options = parse(arguments, known)
-    console = tables.console(WIDE)
+    console = tables.console()
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
-    done: list[tuple[targets.Target, list[Row]]] = []
+    rows: list[Record] = []
     for target in _loaded(options.target, console):
-        done += [(target, list(_audited(target, known, options)))]
-        for part in _told(*done[-1]):
-            console.print(part)
-        _save(options.out, done)
-    console.print(f"Written to {options.out}: tables.md, traffic.json, traffic.png")
+        shown = Console(stderr=True)
+        names = track(options.rows, target.name, console=shown, transient=True)
+        found = [
+            row for name in names for row in _audited(target, known[name], options)
+        ]
+        title = f"{target.device}, {target.compiler}"
+        console.print(tables.table_of(title, found, names=3))
+        console.print(f"{target.device}: {summary(found)}.\n")
+        rows += [{"target": target.name, **row} for row in found]
+        tables.write(options.out, "traffic", rows, console)
+    console.print(f"Written to {options.out}: tables.md, traffic.json")
 
 
 def _loaded(names: list[str], console: Console) -> list[targets.Target]:
@@ -70,59 +75,33 @@ def _loaded(names: list[str], console: Console) -> list[targets.Target]:
 
 
 def _audited(
-    target: targets.Target, known: dict[str, cases.Case], options: argparse.Namespace
-) -> Iterator[Row]:
-    shown = Console(stderr=True)
-    for name in track(options.rows, target.name, console=shown, transient=True):
-        own = compiling.figures(known[name], gradtx, target, options.size)
-        yield Row(target.name, name, own, *_optax(known[name], target, options))
-
-
-def _optax(
-    case: cases.Case, target: targets.Target, options: argparse.Namespace
-) -> tuple[compiling.Figures | None, str]:
+    target: targets.Target, case: cases.Case, options: argparse.Namespace
+) -> Iterator[Record]:
+    """Yield the records of a case: gradtx's, and optax's if it has the method."""
+    for row in figures(case, gradtx, target, options.size):
+        yield {"row": case.name, "by": "gradtx", **row}
     if options.no_optax:
-        return None, "left out"
+        return
     try:
-        return compiling.figures(case, optax, target, options.size), ""
+        theirs = figures(case, optax, target, options.size)
     except Exception as error:  # noqa: BLE001 - what it lacks, it says in many ways
-        return None, f"{type(error).__name__}: {error}".splitlines()[0]
+        theirs = [{"why": f"{type(error).__name__}: {error}".splitlines()[0]}]
+    for row in theirs:
+        yield {"row": case.name, "by": "optax", **row}
 
 
-def _told(
-    target: targets.Target, rows: list[Row], style: box.Box = box.SIMPLE
-) -> Iterator[Any]:
-    yield table(_title(target), rows, style)
-    yield f"{target.device}: {summary(rows)}.\n"
+def above(row: Record) -> bool:
+    """Whether a step moves more than its lower bound, where that can be reached."""
+    far = row["B/param"] > row["lower bound"] + ROUNDING and row["ratio"] > FINE
+    return row["reachable"] and far
 
 
-def _title(target: targets.Target) -> str:
-    return f"{target.device}, {target.compiler}"
-
-
-def _save(out: Path, done: list[tuple[targets.Target, list[Row]]]) -> None:
-    """Write the figures, the tables and the picture of what there is by now."""
-    facts = machine.facts()
-    versions = facts["versions"]
-    versions |= {target.name: target.compiler for target, _ in done}
-    parts = [x for each in done for x in _told(*each, box.MARKDOWN)]
-    record = {**facts, "rows": [row for _, rows in done for row in rows]}
-    tables.write(out, "traffic", record, parts, WIDE)
-    points = {_title(x): _points(rows) for x, rows in done}
-    caption = f"jax {versions['jax']}, optax {versions['optax']}"
-    pictures.traffic(points, caption, out / "traffic.png")
-
-
-def _points(rows: list[Row]) -> list[pictures.Point]:
-    return [
-        (
-            f"{row.name}: {own.label}" if own.label else row.name,
-            *(own.floor, own.moved),
-            row.optax.passages[place].moved if row.optax else None,
-        )
-        for row in rows
-        for place, own in enumerate(row.gradtx.passages)
-    ]
+def summary(rows: Iterable[Record]) -> str:
+    """Say in a sentence how many ways are at their lower bound, and which are not."""
+    ways = [row for row in rows if row["by"] == "gradtx" and row["reachable"]]
+    high = [f"{row['row']} {row['way']}".strip() for row in ways if above(row)]
+    said = f"{len(ways) - len(high)} of {len(ways)} ways within 2% of their lower bound"
+    return f"{said}; above it: {', '.join(high)}" if high else said
 
 
 # --- the command line --------------------------------------------------------
@@ -143,10 +122,10 @@ def parse(
     add("--no-optax", action="store_true", help="leave optax out")
     options = reader.parse_args(arguments)
     chosen = {pattern: fnmatch.filter(known, pattern) for pattern in options.rows}
-    strange = [pattern for pattern, names in chosen.items() if not names]
-    if strange:
-        few = ", ".join(repr(name) for name in known)
-        reader.error(f"argument --rows: {strange[0]!r} is none of {few}")
+    for pattern, names in chosen.items():
+        if not names:
+            every_name = ", ".join(map(repr, known))
+            reader.error(f"argument --rows: {pattern!r} is none of {every_name}")
     options.rows = [name for name in known if any(name in x for x in chosen.values())]
     return options
 

@@ -37,11 +37,13 @@ def gpt2(
         for name, (rows, columns) in linear.items():
             shapes[f"h{layer}.{name}.weight"] = (rows * width, columns * width)
             shapes[f"h{layer}.{name}.bias"] = (columns * width,)
-        for name in ("ln_1", "ln_2"):
-            shapes |= {
-                f"h{layer}.{name}.{part}": (width,) for part in ("weight", "bias")
-            }
-    return shapes | {"ln_f.weight": (width,), "ln_f.bias": (width,)}
+        for norm in ("ln_1", "ln_2"):
+            shapes |= _norm(f"h{layer}.{norm}", width)
+    return shapes | _norm("ln_f", width)
+
+
+def _norm(name: str, width: int) -> Shapes:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
 CASES: dict[str, Callable[[Size], Shapes]] = {
@@ -57,14 +59,8 @@ def parameters(shapes: Shapes) -> int:
 
 
 def describe(case: str, shapes: Shapes) -> str:
-    """Say what a case is."""
-    count = parameters(shapes)
-    if case == "leaf":
-        return f"one leaf of {count:,} parameters"
-    if case == "small":
-        return f"{len(shapes):,} leaves of 256 parameters"
-    small = "" if count > 1e8 else ", narrowed"
-    return f"GPT-2 small{small}: {len(shapes)} leaves, {count:,} parameters"
+    """Say how large a case is."""
+    return f"{case}: {len(shapes):,} leaves, {parameters(shapes):,} parameters"
 
 
 def random_tree(shapes: Shapes, seed: int, scale: float) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Way(NamedTuple):
     """Bytes per parameter beyond each array once in, once out."""
     why: str = ""
     """What these bytes are."""
-    bound: bool = True
+    reachable: bool = True
     """Whether the lower bound can be reached: not where matrix products rule."""
 
 
@@ -48,7 +48,7 @@ class Case(NamedTuple):
     @property
     def ways(self) -> tuple[Way, ...]:
         """The ways that a step may take."""
-        return next((ways for ways, names in WAYS if self.name in names), (Way(),))
+        return BY_NAME.get(self.name, (Way(),))
 
     @property
     def paired(self) -> bool:
@@ -56,105 +56,64 @@ class Case(NamedTuple):
         return self.name.startswith("lookahead")
 
 
-def _reads(again: float, why: str) -> tuple[Way]:
-    return (Way(again=again, why=why),)
-
-
 SYNC = Way("synchronising", "most")
 SKIPPING = Way("skipping", "least", -24, "all but g is unchanged")
 SCALED = Way("stepping", "most", 4, "g, after looking at all of it")
 NO_MEAN = Way("between", "least", -8, "the mean is unchanged")
+BEFORE = NO_MEAN._replace(label="before")
 MEAN = Way("averaging", "most", 4, "p, to be averaged apart")
 ADDING = Way("adding", "lesser loop", -24, "all but g and the sum is unchanged")
+FINITE = Way("", "most", 4, "g, after looking whether it is finite")
+SLOW = Way("exploring", "least", -8, "the slow weights are unchanged")
+OUTER = Way("exploring", "least", -16, "the slow weights and b are unchanged")
+PRODUCTS = Way(reachable=False, why="matrix products or histories rule")
+PROJECTED = Way(again=4, why="g, after its projection", reachable=False)
+CURVED = Way("between", "least", -4, "h is unchanged")
+NORMS = Way("", "least", 16, "g after its norm; u out and in, and p, for the norm of u")
+MASKING = Way("masking", "least", -28, "all is unchanged")
 
-WAYS: list[tuple[tuple[Way, ...], set[str]]] = [
-    (
-        _reads(4, "g, after its norm"),
-        {
-            *("chain", "novograd", "polyak_sgd", "dpsgd", "zclip, sgd", "adagc, adamw"),
-            *("clip_by_global_norm, adamw", "clip_by_block_rms, adamw"),
-        },
-    ),
-    (
-        _reads(12, "m, v and p, after the update's norm"),
-        {
-            *("lamb", "radial_brake, adam", "row_floor, adam"),
-            *("cautious(adamw)", "hyperball(adamw)"),
-        },
-    ),
-    (
-        _reads(8, "g and p, after the distance"),
-        {"distance over gradients", "dog", "dog, learning rate", "dowg"},
-    ),
-    (
-        _reads(8, "g and p, after their norms"),
-        {"fromage", "lars", "hyperball, sgd", "relative_update, sgd"},
-    ),
-    ((Way(bound=False, why="matrix products or histories rule"),), {"muon", "lbfgs"}),
-    (
-        (ADDING, Way("stepping", "greater loop")),
-        {"accumulate", "MultiSteps(adamw, 4)"},
-    ),
-    (
-        (Way("", "most", 4, "g, after looking whether it is finite"),),
-        {"apply_if_finite", "apply_if_finite(adamw)"},
-    ),
-    (
-        (Way("exploring", "least", -8, "the slow weights are unchanged"), SYNC),
-        {"lookahead, adam", "lookahead, reset", "lookahead(adam, 5)"},
-    ),
-    ((NO_MEAN, MEAN), {"average, adam", "average(adamw), every 8"}),
-    (
-        (NO_MEAN._replace(label="before"), MEAN),
-        {"tail_average, adam", "tail_average(adamw)"},
-    ),
-    (
-        (Way("exploring", "least", -16, "the slow weights and b are unchanged"), SYNC),
-        {"outer_nesterov, adam", "outer_nesterov(adamw)"},
-    ),
-    (_reads(12, "g twice and p, after their mean squares"), {"adafactor"}),
-    (_reads(12, "g, v and p, after their mean squares"), {"adafactor, momentum"}),
-    (
-        _reads(8, "m and v, after the mean of g² / v"),
-        {"stable_adamw", "stable_adamw, no decay"},
-    ),
-    (_reads(12, "g twice and m, after their mean squares"), {"came"}),
-    (_reads(4, "g, after its mean squares"), {"adam_mini"}),
-    (
-        (Way(again=4, why="g, after its projection", bound=False),),
-        {"apollo", "apollo_mini"},
-    ),
-    (_reads(12, "g, p and the start, after inner products"), {"mechanize"}),
-    (_reads(8, "m and p, after inner products"), {"momo", "momo, adapted"}),
-    (
-        _reads(12, "m, v and p, after inner products"),
-        {"momo_adam", "momo_adam, adapted"},
-    ),
-    (
-        (Way("between", "least", -4, "h is unchanged"),),
-        {"sophia", "sophia, as in the paper"},
-    ),
-    (_reads(8, "g and the former g, after the norm"), {"mars, adam", "mars, adamw"}),
-    (_reads(-8, "one gradient of three is replaced"), {"grokfast_ma, sgd"}),
-    (_reads(8, "g and m, after the share that is kept"), {"cautious, adam"}),
-    (
-        _reads(12, "u out and in, and p, for the norm of u"),
-        {"with_metrics", "adamw, with_metrics"},
-    ),
-    (
-        _reads(16, "g after its norm; u out and in, and p, for the norm of u"),
-        {"clip_by_global_norm, adamw, with_metrics"},
-    ),
-    (
-        (SKIPPING, SCALED),
-        {"skip_spikes, adam", "skip_spikes(adamw)", "dynamic_loss_scale(adamw)"},
-    ),
-    ((SKIPPING._replace(again=-8), SCALED), {"dynamic_loss_scale, sgd"}),
-    (
-        (Way("masking", "least", -28, "all is unchanged"), Way("step", "most")),
-        {"conditionally_mask(adamw)"},
-    ),
-]
+# What is read again, in bytes and in words, by which rows: names parted by "; ".
+READS: dict[tuple[float, str], str] = {
+    (4, "g, after its norm"): "chain; novograd; polyak_sgd; dpsgd; zclip, sgd; "
+    "adagc, adamw; clip_by_global_norm, adamw; clip_by_block_rms, adamw",
+    (4, "g, after its mean squares"): "adam_mini",
+    (8, "g and p, after the distance"): "distance over gradients; dog; dowg; "
+    "dog, learning rate",
+    (8, "g and p, after their norms"): "fromage; lars; hyperball, sgd; "
+    "relative_update, sgd",
+    (8, "m and v, after the mean of g² / v"): "stable_adamw; stable_adamw, no decay",
+    (8, "m and p, after inner products"): "momo; momo, adapted",
+    (8, "g and the former g, after the norm"): "mars, adam; mars, adamw",
+    (8, "g and m, after the share that is kept"): "cautious, adam",
+    (12, "m, v and p, after the update's norm"): "lamb; radial_brake, adam; "
+    "row_floor, adam; cautious(adamw); hyperball(adamw)",
+    (12, "m, v and p, after inner products"): "momo_adam; momo_adam, adapted",
+    (12, "g twice and p, after their mean squares"): "adafactor",
+    (12, "g, v and p, after their mean squares"): "adafactor, momentum",
+    (12, "g twice and m, after their mean squares"): "came",
+    (12, "g, p and the start, after inner products"): "mechanize",
+    (12, "u out and in, and p, for the norm of u"): "with_metrics; adamw, with_metrics",
+    (-8, "one gradient of three is replaced"): "grokfast_ma, sgd",
+}
+# The ways of the steps that may take several, or cannot do with what is necessary.
+WAYS: dict[str, tuple[Way, ...]] = {
+    "muon; lbfgs": (PRODUCTS,),
+    "apollo; apollo_mini": (PROJECTED,),
+    "accumulate; MultiSteps(adamw, 4)": (ADDING, Way("stepping", "greater loop")),
+    "apply_if_finite; apply_if_finite(adamw)": (FINITE,),
+    "lookahead, adam; lookahead, reset; lookahead(adam, 5)": (SLOW, SYNC),
+    "outer_nesterov, adam; outer_nesterov(adamw)": (OUTER, SYNC),
+    "average, adam; average(adamw), every 8": (NO_MEAN, MEAN),
+    "tail_average, adam; tail_average(adamw)": (BEFORE, MEAN),
+    "sophia; sophia, as in the paper": (CURVED,),
+    "skip_spikes, adam; skip_spikes(adamw)": (SKIPPING, SCALED),
+    "dynamic_loss_scale(adamw)": (SKIPPING, SCALED),
+    "dynamic_loss_scale, sgd": (SKIPPING._replace(again=-8), SCALED),
+    "clip_by_global_norm, adamw, with_metrics": (NORMS,),
+    "conditionally_mask(adamw)": (MASKING, Way("step", "most")),
+}
+WAYS |= {names: (Way("", "least", *again),) for again, names in READS.items()}
+BY_NAME = {name: ways for names, ways in WAYS.items() for name in names.split("; ")}
 
 
 def adamw(lib: Any) -> Any:

@@ -12,106 +12,105 @@ from benchmarks.audit.cases import Case, Way
 from benchmarks.audit.hlo import parse
 from benchmarks.audit.moved import Cost, Work, cost_of
 from benchmarks.audit.targets import Target
-from benchmarks.timing import stages
+from benchmarks.tables import Record
+from benchmarks.timing import Stages, stages
 
 
-class Passage(NamedTuple):
-    """What one way through a step moves."""
+class Compiled(NamedTuple):
+    """A step of update and apply, parameters and state donated, for some target."""
 
-    label: str
-    read: float
-    """Bytes per parameter."""
-    written: float
-    kernels: float
-    floor: float
-    """The fewest bytes per parameter that can be read and written."""
-    bound: bool
-    """Whether that can be reached."""
-    why: str
-    moved: float
-    """Bytes per parameter read and written."""
-    ratio: float
-    """That, in multiples of the fewest."""
-
-
-class Figures(NamedTuple):
-    """What one library's step does on one target."""
-
-    passages: tuple[Passage, ...]
-    paths: tuple[float, ...]
-    """Bytes per parameter on every way through the conditionals."""
+    stages: Stages
+    cost: Cost
     temporary: float
-    """Bytes per parameter of scratch memory."""
-    loops: int
-    open: int
-    """Those whose number of rounds is not known: they are run once, or not at all."""
-    trace: float
-    """Seconds."""
-    lower: float
-    compile: float
+    """Bytes of scratch memory."""
+    lower_bound: float
+    """The fewest bytes that can be read and written."""
 
 
-def figures(case: Case, library: ModuleType, target: Target, size: int) -> Figures:
-    """Compile a library's step of a case, and return its figures."""
-    shape = (math.isqrt(size),) * 2 if case.matrix else (size,)
-    step, arguments = _step(case, library, _struct(shape, target, case.weights))
-    found = stages(jax.jit(step, donate_argnums=(1, 2)), arguments, target)
-    count = math.prod(shape)
-    cost = cost_of(parse(found.compiled.as_text()))
-    once = floor(found.traced, arguments) / count
-    memory = found.compiled.memory_analysis()
-    return Figures(
-        tuple(_passage(way, _picked(cost, way), once, count) for way in case.ways),
-        tuple(round(work.moved / count, 3) for work in cost.paths()),
-        getattr(memory, "temp_size_in_bytes", math.nan) / count,
-        *(cost.loops, cost.open),
-        *(found.trace, found.lower, found.compile),
-    )
+def compile_step(
+    library: ModuleType, tx: Any, grads: Any, params: Any, target: Target, **extra: Any
+) -> Compiled:
+    """Compile a step of a library.
 
-
-def _picked(cost: Cost, way: Way) -> Work:
-    if way.pick in {"least", "most"} or not cost.maybe:
-        return cost.most if way.pick in {"most", "greater loop"} else cost.least
-    return cost.one_loop(min if way.pick == "lesser loop" else max)
-
-
-def _passage(way: Way, work: Work, once: float, count: int) -> Passage:
-    read, written, moved = (x / count for x in (work.read, work.written, work.moved))
-    least = once + way.again
-    told = (work.kernels, least, way.bound, way.why)
-    return Passage(way.label, read, written, *told, moved, moved / least)
-
-
-def _step(case: Case, library: ModuleType, leaf: Any) -> tuple[Any, tuple[Any, ...]]:
-    tx = case.build(library)
-    grads = params = {"w": leaf}
-    if case.paired and library.__name__ == "optax":
-        params = library.LookaheadParams(params, params)
-    state = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=leaf.sharding),
-        jax.eval_shape(tx.init, params),
-    )
-    extra = {name: _struct((), leaf) for name in case.needs if name != "obj_fn"}
-    functions = {"obj_fn": _bowl} if "obj_fn" in case.needs else {}
+    Args:
+      library: where ``tx`` comes from.
+      tx: the transformation.
+      grads: shapes and types of the gradients.
+      params: those of the parameters.
+      target: the device.
+      **extra: what ``update`` wants besides: shapes, and functions.
+    """
+    functions = {name: value for name, value in extra.items() if callable(value)}
+    arrays = {name: value for name, value in extra.items() if name not in functions}
 
     def step(grads: Any, params: Any, state: Any, extra: Any) -> tuple[Any, Any]:
         updates, state = tx.update(grads, state, params, **extra, **functions)
         return library.apply_updates(params, updates), state
 
-    return step, (grads, params, state, extra)
+    given = (grads, params, jax.eval_shape(tx.init, params), arrays)
+    given = jax.tree.map(lambda x: x.update(sharding=target.sharding), given)
+    found = stages(jax.jit(step, donate_argnums=(1, 2)), given, target)
+    memory = found.compiled.memory_analysis()
+    return Compiled(
+        found,
+        cost_of(parse(found.compiled.as_text())),
+        getattr(memory, "temp_size_in_bytes", math.nan),
+        lower_bound(found.traced, given),
+    )
 
 
-def _bowl(params: Any) -> jax.Array:
+def figures(case: Case, library: ModuleType, target: Target, size: int) -> list[Record]:
+    """Compile a library's step of a case; return a record of every way through it."""
+    shape = (math.isqrt(size),) * 2 if case.matrix else (size,)
+    params: Any = {"w": jax.ShapeDtypeStruct(shape, case.weights)}
+    grads = params
+    if case.paired and library.__name__ == "optax":
+        params = library.LookaheadParams(params, params)
+    extra: Any = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in case.needs}
+    if "obj_fn" in extra:
+        extra["obj_fn"] = _bowl
+    found = compile_step(library, case.build(library), grads, params, target, **extra)
+    count, records = math.prod(shape), []
+    for way in case.ways:
+        work = _picked(found.cost, way)
+        least = found.lower_bound / count + way.again
+        records.append(
+            {
+                "way": way.label,
+                "lower bound": least,
+                "reachable": way.reachable,
+                "read": work.read / count,
+                "written": work.written / count,
+                "B/param": work.moved / count,
+                "ratio": work.moved / count / least,
+                "kernels": work.kernels,
+                "temp": found.temporary / count,
+                "loops": found.cost.loops,
+                "open": found.cost.open,  # of unknown rounds: run once or not at all
+                "trace s": found.stages.trace,
+                "lower s": found.stages.lower,
+                "compile s": found.stages.compile,
+                "why": way.why,
+            }
+        )
+    return records
+
+
+def _bowl(params: Any) -> Any:
     return 0.5 * sum(jnp.sum(x * x) for x in jax.tree.leaves(params))
 
 
-def _struct(
-    shape: tuple[int, ...], like: Any, dtype: Any = jnp.float32
-) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, dtype, sharding=like.sharding)
+def _picked(cost: Cost, way: Way) -> Work:
+    most = way.pick in {"most", "greater loop"}
+    if way.pick.endswith("loop") and cost.maybe:
+        return cost.one_loop(max if most else min)
+    return cost.most if most else cost.least
 
 
-def floor(traced: Any, arguments: tuple[Any, ...]) -> float:
+# --- the lower bound ---------------------------------------------------------
+
+
+def lower_bound(traced: Any, arguments: tuple[Any, ...]) -> float:
     """Return the bytes of all arrays that a step needs, and of all that it changes.
 
     Parameters and state come back in the order in which they were given.
@@ -123,7 +122,9 @@ def floor(traced: Any, arguments: tuple[Any, ...]) -> float:
     pairs = zip(carried, _origins(jaxpr, jaxpr.outvars), strict=True)
     changed = [old for old, new in pairs if new is not old]
     used = [v for v in jaxpr.invars if id(v) in needed]
-    return sum(_nbytes(v.aval) for v in (*used, *changed))
+    return sum(
+        math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in (*used, *changed)
+    )
 
 
 def _origins(jaxpr: Any, wanted: Any) -> list[Any]:
@@ -143,7 +144,3 @@ def _origins(jaxpr: Any, wanted: Any) -> list[Any]:
             if isinstance(given, Var):
                 origin[result] = origin.get(given)
     return [origin.get(v) if isinstance(v, Var) else None for v in wanted]
-
-
-def _nbytes(aval: Any) -> int:
-    return math.prod(aval.shape) * aval.dtype.itemsize

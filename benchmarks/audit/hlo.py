@@ -1,5 +1,6 @@
 """Read the text of a compiled program into computations and instructions."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -140,9 +141,7 @@ def nbytes(kind: str, *, far: bool = False) -> float:
     for dtype, shape, layout in ARRAY.findall(kind):
         space = SPACE.search(layout)
         if not (far and space and int(space[1])):
-            count = 1
-            for length in re.findall(r"\d+", shape):
-                count *= int(length)
+            count = math.prod(map(int, re.findall(r"\d+", shape)))
             total += count * bits(dtype) / 8
     return total
 

@@ -60,50 +60,18 @@ class Target(NamedTuple):
         return jax.default_device(next(iter(self.sharding.device_set)))
 
 
-def cpu() -> Target:
-    """Return the processor at hand."""
-    device = SingleDeviceSharding(jax.devices("cpu")[0])
-    return Target("cpu", "CPU", f"jaxlib {version_of('jaxlib')}", device, {})
-
-
-def tpu() -> Target:
-    """Return one chip of a TPU v5e that is not there."""
-    _need("libtpu", "libtpu")
-    # The smallest piece that its compiler knows has four chips; one is used.
-    devices = topologies.get_topology_desc("v5e:2x2", "tpu").devices
-    device = SingleDeviceSharding(devices[0])
-    return Target("tpu", "TPU v5e", f"libtpu {version_of('libtpu')}", device, {})
-
-
-def cuda() -> Target:
-    """Return an H200 that is not there."""
+def h200s(count: int) -> list[Any]:
+    """Return H200s that are not there."""
     _need("jax_cuda13_plugin", "jax[cuda13]")
-    devices = topologies.get_topology_desc(
-        platform="cuda", topology="1x1x1", target_config=H200
+    return topologies.get_topology_desc(
+        platform="cuda", topology=f"1x1x{count}", target_config=H200
     ).devices
-    compiler = f"jax-cuda13-plugin {version_of('jax-cuda13-plugin')}"
-    untimed = {"xla_gpu_autotune_level": 0}  # there is nothing to time the choices on
-    device = SingleDeviceSharding(devices[0])
-    return Target("cuda", "NVIDIA H200", compiler, device, untimed)
 
 
-TARGETS: dict[str, Callable[[], Target]] = {"cpu": cpu, "tpu": tpu, "cuda": cuda}
-
-
-def load(name: str) -> Target:
-    """Return a target.
-
-    Raises:
-      Absent: if its compiler is not installed, or does not start.
-    """
-    try:
-        return TARGETS[name]()
-    except Absent:
-        raise
-    except Exception as error:  # whatever a plugin stumbles over
-        raise Absent(
-            f"--target {name}: its compiler does not start: {error}"
-        ) from error
+def v5es(shape: str) -> list[Any]:
+    """Return chips of a TPU v5e that is not there; its compiler knows 2x2 and more."""
+    _need("libtpu", "libtpu")
+    return topologies.get_topology_desc(f"v5e:{shape}", "tpu").devices
 
 
 def _need(module: str, package: str) -> None:
@@ -112,3 +80,34 @@ def _need(module: str, package: str) -> None:
             f"the compiler is not installed: pip install '{package}', or all that the "
             "benchmarks need on Linux with pip install 'gradtx[bench]'"
         )
+
+
+# The name of a device, what compiles for it, how it is had, and the compiler's options.
+# There is nothing to time the choices on that a GPU's compiler has.
+TARGETS: dict[str, tuple[str, str, Callable[[], list[Any]], dict[str, Any]]] = {
+    "cpu": ("CPU", "jaxlib", lambda: jax.devices("cpu"), {}),
+    "tpu": ("TPU v5e", "libtpu", lambda: v5es("2x2"), {}),
+    "cuda": (
+        *("NVIDIA H200", "jax-cuda13-plugin", lambda: h200s(1)),
+        {"xla_gpu_autotune_level": 0},
+    ),
+}
+
+
+def load(name: str) -> Target:
+    """Return a target.
+
+    Raises:
+      Absent: if its compiler is not installed, or does not start.
+    """
+    device, compiler, make, options = TARGETS[name]
+    try:
+        sharding = SingleDeviceSharding(make()[0])
+    except Absent:
+        raise
+    except Exception as error:  # whatever a plugin stumbles over
+        raise Absent(
+            f"--target {name}: its compiler does not start: {error}"
+        ) from error
+    version = f"{compiler} {version_of(compiler)}"
+    return Target(name, device, version, sharding, options)

@@ -2,7 +2,6 @@
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,29 +9,16 @@ from gradtx.compare.method import Method
 from gradtx.compare.needs import needed
 
 with needed("a picture"):
-    from matplotlib import pyplot as plt
+    from matplotlib import pyplot as plt, rc_params_from_file
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
     from PIL import Image
 
 INK = "#333333"
-STYLE: dict[Any, Any] = {
-    "axes.edgecolor": "#999999",
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 12,
-    "font.size": 10.5,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.8,
-    "savefig.dpi": 110,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
+STYLE = rc_params_from_file(
+    Path(__file__).with_name("style.mplstyle"), use_default_template=False
+)
 
 
 def save(figure: Figure, path: Path) -> None:
