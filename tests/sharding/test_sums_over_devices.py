@@ -129,3 +129,23 @@ def test_shards_take_the_steps_of_whole_arrays(make: Any) -> None:
         )
     )(whole, grads)
     problems.assert_close(jax.device_get(found), jax.device_get(expected), 1e-5)
+
+
+@pytest.mark.parametrize("make", METHODS.values(), ids=METHODS)
+@pytest.mark.one_in(20)
+def test_sums_over_devices_are_in_float32(make: Any) -> None:
+    """No sum over the devices is of numbers in bfloat16, where all leaves are."""
+    over = jax.make_mesh((4, 2), AXES, axis_types=(AxisType.Auto,) * 2)
+    half = jax.tree.map(lambda x: x.astype(jnp.bfloat16), tree())
+    mapped = jax.shard_map(
+        partial(steps, make(axis_name=AXES), partial(objective, AXES)),
+        mesh=over,
+        in_specs=(SPECS, [SPECS]),
+        out_specs=(SPECS, P()),
+    )
+    traced = jax.make_jaxpr(mapped)(half, [half])
+    every = (equation for equation, _ in problems.operations(traced.jaxpr))
+    sums = [x for x in every if "psum" in x.primitive.name]
+    assert sums
+    for x in sums:
+        assert {str(number.aval.dtype) for number in x.invars} <= {"float32", "int32"}
