@@ -12,8 +12,8 @@ class ShardWarning(UserWarning):
     """A method that sees whole leaves is given what one device holds of them.
 
     Such as one for matrices, within ``jax.shard_map``. The types tell that a leaf
-    differs from device to device, and not whether it is a shard or the device's own. :func:`gradtx.gathered` around
-    the optimizer tells it.
+    differs from device to device, and not whether it is a shard or the device's own.
+    :func:`gradtx.gathered` around the optimizer tells it.
     """
 
 
