@@ -54,8 +54,7 @@ for key in jax.random.split(jax.random.key(9), STEPS):
     batch = jax.device_put((x[rows], y[rows]), NamedSharding(mesh, P("data")))
     params, state = step(params, state, *batch)
 for path, m in jax.tree.leaves_with_path(gradtx.tree.get(state, MEAN)):
-    held = m.addressable_shards[0].data.nbytes
     print(f"mean{jax.tree_util.keystr(path)}: {m.sharding.spec},", end=" ")
-    print(f"{held:,} of {m.nbytes:,} bytes on each device")
+    print(f"{m.addressable_data(0).nbytes:,} of {m.nbytes:,} bytes on each device")
 right = logits(jax.device_get(params), x[1500:]).argmax(axis=-1) == y[1500:]
 print(f"test accuracy after {STEPS} steps: {right.mean():.1%}")

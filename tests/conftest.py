@@ -19,6 +19,8 @@ import pytest
 # The catalogue and its methods stand beside this file, and tests in folders use them.
 sys.path.insert(0, str(Path(__file__).parent))
 
+import compiling
+
 # Nothing is broadcast silently, in the library or in the tests.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -60,14 +62,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "one_in(n): a slow law, of which every n-th case is usual"
     )
     if not config.getoption("--exhaustive"):
-        # Most programs run a few times on a few numbers: compiling them takes longer.
-        jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
+        compiling.compile_quickly()
     if hasattr(config, "cache") and not jax.config.jax_compilation_cache_dir:
-        folder = config.cache.mkdir("compiled-programs")
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        # Most programs here are small, and there are thousands of them.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        compiling.keep_programs(config.cache.mkdir("compiled-programs"))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,6 +1,7 @@
 """What the optimizers of the catalogue are tried on: trees, a bowl, meshes."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -178,6 +179,19 @@ def _plain(x: Any) -> Any:
     x = jnp.asarray(x)
     is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
     return jax.random.key_data(x) if is_key else x
+
+
+def operations(jaxpr: Any, *, inside: bool = False) -> Iterator[tuple[Any, bool]]:
+    """Return all equations of a traced program, and whether they stand in a loop."""
+    for equation in jaxpr.eqns:
+        yield equation, inside
+        within = inside or equation.primitive.name == "while"
+        for value in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")
+        ):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from operations(inner, inside=within)
 
 
 def mesh(kind: AxisType) -> Mesh:

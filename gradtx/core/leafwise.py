@@ -16,18 +16,25 @@ from jax.core import Tracer
 from gradtx.codecs import is_encoded
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import frozen_update, is_differentiable
-from gradtx.common.types import OptState, Params, PyTree, Updates
+from gradtx.common.types import AxisName, OptState, Params, PyTree, Updates
 from gradtx.core import state_fit
 from gradtx.core.rules import Rule as Rule, Wants, counter_of, parted
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
+from gradtx.lowering.collective import shared_along
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree.masks import is_masked
 from gradtx.tree.packed import unpacked_only
 
 
 def leafwise(
-    rule: Rule, state_type: Any, *, elementwise: bool = True, **slots: Slot
+    rule: Rule,
+    state_type: Any,
+    *,
+    elementwise: bool = True,
+    axis_name: AxisName = None,
+    shared: tuple[str, ...] = (),
+    **slots: Slot,
 ) -> GradientTransformation:
     """Make a transformation of a rule for one array.
 
@@ -54,6 +61,10 @@ def leafwise(
         gradient, the slots and the parameter, nor on their shape. If not, the rule
         cannot be shown small leaves put together, and
         :func:`gradtx.pack_small_leaves` around it is refused.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, along which the
+        ``shared`` slots are the same; None: each device has its own.
+      shared: the names of slots that the rule makes of sums over those axes, as
+        :func:`gradtx.tree.norm` takes them.
       **slots: for each slot, how it is made from a parameter; it may be a tree of
         arrays.
 
@@ -87,6 +98,7 @@ def leafwise(
         if not elementwise:
             unpacked_only(params)
         made = {name: make_slot(make, params) for name, make in slots.items()}
+        made |= {name: shared_along(made[name], axis_name) for name in shared}
         if counter:
             made[counter] = zero_count(params)
         return state_type(**(dict.fromkeys(state_type._fields) | made))

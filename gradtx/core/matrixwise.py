@@ -65,7 +65,8 @@ def matrixwise(
     Raises:
       ValueError: from ``update``, if a leaf is no matrix; what ``leafwise`` refuses.
     """
-    average = leafwise(rule, state_type, elementwise=True, **slots)
+    made: dict[str, Any] = slots
+    average = leafwise(rule, state_type, elementwise=True, **made)
 
     def init(params: Params) -> OptState:
         unpacked_only(params)

@@ -113,20 +113,6 @@ def sum_columns(
     return [sum_over_leaves(column, axis_name) for column in columns]
 
 
-def zeros_over(slots: PyTree, axis_name: AxisName) -> PyTree:
-    """Return slots of 0 that are the same along the axes that leaves are summed over.
-
-    Args:
-      slots: a tree of zeros, which vary as their parameters do.
-      axis_name: as :func:`gradtx.tree.norm` takes it.
-    """
-    if axis_name is None:
-        return slots
-    return jax.tree.map(
-        lambda x: varied_with(x, jnp.zeros(x.shape, x.dtype), axis_name), slots
-    )
-
-
 def shared_scalar(params: Params, value: Any, axis_name: AxisName = None) -> jax.Array:
     """Make a number that all leaves share, in their largest type, at least float32.
 

@@ -20,6 +20,7 @@ from gradtx.common.types import Count, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, totals, unused
 from gradtx.core.transformation import GradientTransformation
+from gradtx.core.whole import of_whole_leaves
 from gradtx.optimizers.adafactor import FactoredState
 from gradtx.tree import norms
 
@@ -80,13 +81,15 @@ def factored_step(
         pace = jnp.minimum(value_at(rate, t - 1), jax.lax.rsqrt(time))
         return -jnp.maximum(least_scale, norms.rms(p)) * pace * u, row, col, v
 
-    return leafwise(
-        rule,
-        FactoredState,
-        elementwise=False,
-        v_row=partial(_side, -1),
-        v_col=partial(_side, -2),
-        v=_vector,
+    return of_whole_leaves(
+        leafwise(
+            rule,
+            FactoredState,
+            elementwise=False,
+            v_row=partial(_side, -1),
+            v_col=partial(_side, -2),
+            v=_vector,
+        )
     )
 
 

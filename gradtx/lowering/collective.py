@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import AxisName
-from gradtx.lowering.varying import axis_names, varying_axes
+from gradtx.lowering.varying import axis_names, is_manual, varying_axes
 
 Groups = list[tuple[tuple[str, ...], list[Any]]]
 
@@ -62,6 +62,16 @@ def summed(x: Any, axes: tuple[str, ...]) -> Any:
     return jax.lax.psum(x, axes) if axes else x
 
 
+def sums_of_groups(numbers: list[Any], axis_name: AxisName) -> list[Any]:
+    """Return numbers whose sum is that of some numbers over all devices.
+
+    One for all numbers that vary along the same of the named axes, where there are any.
+    """
+    if axis_name is None:
+        return numbers
+    return [summed(sum(some), axes) for axes, some in by_axes(numbers, axis_name)]
+
+
 def parts_of(x: Any, axis_name: AxisName) -> int:
     """Return over how many devices, along the named axes, an array is in parts."""
     return math.prod(map(jax.lax.axis_size, axes_of(x, axis_name)))
@@ -73,12 +83,15 @@ def largest(x: Any, axes: tuple[str, ...]) -> Any:
 
 
 def shared_along(tree: Any, axis_name: AxisName) -> Any:
-    """Return numbers that are equal along some axes with types that tell so."""
+    """Return numbers that are equal along some axes with types that tell so.
+
+    Outside of ``jax.shard_map``, where a first state may be made, there is one of each.
+    """
 
     def one(x: Any) -> Any:
         return largest(x, axes_of(x, axis_name))
 
-    return jax.tree.map(one, tree) if axis_name is not None else tree
+    return tree if axis_name is None or not is_manual() else jax.tree.map(one, tree)
 
 
 def squares_together(

@@ -56,6 +56,17 @@ def varied_leaves(tree: T, axes: Iterable[Axes]) -> T:
     return treedef.unflatten([varied(x, a) for x, a in zip(leaves, axes, strict=True)])
 
 
+def own_key(key: jax.Array, x: Any) -> jax.Array:
+    """Return a random key to draw numbers for an array with.
+
+    Where the array differs from device to device, so does the key: two parts of one
+    array with the same noise would tell of it.
+    """
+    for name in sorted(varying_axes(x), key=str):
+        key = jax.random.fold_in(key, jax.lax.axis_index(name))
+    return key
+
+
 def axis_names(axis_name: AxisName) -> tuple[str, ...]:
     """Return the names of the axes, of which there may be one or none."""
     if axis_name is None:

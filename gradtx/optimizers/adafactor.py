@@ -27,6 +27,7 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, totals, unused, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.core.whole import of_whole_leaves
 from gradtx.primitives.clip import clip_by_block_rms
 from gradtx.primitives.decay import add_decayed_weights
 from gradtx.primitives.momentum import EmaState
@@ -119,13 +120,16 @@ def scale_by_factored_rms(
         axes = axes_of(p)
         return unused(p) if axes is None else totals(p, axis=axes[1 - keep])
 
-    return leafwise(
-        rule,
-        FactoredState,
-        elementwise=False,
-        v_row=partial(side, 0),
-        v_col=partial(side, 1),
-        v=lambda p: squares(p) if axes_of(p) is None else unused(p),
+    return of_whole_leaves(
+        leafwise(
+            rule,
+            FactoredState,
+            elementwise=False,
+            v_row=partial(side, 0),
+            v_col=partial(side, 1),
+            v=lambda p: squares(p) if axes_of(p) is None else unused(p),
+        ),
+        2,
     )
 
 

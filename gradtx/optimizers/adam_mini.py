@@ -29,6 +29,7 @@ from gradtx.core.leafwise import (
 from gradtx.core.matrixwise import settled_leaves, stored, wide_leaves
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.core.whole import of_whole_leaves
 from gradtx.optimizers.adam_mini_blocks import (
     check_fits,
     mini_blocks,
@@ -141,7 +142,7 @@ def scale_by_adam_mini(
         nu = treedef.unflatten([v for _, v in pairs])
         return treedef.unflatten(u), new._replace(nu=stored(state.nu, nu))
 
-    return GradientTransformation(init, update)
+    return of_whole_leaves(GradientTransformation(init, update))
 
 
 def _slots(blocks: Any, params: Params) -> Any:

@@ -24,6 +24,7 @@ from gradtx.core.leafwise import matching_params, settled
 from gradtx.core.matrixwise import stored
 from gradtx.core.slots import make_slot, squares, totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.core.whole import of_whole_leaves
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.optimizers.apollo_parts import (
     Rule,
@@ -161,7 +162,7 @@ def scale_by_apollo(
         mu, nu, norm = stored(_slots(state), tuple(map(treedef.unflatten, new)))
         return done, ApolloState(t, mu, nu, norm, state.rng_key)
 
-    return GradientTransformation(init, update)
+    return of_whole_leaves(GradientTransformation(init, update), 2)
 
 
 def _slots(state: ApolloState) -> tuple[PyTree, ...]:

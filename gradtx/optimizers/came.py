@@ -19,6 +19,7 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, totals, unused, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.core.whole import of_whole_leaves
 from gradtx.optimizers.adafactor import over_outer
 from gradtx.tree import norms
 from gradtx.wrappers.descend import descend
@@ -115,16 +116,18 @@ def scale_by_came(
         u = over_outer(m, res_row, res_col, _last_two(g))
         return u, m, row, col, v, res_row, res_col
 
-    return leafwise(
-        rule,
-        ScaleByCameState,
-        elementwise=False,
-        mu=partial(zeros, dtype=mu_dtype),
-        v_row=_rows,
-        v_col=_columns,
-        v=lambda p: unused(p) if _is_factored(p) else squares(p),
-        res_row=_rows,
-        res_col=_columns,
+    return of_whole_leaves(
+        leafwise(
+            rule,
+            ScaleByCameState,
+            elementwise=False,
+            mu=partial(zeros, dtype=mu_dtype),
+            v_row=_rows,
+            v_col=_columns,
+            v=lambda p: unused(p) if _is_factored(p) else squares(p),
+            res_row=_rows,
+            res_col=_columns,
+        )
     )
 
 

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import is_differentiable, parted
-from gradtx.common.types import OptState, Params, Scalar, ScalarOrSchedule, Updates
+from gradtx.common.types import (
+    AxisName,
+    OptState,
+    Params,
+    Scalar,
+    ScalarOrSchedule,
+    Updates,
+)
 from gradtx.core.leafwise import (
     Leaf,
     flatten_updates,
@@ -18,7 +25,7 @@ from gradtx.core.leafwise import (
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.lowering.sharding import replicated_like
 from gradtx.primitives.momentum import trace
-from gradtx.primitives.noise import random_key
+from gradtx.primitives.noise import normal_like, random_key
 from gradtx.primitives.per_example import per_example_global_norm_clip
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
@@ -37,6 +44,7 @@ def differentially_private_aggregate(
     key: jax.Array | int | None = None,
     *,
     seed: int | None = None,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Take the mean of the examples' gradients, each bounded, with noise.
 
@@ -52,6 +60,10 @@ def differentially_private_aggregate(
       key: the random key to start from, or an integer to make one of; None means 0.
         The privacy is that of the key: keep it secret.
       seed: an older name of ``key``.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed for the norm of an example, as
+        :func:`clip_by_global_norm` takes it. Every part gets noise of its own. None:
+        the norms of what this device holds.
 
     Raises:
       ValueError: if a number is negative, or if both ``key`` and ``seed`` are given;
@@ -85,13 +97,13 @@ def differentially_private_aggregate(
         found = _parameters(params, leaves, treedef)
         grads, put = parted(updates)
         wide = put([to_compute_dtype(jnp.asarray(g)) for g in grads], alone=True)
-        clipped, _counts = per_example_global_norm_clip(wide, l2_norm_clip)
+        clipped, _counts = per_example_global_norm_clip(wide, l2_norm_clip, axis_name)
         sums = jax.tree.leaves(clipped)
         rng_key, *keys = jax.random.split(state.rng_key, len(sums) + 1)
         batch = max((g.shape[0] for g in jax.tree.leaves(wide)), default=1)
         std = l2_norm_clip * noise_multiplier
         means = (
-            (x + std * jax.random.normal(k, x.shape, x.dtype)) / batch
+            (x + std * normal_like(k, x)) / batch
             for x, k in zip(sums, keys, strict=True)
         )
         new = [
@@ -128,6 +140,7 @@ def dpsgd(
     nesterov: bool = False,
     *,
     seed: int | None = None,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """DP-SGD: SGD with :func:`differentially_private_aggregate`.
 
@@ -141,6 +154,9 @@ def dpsgd(
       momentum: how much of the sum of the steps is kept; None keeps no sum.
       nesterov: whether the momentum looks ahead.
       seed: an older name of ``key``.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        norm of an example is taken of leaves in parts, as
+        :func:`differentially_private_aggregate` takes it.
 
     Raises:
       ValueError: as :func:`differentially_private_aggregate` does.
@@ -157,7 +173,7 @@ def dpsgd(
     checks.unit_interval(momentum=momentum)
     return chain(
         differentially_private_aggregate(
-            l2_norm_clip, noise_multiplier, key, seed=seed
+            l2_norm_clip, noise_multiplier, key, seed=seed, axis_name=axis_name
         ),
         identity() if momentum is None else trace(momentum, nesterov),
         scale_by_learning_rate(learning_rate),

@@ -4,7 +4,7 @@ import jax
 
 from gradtx.common import checks
 from gradtx.common.numerics import sqrt
-from gradtx.common.types import Scalar, ScalarOrSchedule
+from gradtx.common.types import AxisName, Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.scheduled import scheduled
 from gradtx.primitives.trust_ratio import scale_by_trust_ratio
@@ -13,7 +13,10 @@ from gradtx.wrappers.chain import chain
 
 @transformation
 def fromage(
-    learning_rate: ScalarOrSchedule, min_norm: Scalar = 1e-6
+    learning_rate: ScalarOrSchedule,
+    min_norm: Scalar = 1e-6,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Fromage: turn every leaf by an angle, whatever the lengths of leaf and gradient.
 
@@ -22,6 +25,9 @@ def fromage(
     Args:
       learning_rate: η, or a schedule of the number of steps taken.
       min_norm: what both norms are raised to where they are smaller.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`clip_by_global_norm` takes it.
+        None: the norms of what this device holds.
 
     Raises:
       ValueError: if the learning rate is not finite, or ``min_norm`` is negative.
@@ -36,7 +42,8 @@ def fromage(
     """
     checks.finite(learning_rate=learning_rate)
     checks.non_negative(min_norm=min_norm)
-    return chain(scale_by_trust_ratio(min_norm), scheduled(_rule, rate=learning_rate))
+    turn = scale_by_trust_ratio(min_norm, axis_name=axis_name)
+    return chain(turn, scheduled(_rule, rate=learning_rate))
 
 
 def _rule(u: jax.Array, *, p: jax.Array, rate: Scalar) -> jax.Array:

@@ -12,15 +12,12 @@ from gradtx.common.types import (
     AxisName,
     Count,
     DTypeLike,
-    OptState,
-    Params,
     Scalar,
     ScalarOrSchedule,
     SecondMoment,
     Updates,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import zeros_over
 from gradtx.core.slots import totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.tree import norms
@@ -86,19 +83,15 @@ def scale_by_novograd(
         m = b1 * m + safe_divide(g, sqrt(v + eps_root) + eps) + weight_decay * p
         return m, m, v
 
-    step = leafwise(
+    return leafwise(
         rule,
         ScaleByNovogradState,
         elementwise=False,
+        axis_name=axis_name,
+        shared=("nu",),
         mu=partial(zeros, dtype=mu_dtype),
         nu=totals,
     )
-
-    def init(params: Params) -> OptState:
-        state = step.init(params)
-        return state._replace(nu=zeros_over(state.nu, axis_name))
-
-    return step if axis_name is None else GradientTransformation(init, step.update)
 
 
 @transformation

@@ -12,6 +12,7 @@ from gradtx.common.types import Scalar, ScalarOrSchedule, SecondMoment, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.core.whole import of_whole_leaves
 from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
 
@@ -69,7 +70,9 @@ def scale_by_sm3(
         m = ema(m, safe_divide(g, root), b1)
         return m, [_largest(total, i) for i in range(len(sums))], m
 
-    return leafwise(rule, ScaleBySM3State, elementwise=False, mu=_axis_sums, nu=zeros)
+    return of_whole_leaves(
+        leafwise(rule, ScaleBySM3State, elementwise=False, mu=_axis_sums, nu=zeros), 2
+    )
 
 
 def _axis_sums(p: jax.Array) -> list[jax.Array]:

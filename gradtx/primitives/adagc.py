@@ -19,7 +19,6 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import totals
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.lowering import collective
 from gradtx.tree import norms
 
 
@@ -69,8 +68,8 @@ def adagc(
         None: the norms of what this device holds.
 
     Raises:
-      ValueError: if a number is outside its range; from ``init`` and ``update`` for an
-        axis that is not there.
+      ValueError: if a number is outside its range; from ``update`` for an axis that is
+        not there.
 
     Reference: Wang et al., 2025, https://arxiv.org/abs/2502.11034 (Algorithm 1)
 
@@ -98,12 +97,19 @@ def adagc(
         kept = jnp.where(warm, least, numerics.ema(gamma, new, beta))
         return factor * g, jnp.where(jnp.isfinite(length), kept, gamma), length
 
-    shrink = leafwise(rule, _Work, elementwise=False, gamma=totals, length=totals)
+    shrink = leafwise(
+        rule,
+        _Work,
+        elementwise=False,
+        axis_name=axis_name,
+        shared=("gamma",),
+        gamma=totals,
+        length=totals,
+    )
 
     def init(params: Params) -> OptState:
         made = shrink.init(params)
-        # The norm of a leaf in parts is one number of all devices.
-        return AdaGCState(made.count, collective.shared_along(made.gamma, axis_name))
+        return AdaGCState(made.count, made.gamma)
 
     def update(
         updates: Updates, state: AdaGCState, params: Params | None = None, **_: Any

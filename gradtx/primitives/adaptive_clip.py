@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.types import Scalar
+from gradtx.common.types import AxisName, Scalar
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
     EmptyState,
@@ -22,6 +22,8 @@ def adaptive_grad_clip(
     clipping: Scalar,
     eps: Scalar = 1e-3,
     axis: int | tuple[int, ...] | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Bound the norm of every unit's gradient relative to the norm of its weights.
 
@@ -31,6 +33,10 @@ def adaptive_grad_clip(
       clipping: c, the largest ratio of the norms.
       eps: ε, what the weights' norm is raised to where it is smaller.
       axis: the axes that make up a unit, as :func:`unitwise_norm` takes them.
+      axis_name: within ``jax.shard_map``, the axis of the mesh, or a tuple of them,
+        over which leaves in parts along those axes are summed, as
+        :func:`clip_by_global_norm` takes it. Give ``axis`` then, as a shard of length 1
+        would be taken for another kind of leaf. None: what this device holds.
 
     Raises:
       ValueError: if a number is negative; from ``update`` if it is given no parameters,
@@ -47,8 +53,8 @@ def adaptive_grad_clip(
     checks.non_negative(clipping=clipping, eps=eps)
 
     def rule(g: jax.Array, *, p: jax.Array) -> jax.Array:
-        largest = clipping * jnp.maximum(_unit_norm(p, axis), eps)
-        return _clipped(_unit_norm(g, axis), largest, g, 1e-6)
+        largest = clipping * jnp.maximum(_unit_norm(p, axis, axis_name), eps)
+        return _clipped(_unit_norm(g, axis, axis_name), largest, g, 1e-6)
 
     return leafwise(rule, AdaptiveGradClipState, elementwise=False)
 
@@ -115,9 +121,9 @@ def _clipped(
     return jnp.where(g_norm < max_norm, grad, clipped)
 
 
-def _unit_norm(x: jax.Array, axis: Axis) -> jax.Array:
+def _unit_norm(x: jax.Array, axis: Axis, axis_name: AxisName = None) -> jax.Array:
     """Return the norms along the axes that make up a unit, those axes kept as 1."""
-    return norm_along(x, _unit_axes(x.shape) if axis is None else axis)
+    return norm_along(x, _unit_axes(x.shape) if axis is None else axis, axis_name)
 
 
 def _unit_axes(shape: tuple[int, ...]) -> tuple[int, ...]:

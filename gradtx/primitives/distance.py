@@ -17,17 +17,14 @@ from gradtx.common.numerics import (
 from gradtx.common.types import (
     AxisName,
     DTypeLike,
-    OptState,
     Params,
     Scalar,
     SecondMoment,
     Weights,
 )
 from gradtx.core.leafwise import leafwise
-from gradtx.core.reductions import zeros_over
 from gradtx.core.slots import totals
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.lowering.collective import shared_along
 from gradtx.tree import norms
 
 
@@ -89,23 +86,16 @@ def scale_by_distance_over_gradients(
         root = sqrt(total.reshape(()) + eps)
         return safe_divide(g, root) * (global_scale * far), far, total, start
 
-    step = leafwise(
+    return leafwise(
         rule,
         ScaleByDistanceOverGradientsState,
         elementwise=False,
+        axis_name=axis_name,
+        shared=("max_dist", "grad_sum_of_squares"),
         max_dist=lambda p: totals(p) + reps_rel * (1 + norm(p)),
         grad_sum_of_squares=lambda p: totals(p).reshape(1),
         init_params=partial(_copied, param_dtype),
     )
-
-    def init(params: Params) -> OptState:
-        state = step.init(params)
-        return state._replace(
-            max_dist=shared_along(state.max_dist, axis_name),
-            grad_sum_of_squares=zeros_over(state.grad_sum_of_squares, axis_name),
-        )
-
-    return GradientTransformation(init, step.update)
 
 
 def _copied(dtype: DTypeLike, p: jax.Array) -> jax.Array:

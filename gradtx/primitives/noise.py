@@ -11,6 +11,7 @@ from gradtx.common.types import Count, OptState, Params, PyTree, Scalar, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.lowering.sharding import replicated_like, zero_count
+from gradtx.lowering.varying import own_key
 
 
 class AddNoiseState(NamedTuple):
@@ -36,7 +37,8 @@ def add_noise(
 
         u = g + z,    z ~ N(0, η / tᵞ)             t = 1 at the first step
 
-    Complex noise has that variance in all, a half in either part.
+    Complex noise has that variance in all, a half in either part. Within
+    ``jax.shard_map`` leaves that differ between devices get different noise.
 
     Args:
       eta: η, the variance of the first step's noise.
@@ -96,8 +98,11 @@ def _normal_like(key: jax.Array, tree: PyTree) -> PyTree:
     """Draw standard normal numbers, in at least float32, for every gradient."""
     leaves, put = parted(tree)
     keys = jax.random.split(key, len(leaves))
-    draws = [
-        jax.random.normal(k, jnp.shape(x), numerics.compute_dtype(jnp.result_type(x)))
-        for k, x in zip(keys, leaves, strict=True)
-    ]
+    draws = [normal_like(k, x) for k, x in zip(keys, leaves, strict=True)]
     return put(draws, alone=True)
+
+
+def normal_like(key: jax.Array, x: Any) -> jax.Array:
+    """Draw standard normal numbers, in at least float32, for one array."""
+    dtype = numerics.compute_dtype(jnp.result_type(x))
+    return jax.random.normal(own_key(key, x), jnp.shape(x), dtype)

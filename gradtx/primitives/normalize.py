@@ -16,6 +16,7 @@ from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
 )
+from gradtx.core.whole import of_whole_leaves
 from gradtx.tree import norms
 
 
@@ -87,4 +88,4 @@ def centralize() -> GradientTransformation:
             return g
         return g - jnp.mean(g, axis=tuple(range(1, g.ndim)), keepdims=True)
 
-    return leafwise(rule, EmptyState, elementwise=False)
+    return of_whole_leaves(leafwise(rule, EmptyState, elementwise=False), 2)

@@ -1,17 +1,20 @@
 """Bounds on the gradient of every example, before the sum over the batch."""
 
+import math
+from functools import reduce
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.types import PyTree, Scalar
+from gradtx.common.types import AxisName, PyTree, Scalar
+from gradtx.lowering import collective
 from gradtx.tree import norms
 
 
 def per_example_global_norm_clip(
-    grads: PyTree, l2_norm_clip: Scalar
+    grads: PyTree, l2_norm_clip: Scalar, axis_name: AxisName = None
 ) -> tuple[PyTree, jax.Array]:
     """Bound the norm of every example's gradient, and sum over the examples.
 
@@ -20,12 +23,17 @@ def per_example_global_norm_clip(
     Args:
       grads: a tree of arrays whose first axis is that of the examples.
       l2_norm_clip: C, at least 0: the largest norm of an example's gradient.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over which the
+        squares of leaves in parts are summed, as :func:`gradtx.tree.norm` takes it. An
+        axis over which the examples are spread is none of them: the sums are of this
+        device's examples. None: the norms of what this device holds.
 
     Returns:
       The sums, and the number of examples that were scaled down.
 
     Raises:
-      ValueError: if the leaves do not share their first axis.
+      ValueError: if the leaves do not share their first axis, and for an axis that is
+        not there.
 
     Reference: Abadi et al., 2016, https://arxiv.org/abs/1607.00133
 
@@ -39,14 +47,17 @@ def per_example_global_norm_clip(
     grads = jax.tree.map(_inexact, grads)
     if not jax.tree.leaves(grads):
         return grads, jnp.zeros((), jnp.int32)
-    lengths = _lengths([jnp.asarray(g) for g in jax.tree.leaves(grads)])
+    lengths = _lengths(jax.tree.leaves(grads), axis_name)
     long = lengths > l2_norm_clip
     factors = jnp.where(long, l2_norm_clip / jnp.where(long, lengths, 1), 1)
     return jax.tree.map(lambda g: _weighted_sum(factors, g), grads), jnp.sum(long)
 
 
 def per_example_layer_norm_clip(
-    grads: PyTree, global_l2_norm_clip: Scalar, uniform: bool = True
+    grads: PyTree,
+    global_l2_norm_clip: Scalar,
+    uniform: bool = True,
+    axis_name: AxisName = None,
 ) -> tuple[PyTree, PyTree]:
     """Bound the norm of every example's gradient leaf by leaf, and sum over them.
 
@@ -61,12 +72,14 @@ def per_example_layer_norm_clip(
         gradient.
       uniform: whether all L leaves have the same bound; otherwise it grows with the
         number nₗ of the leaf's parameters, out of n.
+      axis_name: as :func:`per_example_global_norm_clip` takes it.
 
     Returns:
       The sums, and for every leaf the number of examples that were scaled down.
 
     Raises:
-      ValueError: if the leaves do not share their first axis.
+      ValueError: if the leaves do not share their first axis, and for an axis that is
+        not there.
 
     Reference: McMahan et al., 2018, https://arxiv.org/abs/1812.06210
 
@@ -78,10 +91,12 @@ def per_example_layer_norm_clip(
     """
     _check_examples(grads, "per_example_layer_norm_clip")
     leaves, treedef = jax.tree.flatten(grads)
-    sizes = [1 if uniform else g[0].size for g in leaves]
+    sizes = [1 if uniform else _entries(g, axis_name) for g in leaves]
     total = max(sum(sizes), 1)
     results = [
-        per_example_global_norm_clip(g, global_l2_norm_clip * (n / total) ** 0.5)
+        per_example_global_norm_clip(
+            g, global_l2_norm_clip * (n / total) ** 0.5, axis_name
+        )
         for g, n in zip(leaves, sizes, strict=True)
     ]
     sums, counts = ([r[i] for r in results] for i in range(2))
@@ -93,19 +108,31 @@ def _inexact(g: Any) -> jax.Array:
     return g if jnp.issubdtype(g.dtype, jnp.inexact) else g.astype(float)
 
 
-def _lengths(leaves: list[jax.Array]) -> jax.Array:
+def _entries(g: Any, axis_name: AxisName) -> int:
+    """Return how many entries one example has, on all devices."""
+    return math.prod(jnp.shape(g)[1:]) * collective.parts_of(g, axis_name)
+
+
+def _lengths(leaves: list[jax.Array], axis_name: AxisName) -> jax.Array:
     """Return the norm of every example, whose squares may overflow or vanish."""
-    moduli = [norms.modulus(g) for g in leaves]
+    groups = collective.by_axes(map(norms.modulus, leaves), axis_name)
     largest = jnp.zeros(leaves[0].shape[:1], jnp.float32)
-    for x in moduli:
-        inner = tuple(range(1, x.ndim))
-        largest = jnp.maximum(largest, jnp.max(x, axis=inner, initial=0))
-    unit = _power_of_two(jax.lax.stop_gradient(largest))
+    for axes, moduli in groups:
+        still = map(jax.lax.stop_gradient, moduli)
+        here = reduce(jnp.maximum, (jnp.max(x, _inner(x), initial=0) for x in still))
+        largest = jnp.maximum(largest, collective.largest(here, axes))
+    unit = _power_of_two(largest)
     squares = jnp.zeros_like(unit)
-    for x in moduli:
-        scaled = x / unit.reshape(-1, *(1,) * (x.ndim - 1))
-        squares = squares + jnp.sum(scaled * scaled, axis=tuple(range(1, x.ndim)))
+    for axes, moduli in groups:
+        scaled = (x / unit.reshape(-1, *(1,) * (x.ndim - 1)) for x in moduli)
+        here = sum(jnp.sum(x * x, axis=_inner(x)) for x in scaled)
+        squares = squares + collective.summed(here, axes)
     return unit * numerics.sqrt(squares)
+
+
+def _inner(x: jax.Array) -> tuple[int, ...]:
+    """Return all axes but that of the examples."""
+    return tuple(range(1, x.ndim))
 
 
 def _power_of_two(x: jax.Array) -> jax.Array:

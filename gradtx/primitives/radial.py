@@ -35,6 +35,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.linalg import axes
 from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.varying_matrices import warn_of_shards
 from gradtx.primitives.scale import ScaleByScheduleState
 from gradtx.primitives.shape import numbers_of_leaves
 
@@ -218,6 +219,8 @@ def _of_matrices(
         leaves, treedef = flatten_updates(updates)
         targets = matching_params(params, leaves, treedef)
         found = numbers_of_leaves(numbers, updates)
+        pairs = zip(leaves, found, strict=True)
+        warn_of_shards(leaf for leaf, which in pairs if which is not None)
         given = shared(state.count if counts else 0)
         one = partial(_one, rule, given)
         new = [

@@ -10,6 +10,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gradtx.common import checks
 from gradtx.common.leaves import is_array, is_differentiable
+from gradtx.common.numerics import compute_dtype
 from gradtx.common.types import Params
 
 T = TypeVar("T")
@@ -116,8 +117,20 @@ def placed(x: Any, mesh: Any, spec: PartitionSpec, axis: tuple[str, ...]) -> Any
         return x if none else jax.device_put(x, spec)
     to = NamedSharding(mesh if own.empty else own, spec)
     if is_explicit(mesh, axis):
-        return jax.sharding.reshard(x, to)
+        return _resharded(x, to)
     return jax.lax.with_sharding_constraint(x, to)
+
+
+def _resharded(x: Any, to: NamedSharding) -> Any:
+    """Return an array in another layout, on a mesh where that is part of its type.
+
+    A sum over devices that is still to be taken, as the type may say of a gradient, is
+    taken in float32 at least.
+    """
+    if not getattr(jax.typeof(x).sharding.spec, "unreduced", None):
+        return jax.sharding.reshard(x, to)
+    wide = x.astype(compute_dtype(x.dtype))
+    return jax.sharding.reshard(wide, to).astype(x.dtype)
 
 
 def can_lie(x: Any) -> bool:

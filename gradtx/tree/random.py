@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common.types import DTypeLike, PyTree
+from gradtx.lowering.varying import own_key
 
 
 def split_key_like(rng_key: jax.Array, target_tree: PyTree) -> PyTree:
@@ -35,7 +36,8 @@ def random_like(
     """Return random leaves in the shapes, and over the devices, of a tree's leaves.
 
     Args:
-      rng_key: the key; every leaf gets one split off it.
+      rng_key: the key; every leaf gets one split off it. Within ``jax.shard_map`` the
+        devices draw different numbers for a leaf that differs between them.
       target_tree: the tree whose structure and shapes are taken.
       sampler: ``sampler(key, shape, dtype)``, such as those of :mod:`jax.random`.
       dtype: the type asked of the sampler; None asks for the type of each leaf.
@@ -49,7 +51,7 @@ def random_like(
     def one(x: Any, key: jax.Array) -> jax.Array:
         x = jnp.asarray(x)
         kind = x.dtype if dtype is None else dtype
-        return sampler(key, x.shape, kind, **_layout(sampler, x))
+        return sampler(own_key(key, x), x.shape, kind, **_layout(sampler, x))
 
     return jax.tree.map(one, target_tree, split_key_like(rng_key, target_tree))
 

@@ -14,10 +14,13 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import numeric
-from gradtx.common.types import PyTree, Scalar
+from gradtx.common.types import AxisName, PyTree, Scalar
+from gradtx.lowering import collective
 
 
-def sum(tree: PyTree, associative_reduction: bool = False) -> Any:  # noqa: A001
+def sum(  # noqa: A001
+    tree: PyTree, associative_reduction: bool = False, axis_name: AxisName = None
+) -> Any:
     """Return the sum of all numbers; 0 for an empty tree.
 
     Half-precision leaves are summed in float32, all others in their own precision.
@@ -26,18 +29,25 @@ def sum(tree: PyTree, associative_reduction: bool = False) -> Any:  # noqa: A001
       tree: a tree of arrays.
       associative_reduction: whether the sums of the leaves are added up in pairs, which
         compiles faster for very many leaves. The last bits may differ.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over whose
+        devices leaves that vary along it are summed, as :func:`norm` takes it. None:
+        what this device holds.
+
+    Raises:
+      ValueError: for an axis that is not there.
 
     Example:
       >>> print(gradtx.tree.sum({"a": jnp.array([3.0, 4.0]), "b": jnp.zeros(1)}))
       7.0
     """
     sums = [jnp.sum(_widened(x)) for x in numeric(tree)]
+    sums = collective.sums_of_groups(sums, axis_name)
     if associative_reduction:
         return jax.tree.reduce_associative(operator.add, sums, identity=0)
     return builtins.sum(sums)
 
 
-def vdot(tree_x: PyTree, tree_y: PyTree) -> Any:
+def vdot(tree_x: PyTree, tree_y: PyTree, axis_name: AxisName = None) -> Any:
     """Return the inner product Σ x̄ᵢ yᵢ of two trees; 0 for empty ones.
 
     Half-precision leaves are multiplied and summed in float32.
@@ -45,9 +55,13 @@ def vdot(tree_x: PyTree, tree_y: PyTree) -> Any:
     Args:
       tree_x: x, a tree of arrays; of complex ones the conjugate is taken.
       tree_y: y, a tree of the same structure and of the same shapes.
+      axis_name: within ``jax.shard_map``, the axis, or a tuple of them, over whose
+        devices leaves that vary along it are summed, as :func:`norm` takes it. None:
+        what this device holds.
 
     Raises:
-      ValueError: if the trees or the shapes of two leaves differ; the path is named.
+      ValueError: if the trees or the shapes of two leaves differ; the path is named;
+        for an axis that is not there.
 
     Example:
       >>> print(gradtx.tree.vdot({"a": jnp.ones(3)}, {"a": jnp.ones(3)}))
@@ -61,7 +75,7 @@ def vdot(tree_x: PyTree, tree_y: PyTree) -> Any:
             jnp.shape(y), jnp.shape(x), path, "the second tree", "the first"
         )
         products.append(_inner(_widened(x), _widened(y)))
-    return builtins.sum(products)
+    return builtins.sum(collective.sums_of_groups(products, axis_name))
 
 
 def _inner(x: jax.Array, y: jax.Array) -> jax.Array:

@@ -12,7 +12,6 @@ from gradtx.common.numerics import inverse_sqrt, safe_divide
 from gradtx.common.types import (
     AxisName,
     MaskOrFn,
-    OptState,
     Params,
     PyTree,
     Scalar,
@@ -25,7 +24,6 @@ from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
 )
-from gradtx.lowering.collective import shared_along
 from gradtx.tree.norms import norm_along
 from gradtx.wrappers.inside import learning_rate_of
 from gradtx.wrappers.relative import Axis, measured, relative
@@ -105,7 +103,13 @@ def hyperball(
         return _turned(u, p, rate, r, axis, axis_name), *first
 
     if radius == "initial":
-        rewrite = _from_first_norms(rule, axis, axis_name)
+        rewrite = leafwise(
+            rule,
+            RadiusState,
+            axis_name=axis_name,
+            shared=("radius",),
+            radius=partial(_first_norm, axis, axis_name),
+        )
     else:
         rewrite = leafwise(rule, EmptyState)
     rate = learning_rate_of(inner, learning_rate)
@@ -164,17 +168,6 @@ def relative_update(
     rate = learning_rate_of(inner, learning_rate)
     checks.non_negative(learning_rate=rate)
     return relative(inner, leafwise(rule, EmptyState), mask, rate=rate)
-
-
-def _from_first_norms(rule: Any, axis: Axis, axis_name: AxisName) -> Any:
-    """Make a transformation of a rule that is given the norms of the first weights."""
-    first = partial(_first_norm, axis, axis_name)
-    step = leafwise(rule, RadiusState, radius=first)
-
-    def init(params: Params) -> OptState:
-        return jax.tree.map(lambda r: shared_along(r, axis_name), step.init(params))
-
-    return GradientTransformation(init, step.update)
 
 
 def _turned(

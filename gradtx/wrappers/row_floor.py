@@ -6,7 +6,7 @@ import jax
 
 from gradtx.common import checks
 from gradtx.common.numerics import lengthened
-from gradtx.common.types import MaskOrFn, Scalar, ScalarOrSchedule
+from gradtx.common.types import AxisName, MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
@@ -27,6 +27,8 @@ def row_floor(
     learning_rate: ScalarOrSchedule | None = None,
     axis: int | tuple[int, ...] | None = 0,
     mask: MaskOrFn | None = None,
+    *,
+    axis_name: AxisName = None,
 ) -> GradientTransformation:
     """Lengthen the update of every unit to at least a fraction of its weights.
 
@@ -47,6 +49,9 @@ def row_floor(
         are of shape (out, in)). None for one norm for each leaf.
       mask: which leaves: a tree of booleans, or a function from the parameters to one.
         Those with two axes or more, if None. The others follow ``inner``.
+      axis_name: within ``jax.shard_map``, the axis of the mesh, or a tuple of them,
+        over which leaves in parts along ``axis`` are summed, as
+        :func:`clip_by_global_norm` takes it. None: what this device holds.
 
     Raises:
       ValueError: if a number is negative, if no learning rate is found, or if ``inner``
@@ -70,7 +75,7 @@ def row_floor(
     order.check_inner(inner, "row_floor")
 
     def rule(u: jax.Array, *, p: jax.Array, rate: Any) -> jax.Array:
-        least = rate * floor * norm_along(p, axis)
-        return lengthened(u, norm_along(u, axis), least)
+        least = rate * floor * norm_along(p, axis, axis_name)
+        return lengthened(u, norm_along(u, axis, axis_name), least)
 
     return relative(inner, leafwise(rule, EmptyState), mask, rate=rate)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 from configurations import EXHAUSTIVE
 
@@ -35,19 +36,10 @@ every_direction = pytest.mark.parametrize("name", DIRECTIONS)
 COSTLY = ("eigh", "geqrf", "householder_product", "qr", "triangular_solve")
 
 
-def primitives(jaxpr: Any, *, inside: bool = False) -> list[tuple[str, bool]]:
+def primitives(jaxpr: Any) -> list[tuple[str, bool]]:
     """Return the names of all operations, and whether they stand in a loop."""
-    found = []
-    for equation in jaxpr.eqns:
-        name = equation.primitive.name
-        found.append((name, inside))
-        for value in jax.tree.leaves(
-            list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")
-        ):
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                found += primitives(inner, inside=inside or name == "while")
-    return found
+    found = problems.operations(jaxpr)
+    return [(equation.primitive.name, inside) for equation, inside in found]
 
 
 def gradients(tree: Tree, seed: int) -> Tree:

@@ -1,22 +1,25 @@
 """What one process of tests/sharding/test_processes.py runs.
 
-    python processes.py PORT PROCESSES NUMBER DEVICES FOLDER STEPS
+    python processes.py PORT PROCESSES NUMBER DEVICES COLUMNS FOLDER STEPS
 
 With one process there is no other to speak to, and PORT is not used. Each process holds
-DEVICES devices of the mesh. It goes on from the last checkpoint in FOLDER, if there is
+DEVICES devices of the mesh, which has two axes, the second over COLUMNS of them. It
+goes on from the last checkpoint in FOLDER, if there is
 one, writes one after every step, and ends by writing the final arrays as one file.
 """
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import compiling
 import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 
 import gradtx
 from gradtx.sharding import abstract_state, zero1
@@ -32,19 +35,19 @@ METHODS = {
     "zero1": zero1(gradtx.adamw(RATE), "d"),
 }
 Tree = Any
+# A matrix is in parts along both axes of the mesh, and a vector over both.
+IN_PARTS = {"w": P("d", "e"), "b": P(("d", "e"))}
+WHOLE = {"w": P(), "b": P()}
 
 
 def start(port: str, count: int, number: int, devices: int, folder: Path) -> None:
     """Join the other processes, by collectives of the CPU.
 
-    Programs run a few times on a few numbers: compiling them takes longer. All runs of
-    a test share them.
+    All runs of a test share their programs.
     """
     jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
-    jax.config.update("jax_compilation_cache_dir", str(folder.parent / "programs"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    compiling.compile_quickly()
+    compiling.keep_programs(folder.parent / "programs")
     jax.config.update("jax_num_cpu_devices", devices)
     if count > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -60,26 +63,27 @@ def values(t: int) -> Tree:
     }
 
 
-def laid(spec: P) -> NamedSharding:
-    """Return a layout on the mesh of the devices of all processes."""
-    mesh = jax.make_mesh((jax.device_count(),), ("d",), axis_types=(AxisType.Auto,))
-    return NamedSharding(mesh, spec)
+def mesh_of(columns: int) -> Mesh:
+    """Return a mesh of the devices of all processes."""
+    shape = (jax.device_count() // columns, columns)
+    return jax.make_mesh(shape, ("d", "e"), axis_types=(AxisType.Auto,) * 2)
 
 
-def on_mesh(tree: Tree, spec: P) -> Tree:
+def on_mesh(mesh: Mesh, tree: Tree, specs: Tree) -> Tree:
     """Return arrays of which every process holds its devices' parts."""
-    to = laid(spec)
-    return jax.tree.map(
-        lambda x: jax.make_array_from_callback(x.shape, to, lambda i: x[i]), tree
-    )
+
+    def one(x: Any, spec: P) -> Any:
+        to = NamedSharding(mesh, spec)
+        return jax.make_array_from_callback(x.shape, to, lambda i: x[i])
+
+    return jax.tree.map(one, tree, specs)
 
 
-def train(folder: Path, steps: int) -> None:
+def train(folder: Path, steps: int, mesh: Mesh) -> None:
     """Train with all methods at once, a checkpoint after each step."""
     # Parameters that every device holds whole, for ZeRO-1; in parts for the others.
-    params = {
-        name: on_mesh(values(0), P() if name == "zero1" else P("d")) for name in METHODS
-    }
+    specs = {name: WHOLE if name == "zero1" else IN_PARTS for name in METHODS}
+    params = {name: on_mesh(mesh, values(0), specs[name]) for name in METHODS}
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), params
     )
@@ -100,19 +104,14 @@ def train(folder: Path, steps: int) -> None:
         layout = jax.tree.map(lambda x: x.sharding, (wanted["params"], wanted["state"]))
         run = jax.jit(step, out_shardings=layout)
         for t in range(last + 1, steps + 1):
-            grads = {
-                k: jax.tree.map(
-                    lambda x, p: on_mesh(x, p.sharding.spec), values(t), params[k]
-                )
-                for k in METHODS
-            }
+            grads = {k: on_mesh(mesh, values(t), specs[k]) for k in METHODS}
             params, state = run(grads, params, state)
             saved = {"params": params, "state": state}
             manager.save(t, args=ocp.args.StandardSave(saved))
             manager.wait_until_finished()
             say(f"step {t}")
             time.sleep(0.1)
-    finish(folder, params, state)
+    finish(folder, NamedSharding(mesh, P()), (params, state))
 
 
 def step(grads: Tree, params: Tree, state: Tree) -> tuple[Tree, Tree]:
@@ -124,14 +123,11 @@ def step(grads: Tree, params: Tree, state: Tree) -> tuple[Tree, Tree]:
     return new_params, new_state
 
 
-def finish(folder: Path, params: Tree, state: Tree) -> None:
+def finish(folder: Path, whole: NamedSharding, tree: Tree) -> None:
     """Write the arrays, whole, from the first process."""
-    whole = jax.jit(
-        lambda tree: jax.tree.map(jnp.asarray, tree),
-        out_shardings=laid(P()),
-    )((params, state))
+    copied = jax.jit(partial(jax.tree.map, jnp.asarray), out_shardings=whole)(tree)
     if jax.process_index() == 0:
-        arrays = [np.asarray(x.addressable_data(0)) for x in jax.tree.leaves(whole)]
+        arrays = [np.asarray(x.addressable_data(0)) for x in jax.tree.leaves(copied)]
         np.savez(folder / "final.npz", *arrays)
 
 
@@ -142,6 +138,6 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    port, count, number, devices, folder, steps = sys.argv[1:]
+    port, count, number, devices, columns, folder, steps = sys.argv[1:]
     start(port, int(count), int(number), int(devices), Path(folder))
-    train(Path(folder), int(steps))
+    train(Path(folder), int(steps), mesh_of(int(columns)))

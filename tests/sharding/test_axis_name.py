@@ -100,6 +100,26 @@ def test_the_slope_is_that_of_the_whole_tree() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_sum_and_a_product_are_those_of_the_whole_trees(kind: AxisType) -> None:
+    """What is in parts is summed over devices, and what each has whole counts once."""
+    over, whole = mesh(kind), tree()
+    names = ("a", "b")
+
+    def numbers(x: Any, axis_name: Any = None) -> Any:
+        total = gradtx.tree.sum(x, axis_name=axis_name)
+        pairs = gradtx.tree.sum(x, associative_reduction=True, axis_name=axis_name)
+        return total, pairs, gradtx.tree.vdot(x, x, axis_name=axis_name)
+
+    with jax.set_mesh(over):
+        laid = {
+            k: jax.device_put(x, NamedSharding(over, SPECS[k]))
+            for k, x in whole.items()
+        }
+        found = within(partial(numbers, axis_name=names), over)(laid)
+    np.testing.assert_allclose(found, numbers(whole), rtol=1e-5)
+
+
 @pytest.mark.parametrize("size", [1.0, 1e30])
 def test_clipping_bounds_the_norm_of_all(size: float) -> None:
     """Every device scales its part by the one norm, as one device clips them all."""
@@ -110,6 +130,72 @@ def test_clipping_bounds_the_norm_of_all(size: float) -> None:
     expected, _ = alone.update(whole, alone.init(whole))
     problems.assert_close(jax.device_get(clipped), jax.device_get(expected))
     assert not np.allclose(clipped["whole"], whole["whole"])
+
+
+EXAMPLES = {k: P(None, *spec) for k, spec in SPECS.items()}
+
+
+def examples(size: float) -> Any:
+    """Return the gradients of three examples, of different lengths."""
+    found = [jax.tree.map(lambda x, i=i: i * x, tree(size)) for i in (1, 2, 3)]
+    return jax.tree.map(lambda *x: jnp.stack(x), *found)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e30])
+@pytest.mark.parametrize(
+    "clip",
+    [
+        gradtx.per_example_global_norm_clip,
+        gradtx.per_example_layer_norm_clip,
+        partial(gradtx.per_example_layer_norm_clip, uniform=False),
+    ],
+)
+@pytest.mark.one_in(3)
+def test_every_example_is_bounded_by_its_norm_on_all_devices(
+    clip: Any, size: float
+) -> None:
+    """Sums over the examples, and how many were bounded, are those of one device."""
+    whole, bound = examples(size), 1.5 * float(gradtx.tree.norm(tree(size)))
+    sums, counts = clip(whole, bound)
+    lay = (SPECS, jax.tree.map(lambda _: WHOLE, counts))
+    shared = jax.shard_map(
+        lambda g: clip(g, bound, axis_name=("a", "b")),
+        mesh=mesh(),
+        in_specs=(EXAMPLES,),
+        out_specs=lay,
+    )
+    found = jax.device_get(jax.jit(shared)(whole))
+    problems.assert_close(found, jax.device_get((sums, counts)), 1e-5)
+
+
+def test_private_steps_are_those_of_whole_arrays_and_no_noise_is_there_twice() -> None:
+    """Without noise they are the same; with it every part of an array has its own."""
+    whole, bound = examples(1.0), 1.5 * float(gradtx.tree.norm(tree()))
+
+    def run(sigma: float, g: Any) -> Any:
+        tx = gradtx.contrib.dpsgd(1.0, bound, sigma, axis_name=("a", "b"))
+        return tx.update(g, tx.init(g))[0]
+
+    def parts(sigma: float, g: Any) -> Any:
+        mapped = jax.shard_map(
+            partial(run, sigma), mesh=mesh(), in_specs=(EXAMPLES,), out_specs=SPECS
+        )
+        return jax.device_get(jax.jit(mapped)(g))
+
+    alone = gradtx.contrib.dpsgd(1.0, bound, 0.0)
+    expected, _ = alone.update(whole, alone.init(whole))
+    problems.assert_close(parts(0.0, whole), jax.device_get(expected))
+    noise = parts(1.0, jax.tree.map(jnp.zeros_like, whole))
+    for x in jax.tree.leaves(noise):
+        assert len(np.unique(x)) == x.size
+
+
+def test_noise_of_parts_differs() -> None:
+    """A leaf in parts has noise of its own on every device, one that is whole one."""
+    tx, zero = gradtx.add_noise(1.0, 0.5), jax.tree.map(jnp.zeros_like, tree())
+    found = within(lambda g: tx.update(g, tx.init(g))[0], mesh(), SPECS)(zero)
+    for x in jax.tree.leaves(jax.device_get(found)):
+        assert len(np.unique(x)) == x.size
 
 
 def test_metrics_count_the_clipping_of_all() -> None:

@@ -20,14 +20,17 @@ SECONDS = 300  # how long the processes of one run may take where others work to
 class Processes:
     """Processes that train together; leaving the block ends those that still run."""
 
-    def __init__(self, folder: Path, count: int, devices: int, steps: int) -> None:
+    def __init__(
+        self, folder: Path, count: int, devices: int, steps: int, columns: int = 1
+    ) -> None:
         folder.mkdir(exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-        environment["PYTHONPATH"] = str(SCRIPT.parents[2])
+        paths = map(str, (SCRIPT.parents[2], SCRIPT.parents[1]))
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
         port = _free_port()
         self.running = []
         for number in range(count):
-            given = map(str, (port, count, number, devices, folder, steps))
+            given = map(str, (port, count, number, devices, columns, folder, steps))
             with (folder / f"errors{number}.txt").open("w") as errors:
                 self.running.append(
                     subprocess.Popen(  # noqa: S603  # this interpreter, a file of ours
@@ -81,12 +84,15 @@ def goes_on(lines: list[str]) -> bool:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("count", "devices"), [(2, 2), (4, 1)])
+@pytest.mark.parametrize(
+    ("count", "devices", "columns"), [(2, 2, 4), (4, 1, 1)], ids=["two", "four"]
+)
 def test_a_killed_process_loses_nothing(
-    tmp_path: Path, count: int, devices: int
+    tmp_path: Path, count: int, devices: int, columns: int
 ) -> None:
     """All go on bit for bit, and one process with another mesh equal to rounding.
 
+    They have meshes of 4 x 1 devices; that one has 2 x 4, or 8 x 1.
     Seven optimizers train at once and are saved after each step. The last process is
     killed in the middle; all are started again, from the checkpoint before.
     """
@@ -101,7 +107,7 @@ def test_a_killed_process_loses_nothing(
     shutil.copytree(broken, other)
     with Processes(broken, count, devices, STEPS) as processes:
         assert goes_on(processes.finished())
-    with Processes(other, 1, 8, STEPS) as processes:
+    with Processes(other, 1, 8, STEPS, columns) as processes:
         assert goes_on(processes.finished())
     expected = final(unbroken)
     for x, y, z in zip(expected, final(broken), final(other), strict=True):

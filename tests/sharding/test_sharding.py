@@ -185,6 +185,28 @@ def test_zero1_hands_parts_on_and_keeps_parts(kind: AxisType) -> None:
     assert len(seen) == 2
 
 
+def test_zero1_sums_gradients_in_float32() -> None:
+    """Where the gradients' type says that `zero1` has to sum them, it does so."""
+    tx = zero1(gradtx.adamw(RATE), "d")
+
+    def run(params: Tree, batch: Any) -> Any:
+        parts = jax.tree.map(lambda p: jax.reshard(p, P(reduced={"d"})), params)
+        grads = jax.grad(lambda p: jnp.sum(jnp.tanh(batch @ p["w"])))(parts)
+        assert jax.typeof(grads["w"]).sharding.spec.unreduced == {"d"}
+        return tx.update(grads, tx.init(params), params)
+
+    with problems.on(AxisType.Explicit) as over:
+        params = laid({"w": jnp.ones((4, 16), jnp.bfloat16)}, over)
+        batch = laid({"x": jnp.ones((8, 4), jnp.bfloat16)}, over, P("d"))["x"]
+        traced = jax.make_jaxpr(run)(params, batch)
+        every = (equation for equation, _ in problems.operations(traced.jaxpr))
+        moved = [x.invars[0].aval for x in every if x.primitive.name == "reshard"]
+        assert [x.dtype for x in moved if x.sharding.spec.unreduced] == [jnp.float32]
+        updates, state = jax.jit(run)(params, batch)
+    assert updates["w"].dtype == jnp.bfloat16
+    assert held(gradtx.tree.get(state, "mu")) == 4 * 16 * 2 / 8
+
+
 @both_kinds
 def test_zero1_beside_tensor_parallelism(kind: AxisType) -> None:
     """What is cut over one axis already is cut over the others besides, or together.

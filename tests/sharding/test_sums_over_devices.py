@@ -68,6 +68,10 @@ METHODS = {
         SGD, gradtx.scale_by_backtracking_linesearch(20, store_grad=True, **axis)
     ),
     "adagc": lambda **axis: gradtx.adagc(lambda_rel=0.7, warmup_steps=1, **axis),
+    "fromage": lambda **axis: gradtx.fromage(0.1, **axis),
+    "units": lambda **axis: gradtx.adaptive_grad_clip(0.1, axis=0, **axis),
+    "rows": lambda **axis: gradtx.row_floor(SGD, 30.0, **axis),
+    "no nans": lambda **axis: gradtx.chain(gradtx.zero_nans(**axis), SGD),
 }
 
 
@@ -111,9 +115,9 @@ def test_shards_take_the_steps_of_whole_arrays(make: Any) -> None:
         jax.tree.map(lambda x, t=t: (1 + t) * x, problems.noise(whole, t))
         for t in range(STEPS)
     ]
-    if any(name in repr(make()) for name in ("finite", "loss_scale")):
-        # One device alone has an entry that is not finite, in one step.
-        grads[1]["twice"] = grads[1]["twice"].at[3].set(jnp.inf)
+    if any(name in repr(make()) for name in ("finite", "loss_scale", "zero_nans")):
+        # One device alone has an entry that is not finite, in the last step but none.
+        grads[-1]["twice"] = grads[-1]["twice"].at[3].set(jnp.nan)
     expected = jax.jit(partial(steps, make(), partial(objective, None)))(whole, grads)
     f = partial(steps, make(axis_name=AXES), partial(objective, AXES))
     found = jax.jit(
@@ -125,3 +129,23 @@ def test_shards_take_the_steps_of_whole_arrays(make: Any) -> None:
         )
     )(whole, grads)
     problems.assert_close(jax.device_get(found), jax.device_get(expected), 1e-5)
+
+
+@pytest.mark.parametrize("make", METHODS.values(), ids=METHODS)
+@pytest.mark.one_in(20)
+def test_sums_over_devices_are_in_float32(make: Any) -> None:
+    """No sum over the devices is of numbers in bfloat16, where all leaves are."""
+    over = jax.make_mesh((4, 2), AXES, axis_types=(AxisType.Auto,) * 2)
+    half = jax.tree.map(lambda x: x.astype(jnp.bfloat16), tree())
+    mapped = jax.shard_map(
+        partial(steps, make(axis_name=AXES), partial(objective, AXES)),
+        mesh=over,
+        in_specs=(SPECS, [SPECS]),
+        out_specs=(SPECS, P()),
+    )
+    traced = jax.make_jaxpr(mapped)(half, [half])
+    every = (equation for equation, _ in problems.operations(traced.jaxpr))
+    sums = [x for x in every if "psum" in x.primitive.name]
+    assert sums
+    for x in sums:
+        assert {str(number.aval.dtype) for number in x.invars} <= {"float32", "int32"}
