@@ -96,8 +96,9 @@ class Update:
                 error.within(owner)
             raise
         except Exception:
-            with checks.named(*owners):
-                self._explain(parts.init, state)
+            if not self._recipe.factory.is_inner:
+                with checks.named(*owners):
+                    self._explain(parts.init, state)
             raise
 
     def _arrays(
