@@ -447,7 +447,9 @@ WITHIN = {
     "backtracking": gradtx.scale_by_backtracking_linesearch(3),
     "sophia": gradtx.contrib.sophia(0.1),
     "accumulate": gradtx.accumulate(gradtx.stateless(odd), 1),
-    "conditionally_mask": gradtx.conditionally_mask(gradtx.stateless(odd), jnp.isfinite),
+    "conditionally_mask": gradtx.conditionally_mask(
+        gradtx.stateless(odd), jnp.isfinite
+    ),
     "schedule": gradtx.chain(gradtx.stateless(odd), gradtx.scale_by_schedule(float)),
     "lookahead": gradtx.lookahead(gradtx.stateless(odd), 2, 0.5),
 }
