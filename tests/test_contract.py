@@ -263,7 +263,7 @@ def test_a_state_of_another_shape_is_refused(row: Row, exhaustive: bool) -> None
         broken = jax.tree_util.tree_map_with_path(
             lambda path, x, wrong=wrong: x.ravel()[0] if path == wrong else x, state
         )
-        with pytest.raises(ValueError, match=r"shape \[?\(\)"):
+        with pytest.raises(ValueError, match=r"shape .*\(\)"):
             jax.eval_shape(partial(tx.update, **extra), params, broken, params)
 
 
