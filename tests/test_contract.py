@@ -249,6 +249,24 @@ def test_what_does_not_fit_is_refused(row: Row) -> None:
         tx.update({"w": params["w"]}, state, params, **extra)
 
 
+@pytest.mark.parametrize("row", configurations.once_each(ROWS))
+def test_a_state_of_another_shape_is_refused(row: Row, exhaustive: bool) -> None:
+    """A number where an array was is not broadcast: one in each state, or any."""
+    tx, params = row.build(), problems.small_tree()
+    extra = problems.extras(row, params, params)
+    state = tx.init(params)
+    arrays, _ = jax.tree_util.tree_flatten_with_path(state)
+    paths = [path for path, x in arrays if jnp.ndim(x)]
+    if not paths:
+        return
+    for wrong in paths if exhaustive else [configurations.one_of(row, paths)]:
+        broken = jax.tree_util.tree_map_with_path(
+            lambda path, x, wrong=wrong: x.ravel()[0] if path == wrong else x, state
+        )
+        with pytest.raises(ValueError, match=r"shape .*\(\)"):
+            jax.eval_shape(partial(tx.update, **extra), params, broken, params)
+
+
 @every_row
 @one_by_one
 def test_without_parameters(row: Row) -> None:

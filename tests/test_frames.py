@@ -50,7 +50,8 @@ def test_the_way_of_a_gradient_is_short() -> None:
 
 # One idea is one file here, and these are the ideas: the method and the links that it
 # is made of; what makes a tree's transformation of a rule; settings that are kept and
-# checked; one program of it all. What only errors or rare states need is not entered.
+# checked; one program of it all; that a state keeps its shapes. What only errors or
+# rare states need is not entered.
 FILES = {
     "optimizers/adam.py",
     "wrappers/descend.py",
@@ -67,6 +68,7 @@ FILES = {
     "lowering/settings.py",
     "common/leaves.py",
     "common/numerics.py",
+    "common/shapes.py",
     "lowering/eager.py",
 }
 

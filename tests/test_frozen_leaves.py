@@ -427,6 +427,9 @@ def test_a_norm_counts_numbers() -> None:
     assert gradtx.tree.sum(tree) == 7
     assert gradtx.tree.size(tree) == 2
     assert (gradtx.tree.max(tree), gradtx.tree.min(tree)) == (4, 3)
+    assert gradtx.tree.vdot(tree, tree) == 25
+    assert gradtx.tree.allclose(tree, {**tree, "w": tree["w"] + 1e-7})
+    assert not gradtx.tree.allclose(tree, {**tree, "w": tree["w"] + 1})
     clip = gradtx.clip_by_global_norm(1.0)
     grads = {"w": jnp.float32([3.0]), "n": float0((1,))}
     updates, _ = clip.update(grads, clip.init(tree))

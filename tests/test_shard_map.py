@@ -204,3 +204,25 @@ def test_an_optimizer_for_each_device() -> None:
     for rate, part, mine in zip(rates, jnp.split(w, 2), np.split(got, 2), strict=True):
         expected = steps(make(float(rate)), {"w": part})["w"]
         np.testing.assert_allclose(mine, expected, rtol=1e-5)
+
+
+def test_what_is_promised_of_rates_and_errors_holds_there() -> None:
+    """Another rate compiles nothing, and a wrong shape is refused with its path."""
+    params = problems.small_tree()
+    update = jax.shard_map(
+        lambda tx, grads, params: tx.update(grads, tx.init(params), params)[0],
+        mesh=two_devices(),
+        in_specs=(P(), P("d"), P("d")),
+        out_specs=P("d"),
+    )
+    step, found = jax.jit(update), []
+    for rate in (0.1, 0.2):
+        before = problems.compiled()
+        u = step(gradtx.sgd(rate, momentum=0.9), params, params)
+        found.append((float(u["b"][0]), problems.compiled() - before))
+    assert [first for first, _ in found] == pytest.approx([-0.1, -0.2])
+    assert found[1][1] == 0
+    wrong = {**params, "b": jnp.ones(4)}
+    for run in (step, update):
+        with pytest.raises(ValueError, match=r"sgd.*\['b'\] has shape \(2,\)"):
+            run(gradtx.sgd(0.1, momentum=0.9), wrong, params)

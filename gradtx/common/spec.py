@@ -30,6 +30,9 @@ class Factory:
         self.name: str = getattr(make, "__name__", type(make).__name__)
         # Whether it is this library's own, so that all that it does is known.
         self.ours = arguments.is_ours(make)
+        # Whether it makes the inner half of another factory's product, which also makes
+        # the state: no one else calls its `init`.
+        self.is_inner = self.ours and self.name.startswith("_")
         self.signature = inspect.signature(make)
         parameters = self.signature.parameters.values()
         self.fixed = frozenset(p.name for p in parameters if arguments.is_static(p))

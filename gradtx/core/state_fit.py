@@ -8,7 +8,8 @@ import numpy as np
 
 from gradtx.codecs import is_encoded
 from gradtx.common import checks
-from gradtx.common.types import OptState
+from gradtx.common.shapes import checked_shapes
+from gradtx.common.types import OptState, PyTree
 from gradtx.tree.keys import is_named_tuple
 from gradtx.tree.params import fits, marks_of
 from gradtx.tree.placeholders import SlotPlaceholder
@@ -54,15 +55,30 @@ def of_class(state: OptState, kind: Any, fields: list[str]) -> None:
         refuse(state, kind.__name__)
 
 
-def check_fits(init: Callable[[Any], OptState], state: OptState) -> None:
-    """Refuse a state of another structure than ``init`` makes.
+def check_fits(
+    init: Callable[[Any], OptState], state: OptState, params: PyTree = None
+) -> None:
+    """Refuse a state of another structure, or of other shapes, than ``init`` makes.
 
     For when something went wrong with it. Nothing is said where ``init`` cannot tell
     without parameters: then the error that there was must do.
+
+    Args:
+      init: makes the state.
+      state: the state.
+      params: the parameters, or what is shaped like them; None looks at no shapes.
     """
     try:
         marks = marks_of(init, state, SlotPlaceholder())
-    except (TypeError, ValueError, AttributeError, LookupError):
+    except _ERRORS:
         return
     if not fits(marks, state):
         refuse(state, described(marks))
+    try:
+        expected = jax.eval_shape(init, params)
+    except _ERRORS:
+        return
+    checked_shapes(state, expected)
+
+
+_ERRORS = (TypeError, ValueError, AttributeError, LookupError)

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.leaves import (
+    described,
     differentiable,
     is_differentiable,
+    is_numeric,
     map_differentiable,
     parted,
 )
@@ -132,7 +134,9 @@ def objective_of(
     for name, x in (("value", value), ("grad", grad), ("value_fn", value_fn)):
         checks.require_extra_arg(name, x)
     known = {name: x for name, x in extra.items() if name in _names(value_fn)}
-    of_params: Any = partial(value_fn, **known)  # type: ignore[arg-type]
+
+    def of_params(params: Params) -> Any:
+        return _one_number(value_fn(params, **known))  # type: ignore[misc]
 
     def value_and_grad(params: Params) -> tuple[Any, Updates]:
         arrays, put = parted(params, updates)
@@ -140,6 +144,17 @@ def objective_of(
         return found, put(grads, alone=True)
 
     return Objective(of_params, value_and_grad)
+
+
+def _one_number(value: Any) -> Any:
+    """Refuse what is no height, which a search would broadcast or cut off."""
+    if not is_numeric(value) or jnp.shape(value) or jnp.iscomplexobj(value):
+        shape = f" and shape {jnp.shape(value)}" if is_numeric(value) else ""
+        raise checks.InvalidArgument(
+            f"value_fn must return one real number, got what is {described(value)}"
+            f"{shape}"
+        )
+    return value
 
 
 def _names(function: Any) -> list[str]:

@@ -53,6 +53,7 @@ from jax.core import Tracer
 from gradtx.common import arguments, checks
 from gradtx.common.leaves import is_numeric
 from gradtx.common.numerics import known_rests
+from gradtx.common.shapes import checked_step
 from gradtx.common.spec import Recipe, Value
 from gradtx.lowering import settings
 
@@ -63,14 +64,14 @@ class Update:
     """``update`` of a transformation that a recipe describes."""
 
     def __init__(
-        self, recipe: Recipe, explain: Callable[[Any, Any], None] = lambda *_: None
+        self, recipe: Recipe, explain: Callable[..., None] = lambda *_: None
     ) -> None:
         """Keep the recipe; nothing is made of it before it is needed.
 
         Args:
           recipe: what describes the transformation.
-          explain: is given ``init`` and the state where a step fails by an error that
-            is not ours, and raises one that says more if it can.
+          explain: is given ``init``, the state and what it was made of where a step
+            fails by an error that is not ours, and raises one that says more if it can.
         """
         self._recipe, self._explain = recipe, explain
         self._calls = 0
@@ -90,14 +91,17 @@ class Update:
                 except ValueError:
                     if not _are_scattered((updates, state, params, arrays)):
                         raise
-            return parts.update(updates, state, params, **extra)
+            found = parts.update(updates, state, params, **extra)
+            return checked_step(state, found) if self._closed else found
         except checks.InvalidArgument as error:
             for owner in owners:
                 error.within(owner)
             raise
         except Exception:
-            with checks.named(*owners):
-                self._explain(parts.init, state)
+            if not self._recipe.factory.is_inner:
+                with checks.named(*owners):
+                    like = updates if params is None else params
+                    self._explain(parts.init, state, like)
             raise
 
     def _arrays(
@@ -196,7 +200,8 @@ def _program(structure: Any, kinds: settings.Kinds) -> Callable[..., Any]:
         known, rests = settings.unpacked(kinds, *numbers)
         with known_rests(known, rests):
             recipe = structure.unflatten(known)
-            return recipe.built[0].update(updates, state, params, **extra)
+            found = recipe.built[0].update(updates, state, params, **extra)
+            return checked_step(state, found)
 
     return step
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.leaves import numeric
+from gradtx.common.leaves import is_numeric, numeric
 from gradtx.common.types import AxisName, PyTree, Scalar
 from gradtx.lowering import collective
 
@@ -71,6 +71,8 @@ def vdot(tree_x: PyTree, tree_y: PyTree, axis_name: AxisName = None) -> Any:
     others = checks.leaves_like(tree_y, treedef, "the second tree", "the first")
     products = []
     for (path, x), y in zip(paths, others, strict=True):
+        if not (is_numeric(x) and is_numeric(y)):
+            continue
         checks.same_shape(
             jnp.shape(y), jnp.shape(x), path, "the second tree", "the first"
         )
@@ -155,9 +157,13 @@ def allclose(
       >>> print(gradtx.tree.allclose({"a": jnp.ones(2)}, {"a": jnp.ones(2) + 1e-7}))
       True
     """
-    close = jax.tree.map(
-        lambda x, y: jnp.allclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan), a, b
-    )
+
+    def one(x: Any, y: Any) -> Any:
+        if not (is_numeric(x) and is_numeric(y)):
+            return True
+        return jnp.allclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan)
+
+    close = jax.tree.map(one, a, b)
     return functools.reduce(operator.and_, jax.tree.leaves(close), True)  # noqa: FBT003
 
 

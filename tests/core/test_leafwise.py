@@ -1,5 +1,6 @@
 """What `leafwise` settles for every rule."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -430,3 +431,36 @@ def test_the_state_of_another_is_refused(name: str) -> None:
         gradtx.adam(0.1).update(params, few, params)
     with pytest.raises(ValueError, match=r"'mu' at \['w'\] is quantized"):
         gradtx.adam(0.1).update(params, few.inner_state, params)
+
+
+class Odd(Exception):
+    """What went wrong in a function of the user's."""
+
+
+def odd(*_: Any) -> Any:
+    """Go wrong."""
+    raise Odd
+
+
+WITHIN = {
+    "lbfgs": gradtx.lbfgs(),
+    "backtracking": gradtx.scale_by_backtracking_linesearch(3),
+    "sophia": gradtx.contrib.sophia(0.1),
+    "accumulate": gradtx.accumulate(gradtx.stateless(odd), 1),
+    "conditionally_mask": gradtx.conditionally_mask(
+        gradtx.stateless(odd), jnp.isfinite
+    ),
+    "schedule": gradtx.chain(gradtx.stateless(odd), gradtx.scale_by_schedule(float)),
+    "lookahead": gradtx.lookahead(gradtx.stateless(odd), 2, 0.5),
+}
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("name", WITHIN)
+def test_an_error_of_the_user_s_comes_through(name: str, *, jit: bool) -> None:
+    """No state is blamed for it: what it raised comes as it is."""
+    tx, x = WITHIN[name], jnp.ones(2)
+    extra = {"value": 1.0, "grad": x, "value_fn": odd, "obj_fn": odd}
+    update = partial(tx.update, **extra)
+    with pytest.raises(Odd):
+        (partial(jax.eval_shape, update) if jit else update)(x, tx.init(x), x)

@@ -1,5 +1,7 @@
 """What is peculiar to the line searches."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +59,20 @@ def test_missing_arguments_are_named():
     tx = SEARCHES["zoom"]
     with pytest.raises(ValueError, match="value_fn"):
         tx.update(START, tx.init(START), START, value=1.0, grad=START)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("name", SEARCHES)
+def test_what_is_no_height_is_refused(name, jit):
+    """Pairs, vectors, complex numbers and nothing: said in our words, jitted or not."""
+    tx = SEARCHES[name]
+    wrong = [lambda x: (x[0], x), lambda x: x, lambda x: x[0] * 1j, lambda _: None]
+    for value_fn in wrong:
+        update = partial(tx.update, value=1.0, grad=START, value_fn=value_fn)
+        with pytest.raises(ValueError, match="value_fn must return one real number"):
+            (partial(jax.eval_shape, update) if jit else update)(
+                -START, tx.init(START), START
+            )
 
 
 def test_a_failed_search_says_what_it_met(capfd):
