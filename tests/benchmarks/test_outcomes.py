@@ -1,5 +1,6 @@
 """The measure of outcomes: the course of the rate, and the share of the steps."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,6 +9,9 @@ pytest.importorskip("rich")
 from benchmarks import outcomes
 from benchmarks.outcome_methods import CANDIDATES, Course
 from benchmarks.outcome_page import crossing, share, table
+from gradtx.compare.builtin.data import Data, Split
+from gradtx.compare.builtin.models import DigitNetwork
+from gradtx.compare.builtin.tasks import classification
 
 
 def found(losses, title="it"):
@@ -72,7 +76,7 @@ def test_the_table_shows_who_did_not_get_there():
 
 def test_what_is_there_is_not_run_again(tmp_path, monkeypatch, capsys):
     """A method whose file lies in the folder is only shown; a new one is written."""
-    monkeypatch.setattr(outcomes, "outcome", lambda *_, tuned: BASE | {"tuned": tuned})
+    monkeypatch.setattr(outcomes, "outcome", lambda *_: BASE)
     asked = ["--quick", "--tasks", "digits", "--out", str(tmp_path)]
     outcomes.main([*asked, "--methods", "adamw"])
     outcomes.main([*asked, "--methods", "adamw,muon"])
@@ -83,7 +87,27 @@ def test_what_is_there_is_not_run_again(tmp_path, monkeypatch, capsys):
     }
 
 
-def test_every_method_can_be_built():
-    """Each candidate makes an optimizer of a course of its rate."""
+def test_every_method_is_tuned_alike_and_can_be_built():
+    """Each has two values of three settings beside its rate, and is built of them."""
     for candidate in CANDIDATES.values():
-        assert callable(candidate.build(Course(candidate.centre, 100.0)).update)
+        assert [len(set(values)) for values in candidate.tuned.values()] == [2, 2, 2]
+        for place in range(2):
+            one = {name: values[place] for name, values in candidate.tuned.items()}
+            course = Course(candidate.centre, 100.0, one.pop("linear", 0.0))
+            assert callable(candidate.build(course, **one).update)
+
+
+def test_a_method_is_tuned_and_then_trained_at_every_length():
+    """What is written has all trials, and a loss of each length and seed."""
+    size = outcomes.Size(steps=4, seeds=2, rates=1, small=True)
+    random = np.random.default_rng(0)
+    split = Split(
+        jnp.asarray(random.normal(size=(6, 4, 4, 1)), jnp.float32), jnp.arange(6) % 3
+    )
+    task = classification("tiny", DigitNetwork(1), Data(split, split, split), 2)
+    it = outcomes.outcome(task, CANDIDATES["adamw"], size)
+    assert it["trials"] == len(it["tuning_loss"]) == 8
+    assert it["lengths"] == [2, 2, 3, 3, 4]
+    assert np.array(it["loss"]).shape == np.array(it["accuracy"]).shape == (5, 2)
+    assert it["loss"][0] == it["loss"][1] != it["loss"][2]
+    np.testing.assert_allclose(it["loss"][-1][0], min(it["tuning_loss"]), rtol=1e-4)

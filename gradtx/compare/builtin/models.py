@@ -101,8 +101,7 @@ class BagNetwork(nn.Module):
     @nn.compact
     def __call__(self, features: jax.Array) -> jax.Array:
         """Give the logits of (batch, features) numbers of buckets: sums of rows."""
-        bias = self.param("bias", nn.initializers.zeros, (self.classes,))
         rows = nn.Embed(
             self.buckets, self.classes, embedding_init=nn.initializers.zeros
         )
-        return rows(features).sum(axis=-2) + bias
+        return rows(features).sum(axis=-2)
