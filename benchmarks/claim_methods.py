@@ -14,12 +14,12 @@ DECAYS = (0.1, 1.0)
 CLIP = 1.0
 """The norm to which gradients are clipped."""
 STEPS = {
-    "sparse": 200,
+    "sparse": 150,
     "noisy": 400,
-    "digits": 200,
-    "lstm": 150,
-    "text": 200,
-    "wide": 150,
+    "digits": 150,
+    "lstm": 120,
+    "text": 120,
+    "wide": 100,
 }
 """Of a run of each task; ``wide`` is the task of text with a larger transformer."""
 

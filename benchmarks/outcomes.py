@@ -23,7 +23,8 @@ import numpy as np
 from benchmarks.machine import facts
 from benchmarks.options import folder, parser, some_of, whole
 from benchmarks.outcome_methods import CANDIDATES, Candidate, Course
-from benchmarks.outcome_page import show
+from benchmarks.outcome_page import load, show, times_of
+from benchmarks.outcome_times import times
 from benchmarks.tuning import Tuning, numbers, tune
 from gradtx.compare.builtin.tasks import PROBLEMS
 from gradtx.compare.protocol import protocol
@@ -67,7 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 found = outcome(task, CANDIDATES[method], size)
                 place.write_text(json.dumps(found) + "\n", encoding="utf-8")
                 print(f"{name}: {method} is done", flush=True)
+        if options.times:
+            _time(options.out, name, task, size.steps)
         show(options.out, name, options.picture)
+
+
+def _time(place: Path, name: str, task: Task, steps: int) -> None:
+    """Write what a step of each method costs that is there."""
+    builds = {
+        method: partial(_built, each.build) for method, each in CANDIDATES.items()
+    }
+    found = times(task, load(place, name), builds, steps)
+    times_of(place, name).write_text(json.dumps(found) + "\n", encoding="utf-8")
 
 
 def outcome(task: Task, candidate: Candidate, size: Size) -> dict[str, Any]:
@@ -127,6 +139,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--minutes", type=whole, default=1440, help="begin no method after so many")
     add("--out", type=folder, default=None)
     add("--picture", type=Path, help="where the picture is drawn, if anywhere")
+    add("--times", action="store_true", help="time the steps of what is there")
     add("--quick", action="store_true", help="few steps and the smallest networks")
     options = reader.parse_args(arguments)
     options.methods = options.methods or names[: 3 if options.quick else None]

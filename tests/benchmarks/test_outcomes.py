@@ -9,6 +9,7 @@ pytest.importorskip("rich")
 from benchmarks import outcomes
 from benchmarks.outcome_methods import CANDIDATES, Course
 from benchmarks.outcome_page import crossing, share, table
+from benchmarks.outcome_times import ratios
 from gradtx.compare.builtin.data import Data, Split
 from gradtx.compare.builtin.models import DigitNetwork
 from gradtx.compare.builtin.tasks import classification
@@ -21,10 +22,9 @@ def found(losses, title="it"):
         "lengths": [50, 100],
         "loss": losses,
         "accuracy": [[0.5, 0.5], [0.6, 0.6]],
-        "milliseconds_per_step": 2.0,
         "state_bytes_per_parameter": 8.0,
         "trials": 5,
-        "best": {"learning_rate": 0.01},
+        "best": {"learning_rate": 0.01, "b2": 0.99, "length": 100.0, "linear": 1.0},
         "inside": True,
     }
 
@@ -70,8 +70,20 @@ def test_the_table_shows_who_did_not_get_there():
     """A run that diverged, or ends above, is said not to reach AdamW's end."""
     lost = found([[None, None], [2.5, None]], "Lost")
     lines = table({"adamw": BASE, "lost": lost}).splitlines()
-    assert lines[2].startswith("| AdamW | 1.00 | 1.00 to 1.00 | 0.20 |")
-    assert lines[3].startswith("| Lost | > 1 | > 1 to > 1 | never |")
+    assert lines[2].startswith("| AdamW | 1.00 | 1.00 to 1.00 | 2.100 ±0.141 |")
+    assert lines[2].endswith("| 0.01 | b2 0.99, line |")
+    assert lines[3].startswith("| Lost | > 1 | > 1 to > 1 | diverged |")
+
+
+def test_the_time_to_adamws_end_is_the_steps_times_what_one_costs():
+    """Turns add up, and a method with twice the step and 3/4 of the steps takes 1.5."""
+    ratio = ratios(np.array([[1.0, 2.0], [1.0, 4.0], [2.0, 2.0]]), base=0)
+    np.testing.assert_allclose(ratio, [[1, 1, 1], [2, 1, 4]])
+    better = found([[2.5, 2.7], [1.5, 1.7]], "Better")
+    both = {"adamw": BASE, "better": better}
+    lines = table(both, dict(zip(both, ratio.tolist(), strict=True))).splitlines()
+    assert lines[2].startswith("| Better | 0.75 |")
+    assert lines[2].endswith("| 2.00 (1.00 to 4.00) | 1.50 |")
 
 
 def test_what_is_there_is_not_run_again(tmp_path, monkeypatch, capsys):
