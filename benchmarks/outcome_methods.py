@@ -1,6 +1,7 @@
 """The methods whose outcomes are measured, each of a course of its learning rate."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -174,7 +175,35 @@ def _prodigy(rate: Course, weight_decay: Any, b2: Any) -> Any:
 def _schedule_free(rate: Course, weight_decay: Any, b1: Any, b2: Any) -> Any:
     """Stay at the peak: averages take the place of the course's fall."""
     flat = rate._replace(flat=1.0)
-    return gradtx.schedule_free_adamw(flat, b1=b1, b2=b2, weight_decay=weight_decay)
+    tx = gradtx.schedule_free_adamw(flat, b1=b1, b2=b2, weight_decay=weight_decay)
+    return stopping(tx, rate.length)
+
+
+class Stopping(NamedTuple):
+    """The state of :func:`stopping`."""
+
+    step: jax.Array
+    inner: Any
+
+
+def stopping(tx: Any, length: Any) -> Any:
+    """Keep updates at 0 and the state as it is once a run has ended.
+
+    An average would go on towards where the weights stand, though these no longer move.
+    """
+
+    def update(
+        updates: Any, state: Stopping, params: Any = None, **extra: Any
+    ) -> tuple[Any, Stopping]:
+        goes_on = state.step < length
+        new, inner = tx.update(updates, state.inner, params, **extra)
+        new = jax.tree.map(lambda x: jnp.where(goes_on, x, 0.0), new)
+        kept = jax.tree.map(partial(jnp.where, goes_on), inner, state.inner)
+        return new, Stopping(state.step + 1, kept)
+
+    return gradtx.GradientTransformation(
+        lambda params: Stopping(jnp.zeros((), jnp.int32), tx.init(params)), update
+    )
 
 
 B2 = _tuned(b2=(0.95, 0.99))

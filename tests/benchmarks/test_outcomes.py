@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("rich")
 
+import gradtx
 from benchmarks import outcomes
 from benchmarks.outcome_methods import CANDIDATES, Course
 from benchmarks.outcome_page import crossing, share, table
@@ -47,6 +48,19 @@ def test_a_flat_course_stays_at_its_peak_until_the_run_ends():
     rates = np.array([Course(2.0, 20.0, flat=1.0)(step) for step in range(25)])
     np.testing.assert_allclose(rates[2:20], 2.0)
     np.testing.assert_array_equal(rates[20:], 0.0)
+
+
+def test_an_average_ends_with_its_run():
+    """After the last step of a short run, weights to evaluate with stay as they are."""
+    course, params = Course(0.1, 3.0, flat=1.0), jnp.ones(2)
+    tx = CANDIDATES["schedule_free"].build(course, weight_decay=0.1, b1=0.9, b2=0.9)
+    state, seen = tx.init(params), []
+    for _ in range(5):
+        updates, state = tx.update(2 * params, state, params)
+        params = gradtx.apply_updates(params, updates)
+        seen.append(np.asarray(gradtx.eval_params(state, params)))
+    assert (seen[2] != seen[1]).all()
+    np.testing.assert_array_equal(seen[4], seen[2])
 
 
 @pytest.mark.parametrize(
