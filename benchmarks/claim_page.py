@@ -42,14 +42,24 @@ def load(place: Path) -> Records:
 
 def page(records: Records) -> str:
     """Write the table of verdicts, and that of the comparisons they follow from."""
-    tried = [
-        (claim, [found(records, pair) for pair in claim.tried]) for claim in CLAIMS
-    ]
-    verdicts = [_verdict(claim, outcomes) for claim, outcomes in tried]
-    details = [_detail(each) for _, all_ in tried for each in all_ if each]
-    return "\n\n".join(
-        (_table(VERDICTS, verdicts), _table(COMPARISONS, dict.fromkeys(details)))
-    )
+    return f"{verdicts(records)}\n\n{comparisons(records)}"
+
+
+def verdicts(records: Records) -> str:
+    """Write what follows of each claim as a table."""
+    rows = [_verdict(claim, tried(records, claim)) for claim in CLAIMS]
+    return _table(VERDICTS, rows)
+
+
+def comparisons(records: Records) -> str:
+    """Write every comparison that could be made as a table, each once."""
+    each = [it for claim in CLAIMS for it in tried(records, claim)]
+    return _table(COMPARISONS, dict.fromkeys(_detail(it) for it in each if it))
+
+
+def tried(records: Records, claim: Claim) -> list[Found | None]:
+    """Work out the comparisons of a claim; None where a run is missing."""
+    return [found(records, pair) for pair in claim.tried]
 
 
 def reason(outcomes: Sequence[Found | None]) -> str:

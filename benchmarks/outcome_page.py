@@ -149,12 +149,14 @@ def show(place: Path, task: str, picture: Path | None) -> None:
     found = load(place, task)
     if BASELINE not in found:
         return
-    print(f"\n{task}\n\n{table(found, ratios(place, task, found))}")
+    print(f"\n{task}\n\n{table(found, measured_ratios(place, task, found))}")
     if picture is not None:
         draw(found, picture)
 
 
-def ratios(place: Path, task: str, found: Found) -> dict[str, list[float]] | None:
+def measured_ratios(
+    place: Path, task: str, found: Found
+) -> dict[str, list[float]] | None:
     """Read what steps cost; None where not all methods were timed."""
     timed = times_of(place, task)
     if not timed.exists():

@@ -1,6 +1,7 @@
 """What people are told, tried: the verdict follows from the figures alone."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,11 +21,13 @@ from benchmarks.claim_list import (
     verdict,
 )
 from benchmarks.claim_methods import METHODS, STEPS, rate_of
-from benchmarks.claim_page import load, page
+from benchmarks.claim_page import comparisons, load, page, verdicts
 from gradtx.compare.builtin.methods import CENTRES
 from gradtx.compare.method import Method
 from gradtx.compare.searching import Sweep
 from gradtx.compare.training import Outcome
+
+ROOT = Path(__file__).parents[2]
 
 
 def record(best, opening=4.0):
@@ -115,3 +118,11 @@ def test_the_rates_next_to_the_best_are_kept(losses, expected):
     method = Method("it", "it", print, "", "", ())
     sweep = Sweep(method, outcome, int(final.argmin()), 0, inside=True)
     assert claims.neighbours(sweep) == expected
+
+
+def test_the_page_has_the_verdicts_of_the_figures_beside_it():
+    """Both tables of the page are those that its committed figures give."""
+    docs = ROOT / "docs"
+    shown, records = (docs / "claims.md").read_text("utf-8"), load(docs / "outcomes")
+    assert verdicts(records) in shown
+    assert comparisons(records) in shown

@@ -1,5 +1,7 @@
 """The measure of outcomes: the course of the rate, and the share of the steps."""
 
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,11 +11,11 @@ pytest.importorskip("rich")
 import gradtx
 from benchmarks import outcomes
 from benchmarks.outcome_methods import CANDIDATES, Course
-from benchmarks.outcome_page import crossing, share, table
+from benchmarks.outcome_page import crossing, load, measured_ratios, share, table
 from benchmarks.outcome_times import ratios
 from gradtx.compare.builtin.data import Data, Split
 from gradtx.compare.builtin.models import DigitNetwork
-from gradtx.compare.builtin.tasks import classification
+from gradtx.compare.builtin.tasks import PROBLEMS, classification
 
 
 def found(losses, title="it"):
@@ -137,3 +139,13 @@ def test_a_method_is_tuned_and_then_trained_at_every_length():
     assert np.array(it["loss"]).shape == np.array(it["accuracy"]).shape == (5, 2)
     assert it["loss"][0] == it["loss"][1] != it["loss"][2]
     np.testing.assert_allclose(it["loss"][-1][0], min(it["tuning_loss"]), rtol=1e-4)
+
+
+def test_the_page_has_the_table_of_the_figures_beside_it():
+    """The page shows each task of which figures are committed, as they are."""
+    docs = Path(__file__).parents[2] / "docs"
+    page, place = (docs / "outcomes.md").read_text("utf-8"), docs / "outcomes"
+    tasks = [task for task in PROBLEMS if (place / f"{task}-adamw.json").exists()]
+    for task in tasks:
+        found = load(place, task)
+        assert table(found, measured_ratios(place, task, found)) in page
