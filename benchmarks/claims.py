@@ -9,9 +9,8 @@ it is started again. The tables are made from what is there.
 """
 
 import argparse
-import json
-import time
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any
 
 from benchmarks.claim_list import CLAIMS
@@ -19,6 +18,7 @@ from benchmarks.claim_methods import METHODS, STEPS, rate_of, task_of
 from benchmarks.claim_page import load, page
 from benchmarks.machine import facts
 from benchmarks.options import folder, parser, some_of, whole
+from benchmarks.resuming import finish
 from benchmarks.tuning import numbers, tune
 from gradtx.compare.protocol import protocol
 from gradtx.compare.searching import Sweep
@@ -31,18 +31,18 @@ RATES = 5
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    end = time.monotonic() + 60 * options.minutes
-    for name in options.tasks:
-        task = task_of(name, quick=options.quick)
-        for method in needed(name):
-            if time.monotonic() > end:
-                break
-            place = options.out / f"claims-{name}-{method}.json"
-            if not place.exists():
-                steps = min(STEPS[name], 20) if options.quick else STEPS[name]
-                found = measured(task, name, method, steps)
-                place.write_text(json.dumps(found) + "\n", encoding="utf-8")
-                print(f"{name}: {method} is done", flush=True)
+    tasks = cache(partial(task_of, quick=options.quick))
+
+    def measure(name: str, method: str) -> dict[str, Any]:
+        steps = min(STEPS[name], 20) if options.quick else STEPS[name]
+        return measured(tasks(name), name, method, steps)
+
+    finish(
+        [(name, method) for name in options.tasks for method in needed(name)],
+        lambda name, method: options.out / f"claims-{name}-{method}.json",
+        measure,
+        options.minutes,
+    )
     print(page(load(options.out)))
 
 

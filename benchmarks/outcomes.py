@@ -11,10 +11,9 @@ goes on when it is started again. The table and the picture are made from what i
 """
 
 import argparse
-import json
-import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from benchmarks.options import folder, parser, some_of, whole
 from benchmarks.outcome_methods import CANDIDATES, Candidate, Course
 from benchmarks.outcome_page import load, show, times_of
 from benchmarks.outcome_times import times
+from benchmarks.resuming import finish, write
 from benchmarks.tuning import Tuning, numbers, tune
 from gradtx.compare.builtin.tasks import PROBLEMS
 from gradtx.compare.protocol import protocol
@@ -57,19 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size = size._replace(
         steps=options.steps or size.steps, seeds=options.seeds or size.seeds
     )
-    end = time.monotonic() + 60 * options.minutes
+    task_of = cache(lambda name: PROBLEMS[name](quick=size.small).task)
+    finish(
+        product(options.tasks, options.methods),
+        lambda name, method: options.out / f"{name}-{method}.json",
+        lambda name, method: outcome(task_of(name), CANDIDATES[method], size),
+        options.minutes,
+    )
     for name in options.tasks:
-        task = PROBLEMS[name](quick=size.small).task
-        for method in options.methods:
-            if time.monotonic() > end:
-                break
-            place = options.out / f"{name}-{method}.json"
-            if not place.exists():
-                found = outcome(task, CANDIDATES[method], size)
-                place.write_text(json.dumps(found) + "\n", encoding="utf-8")
-                print(f"{name}: {method} is done", flush=True)
         if options.times:
-            _time(options.out, name, task, size.steps)
+            _time(options.out, name, task_of(name), size.steps)
         show(options.out, name, options.picture)
 
 
@@ -79,7 +76,7 @@ def _time(place: Path, name: str, task: Task, steps: int) -> None:
         method: partial(_built, each.build) for method, each in CANDIDATES.items()
     }
     found = times(task, load(place, name), builds, steps)
-    times_of(place, name).write_text(json.dumps(found) + "\n", encoding="utf-8")
+    write(times_of(place, name), found)
 
 
 def outcome(task: Task, candidate: Candidate, size: Size) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The tasks that come along: rare features, and labels that are wrong."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,8 +34,12 @@ def test_a_bag_has_a_gradient_where_its_features_are():
     network = BagNetwork(buckets=6, classes=3)
     features = jnp.array([[1, 4], [4, 5]])
     params = network.init(jax.random.key(0), features)
-    gradient = jax.grad(lambda p: jnp.sin(1 + network.apply(p, features)).sum())(params)
-    (rows,) = jax.tree.leaves(gradient)
+
+    def loss(params: Any) -> Any:
+        logits: Any = network.apply(params, features)
+        return jnp.sin(1 + logits).sum()
+
+    (rows,) = jax.tree.leaves(jax.grad(loss)(params))
     assert np.flatnonzero(np.abs(rows).sum(axis=1)).tolist() == [1, 4, 5]
     np.testing.assert_allclose(rows[4], rows[1] + rows[5], rtol=1e-6)
 
