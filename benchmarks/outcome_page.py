@@ -83,10 +83,7 @@ def table(found: Found, ratio: Mapping[str, Sequence[float]] | None = None) -> s
     """
     base = found[BASELINE]
     shares = {name: share(each, base) for name, each in found.items()}
-    # Equal shares (none reached it) stand by their loss.
-    order = sorted(
-        found, key=lambda name: (shares[name].middle, losses(found[name])[-1].mean())
-    )
+    order = ranking(found, shares)
     heads = (
         "method",
         "steps / AdamW's",
@@ -105,6 +102,15 @@ def table(found: Found, ratio: Mapping[str, Sequence[float]] | None = None) -> s
         lines = [(*a, *b) for a, b in zip(lines, [heads, *cells], strict=True)]
     lines.insert(1, ("---",) * len(lines[0]))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def ranking(found: Found, shares: Mapping[str, Share]) -> list[str]:
+    """Order the methods, the fewest steps first; by their loss where they are equal."""
+
+    def place(name: str) -> tuple[float, float]:
+        return shares[name].middle, float(losses(found[name])[-1].mean())
+
+    return sorted(found, key=place)
 
 
 def _cells(each: dict[str, Any], its: Share) -> tuple[str, ...]:
@@ -170,20 +176,20 @@ def draw(found: Found, picture: Path) -> None:
     from gradtx.compare.drawing import INK, STYLE, plt, save  # noqa: PLC0415
 
     base = found[BASELINE]
-    shares = {each["title"]: share(each, base) for each in found.values()}
-    order = sorted(shares, key=lambda title: -shares[title].middle)
+    shares = {name: share(each, base) for name, each in found.items()}
+    order = ranking(found, shares)[::-1]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             figsize=(8, 1.2 + 0.32 * len(order)), layout="constrained"
         )
-        for height, title in enumerate(order):
-            its = shares[title]
+        for height, name in enumerate(order):
+            its = shares[name]
             low, middle, high = np.minimum([its.low, its.middle, its.high], 1.08)
             axes.plot((low, high), (height, height), color="#0072B2", linewidth=1.6)
             marker = "o" if np.isfinite(its.middle) else ">"
             axes.plot(middle, height, marker, color="#0072B2", markersize=7)
         axes.axvline(1.0, color=INK, linewidth=1.0)
-        axes.set_yticks(range(len(order)), order)
+        axes.set_yticks(range(len(order)), [found[name]["title"] for name in order])
         axes.set_xlabel("steps to tuned AdamW's final loss, as a part of AdamW's")
         axes.set_title("Fewer is better; an arrow: not reached within AdamW's steps")
         save(figure, picture)
