@@ -21,7 +21,7 @@ from benchmarks.claim_list import (
     verdict,
 )
 from benchmarks.claim_methods import METHODS, STEPS, rate_of
-from benchmarks.claim_page import comparisons, load, page, verdicts
+from benchmarks.claim_page import comparisons, load, page, tried, verdicts
 from gradtx.compare.builtin.methods import CENTRES
 from gradtx.compare.method import Method
 from gradtx.compare.searching import Sweep
@@ -126,3 +126,15 @@ def test_the_page_has_the_verdicts_of_the_figures_beside_it():
     shown, records = (docs / "claims.md").read_text("utf-8"), load(docs / "outcomes")
     assert verdicts(records) in shown
     assert comparisons(records) in shown
+
+
+def test_the_guide_says_of_each_claim_what_the_figures_say():
+    """Where the guide to choosing quotes a claim, its verdict follows the quote."""
+    records = load(ROOT / "docs" / "outcomes")
+    guide = (ROOT / "docs" / "choosing.md").read_text("utf-8")
+    quoted = [claim for claim in CLAIMS if f'"{claim.told}"' in guide]
+    assert quoted
+    for claim in quoted:
+        said = verdict(tried(records, claim))
+        said = "is undecided here" if said == OPEN else said
+        assert f'"{claim.told}" {said}' in guide
