@@ -125,6 +125,7 @@ def test_every_method_is_tuned_alike_and_can_be_built():
             assert callable(candidate.build(course, **one).update)
 
 
+@pytest.mark.exhaustive
 def test_a_method_is_tuned_and_then_trained_at_every_length():
     """What is written has all trials, and a loss of each length and seed."""
     size = outcomes.Size(steps=4, seeds=2, rates=1, small=True)
@@ -133,7 +134,7 @@ def test_a_method_is_tuned_and_then_trained_at_every_length():
         jnp.asarray(random.normal(size=(6, 4, 4, 1)), jnp.float32), jnp.arange(6) % 3
     )
     task = classification("tiny", DigitNetwork(1), Data(split, split, split), 2)
-    it = outcomes.outcome(task, CANDIDATES["adamw"], size)
+    it = outcomes.outcome(task, CANDIDATES["lion"], size)
     assert it["trials"] == len(it["tuning_loss"]) == 8
     assert it["lengths"] == [2, 2, 3, 3, 4]
     assert np.array(it["loss"]).shape == np.array(it["accuracy"]).shape == (5, 2)

@@ -57,6 +57,7 @@ def test_a_fixed_part_of_the_labels_is_wrong():
 
 
 @pytest.mark.parametrize("name", ["sparse", "noisy"])
+@pytest.mark.one_in(2)
 def test_a_task_that_comes_along_trains(name):
     """Two steps at the smallest size give a finite loss and an accuracy."""
     pytest.importorskip("sklearn")
