@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 
 import gradtx
-from gradtx.compare.builtin.matrix_methods import MATRIX_METHODS, routes
+from gradtx.compare.builtin.matrix_methods import routes
 
-DECAY = 0.1
+DECAYS = (0.1, 0.5)
+"""The weight decays that are tried; of Lion, whose rates are smaller, five times."""
 WARMUP = 0.1
 """The part of a run in which the rate rises."""
 
@@ -41,12 +42,23 @@ class Course(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A method, and where its rates lie."""
+    """A method, where its rates are looked for, and what else is tuned of it."""
 
     title: str
-    build: Callable[[Course], Any]
+    build: Callable[..., Any]
+    """Takes the course of the rate, and what is tuned by name."""
     centre: float
     """Of the first grid of rates."""
+    tuned: dict[str, tuple[float, float]]
+    """Two values of each of three settings."""
+
+
+def _tuned(**own: tuple[float, float]) -> dict[str, tuple[float, float]]:
+    """Give what is tuned besides the rate: the decay, the form of the course, one more.
+
+    The form is named ``linear``, see :class:`Course`.
+    """
+    return {"weight_decay": DECAYS, "linear": (0.0, 1.0), **own}
 
 
 def is_matrix(params: Any) -> Any:
@@ -55,41 +67,67 @@ def is_matrix(params: Any) -> Any:
     return jax.tree.map(lambda _, axes: axes is not None, params, numbers)
 
 
-def _adamw(rate: Any, weight_decay: float = DECAY, b2: float = 0.99) -> Any:
+def _adamw(rate: Any, weight_decay: Any, b2: Any = 0.99) -> Any:
     return gradtx.adamw(rate, b2=b2, weight_decay=weight_decay)
 
 
-def _compared(name: str) -> Callable[[Course], Any]:
-    """Return a method as the comparison has it, but for its decay."""
-    return partial(MATRIX_METHODS[name].build, weight_decay=DECAY)
-
-
-def _normuon(rate: Course) -> Any:
-    return gradtx.normuon(
+def _muon(rate: Course, weight_decay: Any, beta: Any) -> Any:
+    return gradtx.muon(
         rate,
-        weight_decay=DECAY,
-        weight_dimension_numbers=routes,
+        beta=beta,
+        weight_decay=weight_decay,
+        adam_b2=0.99,
+        adam_weight_decay=weight_decay,
+        muon_weight_dimension_numbers=routes,
         consistent_rms=0.2,
-        rest=_adamw(rate),
     )
 
 
-def _soap_muon(rate: Course) -> Any:
+def _normuon(rate: Course, weight_decay: Any, beta: Any) -> Any:
+    return gradtx.normuon(
+        rate,
+        beta=beta,
+        weight_decay=weight_decay,
+        weight_dimension_numbers=routes,
+        consistent_rms=0.2,
+        rest=_adamw(rate, weight_decay),
+    )
+
+
+def _soap(rate: Course, weight_decay: Any, b2: Any) -> Any:
+    return gradtx.soap(
+        rate, b2=b2, weight_decay=weight_decay, weight_dimension_numbers=routes
+    )
+
+
+def _soap_muon(rate: Course, weight_decay: Any, b2: Any) -> Any:
     """Give the rest half the rate: of Muon, a step's norm counts, of AdamW its size."""
     return gradtx.soap_muon(
         rate,
+        b2=b2,
+        weight_decay=weight_decay,
         weight_dimension_numbers=routes,
         precondition_frequency=5,
-        rest=_adamw(rate._replace(peak=0.5 * rate.peak)),
+        rest=_adamw(rate._replace(peak=0.5 * rate.peak), weight_decay),
     )
 
 
-def _shampoo(rate: Course) -> Any:
+def _kl_shampoo(rate: Course, weight_decay: Any, shampoo_beta: Any) -> Any:
+    return gradtx.kl_shampoo(
+        rate,
+        shampoo_beta=shampoo_beta,
+        weight_decay=weight_decay,
+        adam_b2=0.99,
+        weight_dimension_numbers=routes,
+    )
+
+
+def _shampoo(rate: Course, weight_decay: Any, b2: Any) -> Any:
     return gradtx.shampoo(
         rate,
-        b2=0.95,
+        b2=b2,
         eps=1e-8,
-        weight_decay=DECAY,
+        weight_decay=weight_decay,
         precondition_frequency=10,
         target_dims=None,
         graft=gradtx.graft_by_rms(0.99),
@@ -97,45 +135,107 @@ def _shampoo(rate: Course) -> Any:
     )
 
 
-def _ema_nesterov(rate: Course) -> Any:
-    return gradtx.ema_nesterov(_adamw(rate), step_size=rate._replace(peak=0.3))
-
-
-def _mars(rate: Course) -> Any:
-    inner = gradtx.adamw(rate, b1=0.95, b2=0.99, weight_decay=DECAY)
-    return gradtx.chain(gradtx.mars(), inner)
-
-
-def _schedule_free(rate: Course) -> Any:
-    return gradtx.schedule_free_adamw(
-        rate._replace(flat=1.0), b2=0.99, weight_decay=DECAY
+def _psgd_kron(rate: Course, weight_decay: Any, b1: Any) -> Any:
+    return gradtx.psgd_kron(
+        rate, b1=b1, weight_decay=weight_decay, key=0, weight_dimension_numbers=routes
     )
 
 
-def _hyperball(rate: Course) -> Any:
-    inner = gradtx.adamw(rate, b2=0.99, weight_decay=0.0)
+def _cautious(rate: Course, weight_decay: Any, b2: Any) -> Any:
+    return gradtx.cautious(_adamw(rate, weight_decay, b2))
+
+
+def _ema_nesterov(rate: Course, weight_decay: Any, decay: Any) -> Any:
+    step_size = rate._replace(peak=0.3)
+    return gradtx.ema_nesterov(_adamw(rate, weight_decay), step_size, decay)
+
+
+def _hyperball(rate: Course, b1: Any, b2: Any) -> Any:
+    inner = gradtx.adamw(rate, b1=b1, b2=b2, weight_decay=0.0)
     return gradtx.hyperball(inner, mask=is_matrix)
 
 
+def _mars(rate: Course, weight_decay: Any, gamma: Any) -> Any:
+    inner = gradtx.adamw(rate, b1=0.95, b2=0.99, weight_decay=weight_decay)
+    return gradtx.chain(gradtx.mars(gamma), inner)
+
+
+def _lion(rate: Course, weight_decay: Any, b1: Any) -> Any:
+    return gradtx.lion(rate, b1=b1, weight_decay=weight_decay)
+
+
+def _ademamix(rate: Course, weight_decay: Any, b3: Any) -> Any:
+    return gradtx.ademamix(rate, b2=0.99, b3=b3, weight_decay=weight_decay)
+
+
+def _prodigy(rate: Course, weight_decay: Any, b2: Any) -> Any:
+    return gradtx.prodigy(rate, betas=(0.9, b2), weight_decay=weight_decay)
+
+
+def _schedule_free(rate: Course, weight_decay: Any, b1: Any, b2: Any) -> Any:
+    """Stay at the peak: averages take the place of the course's fall."""
+    flat = rate._replace(flat=1.0)
+    tx = gradtx.schedule_free_adamw(flat, b1=b1, b2=b2, weight_decay=weight_decay)
+    return stopping(tx, rate.length)
+
+
+class Stopping(NamedTuple):
+    """The state of :func:`stopping`."""
+
+    step: jax.Array
+    inner: Any
+
+
+def stopping(tx: Any, length: Any) -> Any:
+    """Keep updates at 0 and the state as it is once a run has ended.
+
+    An average would go on towards where the weights stand, though these no longer move.
+    """
+
+    def update(
+        updates: Any, state: Stopping, params: Any = None, **extra: Any
+    ) -> tuple[Any, Stopping]:
+        goes_on = state.step < length
+        new, inner = tx.update(updates, state.inner, params, **extra)
+        new = jax.tree.map(lambda x: jnp.where(goes_on, x, 0.0), new)
+        kept = jax.tree.map(partial(jnp.where, goes_on), inner, state.inner)
+        return new, Stopping(state.step + 1, kept)
+
+    return gradtx.GradientTransformation(
+        lambda params: Stopping(jnp.zeros((), jnp.int32), tx.init(params)), update
+    )
+
+
+B2 = _tuned(b2=(0.95, 0.99))
+BETA = _tuned(beta=(0.9, 0.95))
+B1 = _tuned(b1=(0.9, 0.95))
+BOTH = {"b1": (0.9, 0.95), "b2": (0.95, 0.99)}
 CANDIDATES = {
-    "adamw": Candidate("AdamW", _adamw, 0.01),
-    "muon": Candidate("Muon", _compared("muon"), 0.02),
-    "soap": Candidate("SOAP", _compared("soap"), 0.01),
-    "normuon": Candidate("NorMuon", _normuon, 0.02),
-    "soap_muon": Candidate("SOAP-Muon", _soap_muon, 0.02),
-    "psgd_kron": Candidate("PSGD Kron", _compared("psgd_kron"), 0.005),
-    "kl_shampoo": Candidate("KL-Shampoo", _compared("kl_shampoo"), 0.01),
-    "shampoo": Candidate("Shampoo", _shampoo, 0.01),
-    "cautious": Candidate("cautious AdamW", lambda r: gradtx.cautious(_adamw(r)), 0.01),
-    "ema_nesterov": Candidate("EMA-Nesterov AdamW", _ema_nesterov, 0.01),
-    "hyperball": Candidate("hyperball AdamW", _hyperball, 0.02),
-    "mars": Candidate("MARS-AdamW", _mars, 0.01),
-    "lion": Candidate("Lion", lambda r: gradtx.lion(r, weight_decay=10 * DECAY), 0.001),
-    "ademamix": Candidate(
-        "AdEMAMix", lambda r: gradtx.ademamix(r, b2=0.99, weight_decay=DECAY), 0.005
+    "adamw": Candidate("AdamW", _adamw, 0.01, B2),
+    "muon": Candidate("Muon", _muon, 0.02, BETA),
+    "lion": Candidate(
+        "Lion", _lion, 0.002, {**B1, "weight_decay": (5 * DECAYS[0], 5 * DECAYS[1])}
     ),
-    "prodigy": Candidate(
-        "Prodigy", lambda r: gradtx.prodigy(r, weight_decay=DECAY), 1.0
+    "cautious": Candidate("cautious AdamW", _cautious, 0.01, B2),
+    "normuon": Candidate("NorMuon", _normuon, 0.02, BETA),
+    "mars": Candidate("MARS-AdamW", _mars, 0.01, _tuned(gamma=(0.025, 0.05))),
+    "ademamix": Candidate("AdEMAMix", _ademamix, 0.005, _tuned(b3=(0.99, 0.9999))),
+    "ema_nesterov": Candidate(
+        "EMA-Nesterov AdamW", _ema_nesterov, 0.01, _tuned(decay=(0.9, 0.99))
     ),
-    "schedule_free": Candidate("schedule-free AdamW", _schedule_free, 0.01),
+    "schedule_free": Candidate(
+        "schedule-free AdamW", _schedule_free, 0.01, {"weight_decay": DECAYS, **BOTH}
+    ),
+    "hyperball": Candidate(
+        "hyperball AdamW", _hyperball, 0.02, {"linear": (0.0, 1.0), **BOTH}
+    ),
+    "prodigy": Candidate("Prodigy", _prodigy, 1.0, _tuned(b2=(0.99, 0.999))),
+    "soap": Candidate("SOAP", _soap, 0.01, B2),
+    "soap_muon": Candidate("SOAP-Muon", _soap_muon, 0.02, _tuned(b2=(0.9, 0.95))),
+    "kl_shampoo": Candidate(
+        "KL-Shampoo", _kl_shampoo, 0.01, _tuned(shampoo_beta=(0.95, 0.98))
+    ),
+    "psgd_kron": Candidate("PSGD Kron", _psgd_kron, 0.005, B1),
+    "shampoo": Candidate("Shampoo", _shampoo, 0.01, B2),
 }
+"""Those that cost little first."""

@@ -1,7 +1,7 @@
 """Figures, table and picture of outcomes, from what was written of each method."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,46 +69,73 @@ def share(found: dict[str, Any], baseline: dict[str, Any]) -> Share:
     return Share(middle, float(low), float(high), middle <= parts[0])
 
 
-def table(found: Found) -> str:
-    """Write the table as Markdown, the fewest steps first."""
+def times_of(place: Path, task: str) -> Path:
+    """Give the file of what a step of each method costs."""
+    return place / f"times-{task}.json"
+
+
+def table(found: Found, ratio: Mapping[str, Sequence[float]] | None = None) -> str:
+    """Write the table as Markdown, the fewest steps first.
+
+    Args:
+      found: what was written of each method.
+      ratio: what a step costs as a multiple of AdamW's, in all, at least and at most.
+    """
     base = found[BASELINE]
     shares = {name: share(each, base) for name, each in found.items()}
-    # Equal shares (none reached it) stand by their loss.
-    order = sorted(
-        found, key=lambda name: (shares[name].middle, losses(found[name])[-1].mean())
-    )
+    order = ranking(found, shares)
     heads = (
         "method",
         "steps / AdamW's",
         "95 % interval",
-        "s to it",
         "final loss",
         "test accuracy %",
-        "ms/step",
         "state B/param",
         "trials",
         "best rate",
+        "best of the rest",
     )
-    lines = [heads, ("---",) * len(heads)]
-    lines += [_cells(found[name], shares[name], base) for name in order]
+    lines = [heads, *(_cells(found[name], shares[name]) for name in order)]
+    if ratio is not None:
+        cells = [_costs(shares[name], ratio[name]) for name in order]
+        heads = ("step / AdamW's", "time to it / AdamW's")
+        lines = [(*a, *b) for a, b in zip(lines, [heads, *cells], strict=True)]
+    lines.insert(1, ("---",) * len(lines[0]))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cells(each: dict[str, Any], its: Share, base: dict[str, Any]) -> tuple[str, ...]:
-    ends, step = losses(each)[-1], each["milliseconds_per_step"]
-    steps = its.middle * base["lengths"][-1]
+def ranking(found: Found, shares: Mapping[str, Share]) -> list[str]:
+    """Order the methods, the fewest steps first; by their loss where they are equal."""
+
+    def place(name: str) -> tuple[float, float]:
+        return shares[name].middle, float(losses(found[name])[-1].mean())
+
+    return sorted(found, key=place)
+
+
+def _cells(each: dict[str, Any], its: Share) -> tuple[str, ...]:
+    best = dict(each["best"])
+    rate = best.pop("learning_rate")
+    best.pop("length", None)
+    line = {0.0: "cosine", 1.0: "line", None: ""}[best.pop("linear", None)]
+    rest = [f"{name} {value:g}" for name, value in best.items()]
     return (
         each["title"],
         ("≤ " if its.shortest else "") + part(its.middle),
         f"{part(its.low)} to {part(its.high)}",
-        f"{steps * step / 1e3:.2f}" if np.isfinite(steps) else "never",
-        _spread(ends),
+        _spread(losses(each)[-1]),
         f"{100 * np.mean(np.array(each['accuracy'][-1], float)):.1f}",
-        f"{step:.2f}",
         f"{each['state_bytes_per_parameter']:.1f}",
         f"{each['trials']}",
-        f"{each['best']['learning_rate']:.2g}" + ("" if each["inside"] else " (edge)"),
+        f"{rate:.2g}" + ("" if each["inside"] else " (edge)"),
+        ", ".join([*rest, *filter(None, [line])]),
     )
+
+
+def _costs(its: Share, ratio: Sequence[float]) -> tuple[str, str]:
+    whole, least, most = ratio
+    reached = f"{its.middle * whole:.2f}" if np.isfinite(its.middle) else "never"
+    return f"{whole:.2f} ({least:.2f} to {most:.2f})", reached
 
 
 def _spread(ends: np.ndarray) -> str:
@@ -128,9 +155,20 @@ def show(place: Path, task: str, picture: Path | None) -> None:
     found = load(place, task)
     if BASELINE not in found:
         return
-    print(f"\n{task}\n\n{table(found)}")
+    print(f"\n{task}\n\n{table(found, measured_ratios(place, task, found))}")
     if picture is not None:
         draw(found, picture)
+
+
+def measured_ratios(
+    place: Path, task: str, found: Found
+) -> dict[str, list[float]] | None:
+    """Read what steps cost; None where not all methods were timed."""
+    timed = times_of(place, task)
+    if not timed.exists():
+        return None
+    ratio = json.loads(timed.read_text("utf-8"))["ratio"]
+    return ratio if found.keys() <= ratio.keys() else None
 
 
 def draw(found: Found, picture: Path) -> None:
@@ -138,20 +176,20 @@ def draw(found: Found, picture: Path) -> None:
     from gradtx.compare.drawing import INK, STYLE, plt, save  # noqa: PLC0415
 
     base = found[BASELINE]
-    shares = {each["title"]: share(each, base) for each in found.values()}
-    order = sorted(shares, key=lambda title: -shares[title].middle)
+    shares = {name: share(each, base) for name, each in found.items()}
+    order = ranking(found, shares)[::-1]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             figsize=(8, 1.2 + 0.32 * len(order)), layout="constrained"
         )
-        for height, title in enumerate(order):
-            its = shares[title]
+        for height, name in enumerate(order):
+            its = shares[name]
             low, middle, high = np.minimum([its.low, its.middle, its.high], 1.08)
             axes.plot((low, high), (height, height), color="#0072B2", linewidth=1.6)
             marker = "o" if np.isfinite(its.middle) else ">"
             axes.plot(middle, height, marker, color="#0072B2", markersize=7)
         axes.axvline(1.0, color=INK, linewidth=1.0)
-        axes.set_yticks(range(len(order)), order)
+        axes.set_yticks(range(len(order)), [found[name]["title"] for name in order])
         axes.set_xlabel("steps to tuned AdamW's final loss, as a part of AdamW's")
         axes.set_title("Fewer is better; an arrow: not reached within AdamW's steps")
         save(figure, picture)

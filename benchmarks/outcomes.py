@@ -3,18 +3,17 @@
     python benchmarks/outcomes.py --quick
     python benchmarks/outcomes.py --tasks text --minutes 9
 
-First each method's rate is looked for (AdamW's decay, b2 and schedule too), by one
-seed. Then runs of several lengths, each with a schedule of its own, say how many steps
-it takes to end where tuned AdamW ends. What a method reached is written when it is
-done, and found again: a run that was ended goes on when it is started again. The table
-and the picture are made from what is there.
+First each method's rate, decay, form of schedule and one setting of its own are looked
+for by one seed, with as many trials for each method. Then runs of several lengths, each
+with a schedule of its own, say how many steps it takes to end where tuned AdamW ends.
+What a method reached is written when it is done, and found again: a run that was ended
+goes on when it is started again. The table and the picture are made from what is there.
 """
 
 import argparse
-import json
-import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,17 +22,18 @@ import numpy as np
 from benchmarks.machine import facts
 from benchmarks.options import folder, parser, some_of, whole
 from benchmarks.outcome_methods import CANDIDATES, Candidate, Course
-from benchmarks.outcome_page import show
-from gradtx import compare
+from benchmarks.outcome_page import load, show, times_of
+from benchmarks.outcome_times import times
+from benchmarks.resuming import finish, write
+from benchmarks.tuning import Tuning, numbers, tune
 from gradtx.compare.builtin.tasks import PROBLEMS
-from gradtx.compare.searching import grid
+from gradtx.compare.protocol import protocol
 from gradtx.compare.task import Task
+from gradtx.compare.timing import state_bytes
+from gradtx.compare.training import Outcome, Trainer
 
 LENGTHS = (0.4, 0.55, 0.7, 0.85, 1.0)
 """Of the runs, as parts of AdamW's."""
-BASELINE = "adamw"
-TUNED = {"weight_decay": [0.01, 0.1], "b2": [0.95, 0.99], "linear": [0.0, 1.0]}
-"""What is tuned of the baseline besides its rate."""
 
 
 class Size(NamedTuple):
@@ -57,95 +57,71 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size = size._replace(
         steps=options.steps or size.steps, seeds=options.seeds or size.seeds
     )
-    end = time.monotonic() + 60 * options.minutes
+    task_of = cache(lambda name: PROBLEMS[name](quick=size.small).task)
+    finish(
+        product(options.tasks, options.methods),
+        lambda name, method: options.out / f"{name}-{method}.json",
+        lambda name, method: outcome(task_of(name), CANDIDATES[method], size),
+        options.minutes,
+    )
     for name in options.tasks:
-        task = PROBLEMS[name](quick=size.small).task
-        for method in options.methods:
-            if time.monotonic() > end:
-                break
-            place = options.out / f"{name}-{method}.json"
-            if not place.exists():
-                found = outcome(task, CANDIDATES[method], size, tuned=_tuned(method))
-                place.write_text(json.dumps(found) + "\n", encoding="utf-8")
-                print(f"{name}: {method} is done", flush=True)
+        if options.times:
+            _time(options.out, name, task_of(name), size.steps)
         show(options.out, name, options.picture)
 
 
-def outcome(
-    task: Task, candidate: Candidate, size: Size, tuned: dict[str, list[float]]
-) -> dict[str, Any]:
-    """Tune a method, and train at the best point for every length."""
-    rates = grid(candidate.centre, size.rates).tolist()
-    built = partial(_built, candidate.build, float(size.steps))
-    result = compare.run(
+def _time(place: Path, name: str, task: Task, steps: int) -> None:
+    """Write what a step of each method costs that is there."""
+    builds = {
+        method: partial(_built, each.build) for method, each in CANDIDATES.items()
+    }
+    found = times(task, load(place, name), builds, steps)
+    write(times_of(place, name), found)
+
+
+def outcome(task: Task, candidate: Candidate, size: Size) -> dict[str, Any]:
+    """Tune a method by one seed, and train at the best point for every length.
+
+    The program that tuned does both, with one seed after the other.
+    """
+    tuning = tune(
         task,
-        {"it": _taking(built, tuned)},
-        steps=size.steps,
-        seeds=1,
-        rates=rates,
-        settings=tuned,
-        progress=False,
+        partial(_built, candidate.build),
+        (candidate.centre, size.rates),
+        candidate.tuned | {"length": [float(size.steps)]},
+        protocol(size.steps, 1, "constant", "grid"),
     )
-    (row,) = result.comparison.rows
-    best = row.sweep.point
-    rate = best.pop("learning_rate")
     lengths = [round(part * size.steps) for part in LENGTHS]
-    ends = compare.sweep(
-        lambda learning_rate, length: _built(
-            candidate.build, length, learning_rate, **best
-        ),
-        task,
-        [rate],
-        steps=size.steps,
-        seeds=size.seeds,
-        settings={"length": [float(length) for length in lengths]},
-    )
-    accuracy = ends.measures["test accuracy"]
+    ends = _ends(task, tuning, lengths, size.seeds)
     return {
         "title": candidate.title,
-        "best": {"learning_rate": rate, **best},
-        "inside": row.sweep.inside,
-        "trials": len(row.sweep.outcome.rates),
-        "tried": [float(f"{x:.3g}") for x in row.sweep.outcome.rates],
-        "tuning_loss": _numbers(row.sweep.outcome.final[:, 0]),
+        **tuning.facts(),
         "lengths": lengths,
-        "loss": _numbers(ends.final),
-        "accuracy": _numbers(accuracy),
-        "milliseconds_per_step": 1e3 * row.cost.seconds,
-        "state_bytes_per_parameter": row.cost.state_bytes,
+        "loss": numbers(ends.final),
+        "accuracy": numbers(ends.measures["test accuracy"]),
+        "state_bytes_per_parameter": state_bytes(tuning.trainer, tuning.optimizer),
         "size": size._asdict(),
         "machine": facts(),
     }
 
 
+def _ends(task: Task, tuning: Tuning, lengths: list[int], seeds: int) -> Outcome:
+    """Train at the best point, with several seeds, runs of several lengths."""
+    fixed = tuning.trainer.protocol._replace(seeds=seeds)
+    best = {name: [x] * len(lengths) for name, x in tuning.sweep.point.items()}
+    points = {name: np.array(x, np.float32) for name, x in best.items()}
+    points["length"] = np.array(lengths, np.float32)
+    return Trainer(task, fixed).run(tuning.program, points, lambda: None)
+
+
 def _built(
     build: Callable[..., Any],
-    length: Any,
     learning_rate: Any,
+    length: Any,
     linear: Any = 0.0,
     **settings: Any,
 ) -> Any:
     return build(Course(learning_rate, length, linear), **settings)
-
-
-def _taking(built: Callable[..., Any], tuned: dict[str, list[float]]) -> Callable:
-    """Give a function whose arguments are named, as a sweep wants them."""
-    if not tuned:
-        return built
-    return lambda learning_rate, weight_decay, b2, linear: built(
-        learning_rate, linear=linear, weight_decay=weight_decay, b2=b2
-    )
-
-
-def _tuned(method: str) -> dict[str, list[float]]:
-    return TUNED if method == BASELINE else {}
-
-
-def _numbers(values: Any) -> Any:
-    """Round, with nothing where a number is not finite."""
-    found = np.asarray(values, np.float64).round(5).astype(object)
-    found[~np.isfinite(np.asarray(values, np.float64))] = None
-    return found.tolist()
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -160,6 +136,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--minutes", type=whole, default=1440, help="begin no method after so many")
     add("--out", type=folder, default=None)
     add("--picture", type=Path, help="where the picture is drawn, if anywhere")
+    add("--times", action="store_true", help="time the steps of what is there")
     add("--quick", action="store_true", help="few steps and the smallest networks")
     options = reader.parse_args(arguments)
     options.methods = options.methods or names[: 3 if options.quick else None]

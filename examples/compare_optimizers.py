@@ -1,6 +1,6 @@
 """Compare ten optimizers on real data, each with its own learning-rate sweep.
 
-    python examples/compare_optimizers.py [--task digits|text|lstm] [--quick] ...
+    python examples/compare_optimizers.py [--task digits|text|lstm|sparse|noisy]
 
 With methods for matrices, steps are counted to where AdamW ends:
 

@@ -53,18 +53,30 @@ def step_seconds(
     median of the turns counts.
     """
     each = zip(steps, builds, points, strict=True)
-    runners = [_runner(trainer, *one) for one in each]
+    runners = [runner(trainer, *one, STEPS_A_ROUND) for one in each]
+    patience = PATIENCE * len(runners)
+    return np.median(in_turn(runners, ROUNDS, patience), axis=0).tolist()
+
+
+def in_turn(
+    runners: Sequence[Callable[[], float]], rounds: int, patience: float
+) -> np.ndarray:
+    """Let each runner tell its seconds, one after the other, round after round.
+
+    No further round begins once ``patience`` seconds have passed.
+    """
     begun, turns = time.perf_counter(), []
-    while len(turns) < ROUNDS:
+    while len(turns) < rounds:
         turns.append([run() for run in runners])
-        if time.perf_counter() - begun > PATIENCE * len(runners):
+        if time.perf_counter() - begun > patience:
             break
-    return np.median(np.array(turns), axis=0).tolist()
+    return np.array(turns)
 
 
-def _runner(
-    trainer: Trainer, step: Callable, build: Build, point: Point
+def runner(
+    trainer: Trainer, step: Callable, build: Build, point: Point, steps: int
 ) -> Callable[[], float]:
+    """Give what takes so many further steps each time, and tells the seconds of one."""
     params, *rest = trainer.first
     rest, swept = [trainer.start.data, *rest], _arrays(point)
     state = build(point).init(params)
@@ -73,10 +85,10 @@ def _runner(
     def run() -> float:
         params, state, loss = held[0]
         begun = time.perf_counter()
-        for _ in range(STEPS_A_ROUND):
+        for _ in range(steps):
             params, state, loss = step(swept, params, state, *rest)
         held[0] = jax.block_until_ready((params, state, loss))
-        return (time.perf_counter() - begun) / STEPS_A_ROUND
+        return (time.perf_counter() - begun) / steps
 
     return run
 

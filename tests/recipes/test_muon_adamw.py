@@ -7,6 +7,7 @@ import pytest
 
 import gradtx
 from gradtx.recipes import muon_adamw
+from gradtx.recipes.muon_adamw import FALLS
 
 STEPS = 20
 
@@ -56,6 +57,18 @@ def test_it_is_the_composition_that_it_prints():
         assert part in repr(tx), repr(tx)
 
 
+@pytest.mark.parametrize("rise", [0, 4])
+def test_a_rate_may_fall_on_a_line(rise):
+    """Its rate rises to the peak and is then as far from 0 as the end is from it."""
+    rate = FALLS["linear"](0.1, rise, STEPS)
+    rates = np.array([rate(step) for step in range(STEPS + 2)])
+    left = (STEPS - np.arange(rise, STEPS + 1)) / (STEPS - rise)
+    np.testing.assert_allclose(rates[rise:-1], 0.1 * left, atol=1e-8)
+    np.testing.assert_allclose(rates[:rise], 0.1 * np.arange(rise) / max(rise, 1))
+    assert rates[-1] == 0
+    assert "linear_schedule" in repr(muon_adamw(weights(), 0.1, STEPS, fall="linear"))
+
+
 def test_only_what_is_a_matrix_by_its_path_goes_to_muon():
     """The dense kernel's first step has equal singular values, the head's has not."""
     params = weights()
@@ -82,9 +95,10 @@ def test_averaging_keeps_a_running_mean_to_evaluate_with():
         ({"steps": 0}, "steps"),
         ({"warmup_steps": STEPS}, "below the 20 steps"),
         ({"peak_learning_rate": -1.0}, "peak_learning_rate"),
+        ({"fall": "step"}, "one of cosine, linear, got 'step'"),
     ],
 )
 def test_it_refuses_what_makes_no_run(given, complaint):
-    """A run without steps, one that only warms up, and a negative rate are refused."""
+    """No steps, warm-up alone, a negative rate and an unknown fall are refused."""
     with pytest.raises(ValueError, match=complaint):
         muon_adamw(weights(), **{"peak_learning_rate": 0.1, "steps": STEPS, **given})

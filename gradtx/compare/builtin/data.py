@@ -68,18 +68,62 @@ def digits() -> Data:
     )
 
 
-def text(context: int = 32, limit: int = 400_000) -> Data:
+def mislabelled(data: Data, part: float) -> Data:
+    """Give a fixed part of the labels to learn from another value, drawn once.
+
+    What tunes and what judges keeps the true ones, so learning the wrong ones shows.
+    """
+    labels = np.array(data.train.labels)
+    random, classes = np.random.default_rng(1), labels.max() + 1
+    wrong = random.permutation(len(labels))[: round(part * len(labels))]
+    labels[wrong] = (labels[wrong] + random.integers(1, classes, len(wrong))) % classes
+    return data._replace(train=_split(np.asarray(data.train.inputs), labels))
+
+
+def ngrams(buckets: int, orders: int = 4, held: int = 2000) -> Data:
+    """Give the last one, two, ... characters of text as numbers of hash buckets.
+
+    What comes next is to be told from them. Most of the longer ones are rare, so a
+    batch touches few of the buckets.
+
+    Args:
+      buckets: how many there are, shared by all lengths.
+      orders: how many lengths, from one character on.
+      held: how many examples tune, and how many judge.
+    """
+    data = text(context=orders, held=(held, held))
+    return Data(*(_hashed(split, buckets) for split in data))
+
+
+def _hashed(split: Split, buckets: int) -> Split:
+    codes, mixed = np.asarray(split.inputs, np.uint32), []
+    hashed = np.zeros(len(codes), np.uint32)
+    for column in codes.T[::-1]:  # the nearest character first
+        hashed = (hashed ^ (column + np.uint32(1))) * np.uint32(2654435761)
+        mixed.append((hashed >> np.uint32(7)) % np.uint32(buckets))
+    inputs = np.stack(mixed, axis=1).astype(np.int32)
+    return _split(inputs, np.asarray(split.labels)[:, -1])
+
+
+def text(
+    context: int = 32, limit: int = 400_000, held: tuple[int, int] = (300, 400)
+) -> Data:
     """Give characters of Python's standard library, each to be told from those before.
 
     Whole files go to one split only, so that nothing of a test file was seen before.
+
+    Args:
+      context: characters of an example.
+      limit: the most characters to learn from.
+      held: how many examples tune, and how many judge.
     """
     sources = read_sources(Path(sysconfig.get_path("stdlib")))
     learn = [source for place, source in enumerate(sources) if place % 5 not in (1, 3)]
     tune, judge = sources[1::5], sources[3::5]
     return Data(
         _windows(learn, context, limit),
-        _windows(tune, context, 300 * (context + 1)),
-        _windows(judge, context, 400 * (context + 1)),
+        _windows(tune, context, held[0] * (context + 1)),
+        _windows(judge, context, held[1] * (context + 1)),
     )
 
 

@@ -1,6 +1,7 @@
 """Methods for matrices, told by their paths: taken into the comparison if asked for."""
 
 from gradtx.common.types import PyTree, Scalar
+from gradtx.compare.builtin.names import TASKS
 from gradtx.compare.method import Method
 from gradtx.core.transformation import GradientTransformation
 from gradtx.optimizers import (
@@ -122,11 +123,14 @@ MATRIX_METHODS = {
 }
 
 MATRIX_CENTRES: dict[str, dict[str, float]] = {
-    "muon": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
-    "normuon": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
-    "soap": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
-    "kl_shampoo": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
-    "shampoo": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
-    "psgd_kron": {"digits": 0.002, "text": 0.005, "lstm": 0.005},
+    name: dict(zip(TASKS, rates, strict=True))
+    for name, rates in {
+        "muon": (0.005, 0.01, 0.01, 0.01, 0.0025),
+        "normuon": (0.005, 0.01, 0.01, 0.01, 0.0025),
+        "soap": (0.005, 0.01, 0.01, 0.01, 0.0025),
+        "kl_shampoo": (0.005, 0.01, 0.01, 0.01, 0.0025),
+        "shampoo": (0.005, 0.01, 0.01, 0.01, 0.0025),
+        "psgd_kron": (0.002, 0.005, 0.005, 0.005, 0.001),
+    }.items()
 }
 """The learning rate in the middle of the first grid, for each task."""

@@ -1,5 +1,6 @@
 """The ten methods: how each is built, where its rates lie, how it is drawn."""
 
+from gradtx.compare.builtin.names import TASKS
 from gradtx.compare.method import Method
 from gradtx.core.transformation import GradientTransformation
 from gradtx.optimizers import (
@@ -140,16 +141,19 @@ METHODS = {
     )
 }
 
-# The learning rate in the middle of the first grid, for each task.
 CENTRES: dict[str, dict[str, float]] = {
-    "sgd": {"digits": 0.2, "text": 0.4, "lstm": 0.4},
-    "momentum": {"digits": 0.02, "text": 0.1, "lstm": 0.1},
-    "nesterov": {"digits": 0.02, "text": 0.1, "lstm": 0.1},
-    "adam": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
-    "adamw": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
-    "adabelief": {"digits": 0.005, "text": 0.01, "lstm": 0.01},
-    "lookahead": {"digits": 0.01, "text": 0.01, "lstm": 0.01},
-    "rmsprop": {"digits": 0.002, "text": 0.005, "lstm": 0.005},
-    "adagrad": {"digits": 0.05, "text": 0.05, "lstm": 0.05},
-    "lion": {"digits": 0.001, "text": 0.002, "lstm": 0.002},
+    name: dict(zip(TASKS, rates, strict=True))
+    for name, rates in {
+        "sgd": (0.2, 0.4, 0.4, 10.0, 0.1),
+        "momentum": (0.02, 0.1, 0.1, 1, 0.01),
+        "nesterov": (0.02, 0.1, 0.1, 1, 0.01),
+        "adam": (0.005, 0.01, 0.01, 0.02, 0.002),
+        "adamw": (0.005, 0.01, 0.01, 0.02, 0.002),
+        "adabelief": (0.005, 0.01, 0.01, 0.02, 0.002),
+        "lookahead": (0.01, 0.01, 0.01, 0.02, 0.005),
+        "rmsprop": (0.002, 0.005, 0.005, 0.01, 0.001),
+        "adagrad": (0.05, 0.05, 0.05, 0.2, 0.02),
+        "lion": (0.001, 0.002, 0.002, 0.01, 0.0005),
+    }.items()
 }
+"""The learning rate in the middle of the first grid, for each task."""

@@ -1,4 +1,4 @@
-"""Three small networks in Flax Linen, as a user would write them."""
+"""Four small networks in Flax Linen, as a user would write them."""
 
 import flax.linen as nn
 import jax
@@ -90,3 +90,18 @@ class RecurrentNetwork(nn.Module):
         hidden = nn.Embed(self.characters, self.width)(codes)
         hidden = nn.RNN(nn.OptimizedLSTMCell(self.width))(hidden)
         return nn.Dense(self.characters)(hidden)
+
+
+class BagNetwork(nn.Module):
+    """A linear layer over a bag of features, of which an example has few."""
+
+    buckets: int
+    classes: int
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Give the logits of (batch, features) numbers of buckets: sums of rows."""
+        rows = nn.Embed(
+            self.buckets, self.classes, embedding_init=nn.initializers.zeros
+        )
+        return rows(features).sum(axis=-2)

@@ -1,6 +1,6 @@
 """The names that the command line knows: read before anything heavy is imported."""
 
-TASKS = ("digits", "text", "lstm")
+TASKS = ("digits", "text", "lstm", "sparse", "noisy")
 OPTIMIZERS = (
     "sgd",
     "momentum",

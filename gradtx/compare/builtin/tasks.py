@@ -4,7 +4,15 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gradtx.compare.builtin.data import ALPHABET, Data, Split, digits, text
+from gradtx.compare.builtin.data import (
+    ALPHABET,
+    Data,
+    Split,
+    digits,
+    mislabelled,
+    ngrams,
+    text,
+)
 from gradtx.compare.needs import needed
 from gradtx.compare.task import Task
 from gradtx.losses import softmax_cross_entropy_with_integer_labels
@@ -21,23 +29,36 @@ class Problem(NamedTuple):
     """How many learning rates a grid has."""
 
 
+WRONG = 0.3
+"""The part of wrong labels of the noisy task."""
+
+
 def digits_problem(*, quick: bool = False) -> Problem:
     """Give the handwritten digits with a small convolutional network."""
+    name = "handwritten digits, small convolutional network"
+    return _of_digits("digits", name, digits(), steps=80 if quick else 400, quick=quick)
+
+
+def noisy_problem(*, quick: bool = False) -> Problem:
+    """Give the digits, of whose labels to learn from three in ten are wrong.
+
+    Validation and test have true labels, so a network that learns the wrong ones by
+    heart is seen to: its loss rises.
+    """
+    name = "handwritten digits, 30 % of labels wrong, small convolutional network"
+    data = mislabelled(digits(), WRONG)
+    return _of_digits("noisy", name, data, steps=100 if quick else 600, quick=quick)
+
+
+def _of_digits(
+    name: str, title: str, data: Data, *, steps: int, quick: bool
+) -> Problem:
     with needed("the task of digits"):
         from gradtx.compare.builtin.models import DigitNetwork  # noqa: PLC0415 -- Flax
 
-    return Problem(
-        name="digits",
-        task=classification(
-            "handwritten digits, small convolutional network",
-            DigitNetwork(features=8 if quick else 16),
-            digits(),
-            batch_size=32,
-        ),
-        steps=80 if quick else 400,
-        seeds=3,
-        rates=9 if quick else 11,
-    )
+    network = DigitNetwork(features=8 if quick else 16)
+    task = classification(title, network, data, batch_size=32)
+    return Problem(name, task, steps, seeds=3, rates=9 if quick else 11)
 
 
 def text_problem(*, quick: bool = False) -> Problem:
@@ -58,6 +79,21 @@ def lstm_problem(*, quick: bool = False) -> Problem:
 
     network = RecurrentNetwork(len(ALPHABET), width=16 if quick else 32)
     return _of_text("lstm", "small LSTM", network, quick=quick)
+
+
+def sparse_problem(*, quick: bool = False) -> Problem:
+    """Give hashed n-grams of the standard library's text with a linear layer.
+
+    An example has four of the features, most of them rare: the gradient is sparse.
+    """
+    with needed("the task of rare features"):
+        from gradtx.compare.builtin.models import BagNetwork  # noqa: PLC0415 -- Flax
+
+    buckets = 256 if quick else 2048
+    network = BagNetwork(buckets, len(ALPHABET))
+    title = "Python source text, linear layer over hashed n-grams"
+    task = classification(title, network, ngrams(buckets), batch_size=64)
+    return Problem("sparse", task, steps=60 if quick else 400, seeds=3, rates=9)
 
 
 def _of_text(name: str, title: str, network: Any, *, quick: bool) -> Problem:
@@ -94,4 +130,10 @@ def classification(name: str, network: Any, data: Data, batch_size: int) -> Task
     )
 
 
-PROBLEMS = {"digits": digits_problem, "text": text_problem, "lstm": lstm_problem}
+PROBLEMS = {
+    "digits": digits_problem,
+    "text": text_problem,
+    "lstm": lstm_problem,
+    "sparse": sparse_problem,
+    "noisy": noisy_problem,
+}
