@@ -30,7 +30,7 @@ from gradtx.compare.measures import Row
 WIDE = 110  # columns of the tables where the terminal does not say
 SMALL = 256  # leaves below this stay as they are: here even the small ones are encoded
 RATE = 0.01
-"""What the comparison finds best for each on this task, among three to a decade."""
+"""The middle of the comparison's grid, for either method."""
 METHODS = ("muon", "soap")
 HEADINGS = ("method, state", "B/param of state", "validation loss", "of float32's sd")
 
