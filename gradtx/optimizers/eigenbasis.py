@@ -180,7 +180,7 @@ def refreshed(
     """
     first = t == 1
     start = partial(all_eigenvectors, leaves, factors, descending=True)
-    bases = cond_inplace(first, lambda _: start(), bases)
+    bases = cond_inplace(first, lambda _: leaves.together(start()), bases)
     kept = (bases, mean) if squares is None else (bases, mean, squares)
     due = ~first & ((t - 1) % every == 0)
     return cond_inplace(due, lambda kept: turn_bases(leaves, factors, *kept), kept)
