@@ -172,7 +172,7 @@ def _has_sums(state: Tree) -> bool:
 
 @every_rate
 @every_method
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 def test_training_goes_on(
     method: Method, rate: Callable[[], Any], tmp_path: Path
 ) -> None:

@@ -250,6 +250,7 @@ def test_what_does_not_fit_is_refused(row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", configurations.once_each(ROWS))
+@pytest.mark.one_in(4)
 def test_a_state_of_another_shape_is_refused(row: Row, exhaustive: bool) -> None:
     """A number where an array was is not broadcast: one in each state, or any."""
     tx, params = row.build(), problems.small_tree()

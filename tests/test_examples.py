@@ -24,7 +24,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
         ),
     ],
 )
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_an_example_does_what_it_says(
     name: str, promise: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -101,7 +101,7 @@ def assert_left_alone(tx: Any) -> None:
 
 
 @every_row
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 def test_every_optimizer_leaves_them_alone(row: Row) -> None:
     """Integers, flags, keys, functions, strings: no state, no move, not counted."""
     assert_left_alone(row.build())
@@ -381,6 +381,7 @@ AVERAGES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("make", AVERAGES.values(), ids=AVERAGES)
+@pytest.mark.one_in(2)
 def test_averaged_weights_are_whole(make: Callable[[], Any]) -> None:
     """They hold the frozen leaves of the parameters, and the others' averages."""
     tx, found = make(), []

@@ -107,7 +107,7 @@ def step(tx: Any, grads: Tree, state: Tree, params: Tree) -> Any:
 
 
 @every_other
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_on_eight_devices(make: Callable[[], Any]) -> None:
     """What has no row in the catalogue keeps its place too, and compiles once.
 
@@ -170,6 +170,7 @@ RATES: dict[str, Callable[[float], Any]] = {
         pytest.param("bfloat16", False, "function to float32", marks=EXHAUSTIVE),
     ],
 )
+@pytest.mark.exhaustive
 def test_no_learning_rate_changes_types(dtype: str, x64: bool, kind: str) -> None:
     """Updates and state keep their types, so that the second step compiles nothing.
 

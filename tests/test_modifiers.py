@@ -73,7 +73,7 @@ def trained(tx: Any, params: Tree, length: int) -> Tree:
 
 
 @every_modifier
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_works_with_every_method(name: str) -> None:
     """With five methods: one trace for all numbers, types kept, downhill and finite.
 
@@ -104,7 +104,7 @@ def test_works_with_every_method(name: str) -> None:
 
 
 @every_modifier
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_half_precision_follows_float32(name: str) -> None:
     """With bfloat16 weights kept as they should be, it goes where float32 goes."""
     start = jnp.linspace(-1, 2, 32).reshape(8, 4).astype(jnp.bfloat16)
@@ -159,7 +159,7 @@ IDENTITIES = {
 
 
 @pytest.mark.parametrize("name", IDENTITIES)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_without_its_effect_it_is_the_method(name: str) -> None:
     """With a weight of 0, a bound never met, or a constant rate: AdamW as it is."""
     start = {"w": jnp.linspace(-1, 2, 8).reshape(4, 2), "b": jnp.ones(2)}

@@ -319,6 +319,7 @@ def test_every_optimizer_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if room != "optimizers"])
+@pytest.mark.one_in(2)
 def test_every_factory_is_tested(room: str) -> None:
     """A factory is in a row of the catalogue, or some test calls it."""
     rows = set().union(*(used(row.build()) for row in catalogue.ROWS))

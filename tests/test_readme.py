@@ -14,7 +14,10 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 # What a page of the site shows is run when the site is built, too.
-WITH_CODE = [PAGES[0], *(pytest.param(x, marks=pytest.mark.exhaustive) for x in PAGES[1:])]
+WITH_CODE = [
+    PAGES[0],
+    *(pytest.param(x, marks=pytest.mark.exhaustive) for x in PAGES[1:]),
+]
 MOST = 200  # lines of the README
 
 

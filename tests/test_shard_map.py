@@ -104,6 +104,7 @@ def hold(made: dict[str, Any], *, apart: bool, check: bool, jit: bool = True) ->
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.one_in(6)
+@pytest.mark.exhaustive
 def test_each_device_takes_the_steps_of_its_piece(apart: bool, check: bool) -> None:
     """Every wrapper, in a scan, with and without the check of what varies."""
     cases = APART if apart else TOGETHER
@@ -146,6 +147,7 @@ SAME_EVERYWHERE: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", SAME_EVERYWHERE)
 @pytest.mark.parametrize("lib", [gradtx, optax], ids=["gradtx", "optax"])
+@pytest.mark.one_in(2)
 def test_what_is_the_same_on_every_device_leaves_as_that(lib: Any, name: str) -> None:
     """After a scan over shards with the loss of all, as from optax, `P()` takes it."""
     params = problems.small_tree()

@@ -80,6 +80,7 @@ def test_integers_are_exact() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int32", "uint32"])
+@pytest.mark.one_in(2)
 def test_large_integers_do_not_overflow(dtype: str) -> None:
     """Over the whole range of the type, only the lowest bits of the costs are lost."""
     info = np.iinfo(dtype)

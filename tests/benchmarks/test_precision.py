@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 
+@pytest.mark.exhaustive
 def test_a_short_run_writes_its_figures(
     part: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,7 +103,7 @@ def through(codec: Any, x: Any, seed: int = 0) -> Any:
 @every_format
 @settings(max_examples=20)
 @given(x=NUMBERS)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_it_goes_to_a_neighbour(name: str, x: Any) -> None:
     """Rounded at random it is the number of the grid below or above, with its sign."""
     make = FORMATS[name][0]

@@ -101,6 +101,7 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+@pytest.mark.one_in(2)
 def test_what_wraps_it_gives_it_extra_arguments(wrap: Callable[[Any], Any]) -> None:
     """The loss comes through every wrapper of optax's: the plateau halves the step."""
     tx = wrap(contrib.reduce_on_plateau(factor=0.5, patience=1))

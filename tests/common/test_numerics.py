@@ -33,6 +33,7 @@ def test_ratio_is_zero_where_the_denominator_is() -> None:
     ],
     ids=["adam", "adabelief", "rmsprop", "centered", "adagrad"],
 )
+@pytest.mark.one_in(2)
 def test_without_any_epsilon(make: Any) -> None:
     """With every epsilon 0, a zero gradient makes a zero update, and finite slopes."""
     tx, params = make(), jnp.ones(2)

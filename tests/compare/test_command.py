@@ -60,6 +60,7 @@ def small_run(tmp_path_factory):
     return code, folder
 
 
+@pytest.mark.exhaustive
 def test_a_run_leaves_its_report_its_figures_and_its_pictures(small_run):
     """The command ends well and writes every file that it promises."""
     code, folder = small_run
@@ -116,6 +117,7 @@ def test_the_figures_hold_nine_rates_and_the_state_of_each(small_run):
 
 @pytest.mark.parametrize("plan", [Plan(2, 2, 0), Plan(1, 1, 0)])
 @pytest.mark.one_in(2)
+@pytest.mark.exhaustive
 def test_a_sweep_is_what_single_runs_are(plan):
     """Each place of the vmapped run, whole or in chunks, equals a plain loop."""
     random = np.random.default_rng(0)

@@ -227,6 +227,7 @@ def test_no_optimizer_is_refused() -> None:
         [{"x": X[:8], "y": list(Y[:8])}] * 8,
     ],
 )
+@pytest.mark.one_in(2)
 def test_batches_may_be_iterated(batches: Any) -> None:
     """An iterator, a function of the seed and a loader give the same figures."""
 
@@ -306,6 +307,7 @@ def test_a_tie_is_said_to_be_one(result: Any) -> None:
 
 
 @pytest.mark.parametrize("tx", [gradtx.adam(1.0), gradtx.adam])
+@pytest.mark.one_in(2)
 def test_a_range_test_suggests_a_rate_that_trains(tx: Any, tmp_path: Path) -> None:
     """The suggestion is a tenth of the rate of the lowest loss, and is drawn."""
     task = TASK._replace(batch_size=24)

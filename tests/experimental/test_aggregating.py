@@ -77,6 +77,7 @@ def test_means_over_steps() -> None:
 
 @pytest.mark.parametrize("axis", [0, None])
 @pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.one_in(2)
 def test_an_optimizer_on_means_of_means(axis: int | None, steps: int) -> None:
     """It takes the steps that it takes alone on means over examples and batches."""
     tx = aggregating.process(
@@ -174,6 +175,7 @@ def test_mean_and_scatter(steps: int) -> None:
 
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 @pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.one_in(2)
 def test_running_means_of_mean_and_variance(decay: float, steps: int) -> None:
     """They are those of NumPy's mean and sample variance, made unbiased."""
     tx = aggregating.add_mean_variance_to_opt(gradtx.sgd(0.1, 0.9), decay, 0, steps)
@@ -232,6 +234,7 @@ def test_before_the_first_step_the_means_are_zero() -> None:
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.complex64])
+@pytest.mark.one_in(2)
 def test_types(dtype: Any) -> None:
     """Updates keep the parameter's type; sums are wide, and scatter is real."""
     params = jnp.ones(2, dtype)

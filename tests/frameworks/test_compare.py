@@ -60,6 +60,7 @@ def equinox() -> Task:
 
 @pytest.mark.parametrize("make", [linen, of_nnx, equinox])
 @pytest.mark.one_in(6)
+@pytest.mark.exhaustive
 def test_a_model_of_any_library_is_compared(make: Callable[[], Any]) -> None:
     """Methods with and without state train it; the best is then used by hand."""
     task = make()

@@ -254,7 +254,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize("make", METHODS)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_every_method_takes_it(make: Any) -> None:
     """The matrices of a Linen model step by the method, all other leaves otherwise."""
     params = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), linen(scan=True))

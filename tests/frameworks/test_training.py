@@ -47,6 +47,7 @@ def both(train: Callable[[Any], Any], rate: Callable[[], Any]) -> None:
 
 
 @every_rate
+@pytest.mark.one_in(2)
 def test_every_link_may_be_either_library_s(rate: Callable[[], Any]) -> None:
     """Links of both libraries, in chains of both, in any order, train alike."""
 
@@ -182,6 +183,7 @@ HOLDING: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("make", HOLDING.values(), ids=HOLDING)
+@pytest.mark.one_in(2)
 def test_flax_nnx_takes_what_holds_arrays(make: Callable[[], Any]) -> None:
     """An optimizer is no data to NNX, though it hold arrays, flags or random keys.
 

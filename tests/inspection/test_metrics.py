@@ -126,6 +126,7 @@ def test_in_a_scan_within_others() -> None:
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=str)
+@pytest.mark.one_in(2)
 def test_on_a_mesh(kind: AxisType) -> None:
     """Of arrays that are spread over devices the numbers are those of the whole."""
     tx = gradtx.with_metrics(gradtx.chain(gradtx.clip(1.0), gradtx.adam(0.1)), first)

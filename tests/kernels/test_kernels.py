@@ -224,6 +224,7 @@ def test_a_sweep_is_one_program() -> None:
         np.testing.assert_allclose(together["w"][i], one["w"], rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.exhaustive
 def test_a_shard_has_its_own_kernel() -> None:
     """In `shard_map` every device makes its rows; arrays said to be spread are left."""
     w = jax.random.normal(jax.random.key(2), (16, 512))

@@ -57,7 +57,7 @@ def test_is_a_value(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 def test_numbers_may_be_traced(make: Any) -> None:
     """A learning rate goes through jit and vmap, and the result is that of each."""
     state = make(0.5).init(PARAMS)
@@ -72,7 +72,7 @@ def test_numbers_may_be_traced(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 def test_passes_through_jit_with_its_state(make: Any) -> None:
     """A setting of 0 is off inside of jit as it is outside: the states agree."""
     tx = make(0.5)
@@ -313,6 +313,7 @@ def test_all_arguments_are_described(make: Any) -> None:
 
 
 @pytest.mark.parametrize("excluded", [["bias"], ["dense/b", "norm"], "bias"])
+@pytest.mark.one_in(2)
 def test_excluded_from_weight_decay(excluded: Any) -> None:
     """Leaves decay unless a pattern is found in their path."""
     params = {"dense": {"kernel": np.float32([1.0]), "bias": np.float32([1.0])}}

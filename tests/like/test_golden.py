@@ -114,7 +114,7 @@ def falling(settings: Any, name: str, decay: float) -> Any:
     [*LIKE["cases"], *TORCH["cases"], *KERAS["cases"]],
     ids=lambda c: f"{c['lib']}-{c['name']}-{c['kind']}-{c['decay']}-{c['kwargs']}",
 )
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 def test_settings(case: Any) -> None:
     """So does one with any other settings, a schedule, and complex parameters."""
     kind = case["kind"]

@@ -54,7 +54,7 @@ every_case = pytest.mark.parametrize(
 
 @pytest.mark.usefixtures("x64")
 @every_case
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 def test_rates(room: Any, case: Any) -> None:
     """The rates are those of the library, for one count after another and for all."""
     rate, expected = made(room, case["name"], case["kwargs"]), case["rates"]

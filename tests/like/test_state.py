@@ -70,7 +70,7 @@ def go_on(tx: Any, state: Any, case: Any, all_grads: Any, layout: Any) -> None:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("case", TORCH["cases"], ids=lambda c: c["name"])
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_a_run_of_pytorch_goes_on(case: Any) -> None:
     """From the state of an optimizer of PyTorch the next steps are PyTorch's."""
     tx = getattr(torch, case["name"])(**case["kwargs"])
@@ -83,6 +83,7 @@ def test_a_run_of_pytorch_goes_on(case: Any) -> None:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", ["Adam", "Adafactor"])
+@pytest.mark.one_in(2)
 def test_weights_may_keep_their_axes(name: str) -> None:
     """With a layout of None the weights and all that is kept have PyTorch's axes."""
     case = next(x for x in TORCH["cases"] if x["name"] == name)

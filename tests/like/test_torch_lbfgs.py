@@ -51,6 +51,7 @@ def one_call(tx: Any) -> Any:
         for i, c in enumerate(CASES)
     ],
 )
+@pytest.mark.one_in(2)
 def test_moves_as_in_torch(case: Any) -> None:
     """With any settings the parameters go the same way, for as many evaluations."""
     tx = like.torch.LBFGS(**case["kwargs"])

@@ -26,7 +26,7 @@ def normal(*shape: int, seed: int = 0) -> jnp.ndarray:
         gradtx.MatrixAxes(0, (1, 2), splits=(4, 1, 4, 1)),
     ],
 )
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_blocks_are_put_together_again(numbers: object, limit: int | None) -> None:
     """Taken apart and joined, an array is what it was; blocks are no longer than asked.
 

@@ -24,6 +24,7 @@ def matrices(*shape, seed=0):
 
 @pytest.mark.parametrize("preconditioning", PRECONDITIONINGS)
 @pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 4)])
+@pytest.mark.one_in(2)
 def test_newton_schulz_is_a_polynomial_of_the_singular_values(shape, preconditioning):
     """Only the singular values change: each by the odd polynomial, step for step."""
     x = matrices(*shape)
@@ -43,6 +44,7 @@ def test_newton_schulz_is_a_polynomial_of_the_singular_values(shape, preconditio
 
 
 @pytest.mark.parametrize("preconditioning", [*PRECONDITIONINGS, "aol"])
+@pytest.mark.one_in(2)
 def test_newton_schulz_converges_to_orthonormal_rows(preconditioning):
     """With convergent coefficients the rows become orthonormal, complex ones too."""
     x = matrices(2, 3, 4) + 1j * matrices(2, 3, 4, seed=1)
@@ -103,6 +105,7 @@ def test_newton_schulz_refuses_what_it_cannot_take():
 
 
 @pytest.mark.parametrize("kind", ["real", "complex", "function"])
+@pytest.mark.one_in(2)
 def test_power_iteration_finds_the_largest_eigenvalue(kind):
     """Value and vector are those of NumPy, also where the matrix is a function."""
     x = matrices(4, 4) + (1j * matrices(4, 4, seed=1) if kind == "complex" else 0)
@@ -131,6 +134,7 @@ def test_power_iteration_at_zero_and_refusals():
 
 @pytest.mark.parametrize("p", [1, 2, 3, 4])
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e15])
+@pytest.mark.one_in(2)
 def test_inverse_root_is_that_of_the_eigenvalues(p, scale):
     """A^(-1/p) by eigenvalues, for every p and at every scale."""
     x = matrices(3, 3)

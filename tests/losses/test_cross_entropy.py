@@ -62,6 +62,7 @@ def test_classes_over_several_axes() -> None:
 
 
 @pytest.mark.parametrize("loss", [ONE_HOT[0], ONE_HOT[2]], ids=lambda f: f.__name__)
+@pytest.mark.one_in(2)
 def test_excluded_classes_do_not_exist(loss: Any) -> None:
     """With a mask, the loss is that of the classes included, whatever the others hold.
 
@@ -121,6 +122,7 @@ def test_labels_may_be_shared_by_the_batch() -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.one_in(2)
 def test_sure_answers_have_finite_slopes(gamma: float) -> None:
     """Right answers without any doubt cost nothing, and do not break the gradient."""
     z = jnp.float32([INF, -INF, 300, -300])

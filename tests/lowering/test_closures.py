@@ -158,6 +158,7 @@ def test_what_is_recomputed_stays_so() -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.one_in(2)
 def test_other_operations_are_another_function(name: str) -> None:
     """One function is never taken for another."""
     for function in OTHERS[name] * 2:

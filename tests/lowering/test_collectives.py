@@ -99,7 +99,7 @@ SUMS_ONLY = {
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("tx", SUMS_ONLY.values(), ids=SUMS_ONLY)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_norms_gather_nothing(tx: Any, kind: AxisType, layout: dict[str, P]) -> None:
     """Each leaf is summed where it lies, and only numbers go to other devices."""
     found = stepped(tx, kind, layout)
@@ -108,6 +108,7 @@ def test_norms_gather_nothing(tx: Any, kind: AxisType, layout: dict[str, P]) -> 
 
 
 @pytest.mark.parametrize("order", [1, 2, "inf"])
+@pytest.mark.one_in(2)
 def test_every_norm_gathers_nothing(order: Any) -> None:
     """Also outside of an optimizer, on a mesh whose layouts no type tells."""
     over, whole = problems.mesh(AxisType.Auto), tree()
@@ -120,7 +121,7 @@ def test_every_norm_gathers_nothing(order: Any) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 def test_packed_leaves_come_back_where_they_lay(
     kind: AxisType, layout: dict[str, P]
 ) -> None:
@@ -130,6 +131,7 @@ def test_packed_leaves_come_back_where_they_lay(
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.one_in(2)
 def test_each_device_orthogonalizes_its_share(layout: dict[str, P]) -> None:
     """Muon's matrices of one shape are exchanged, not copied to every device."""
     found = stepped(contrib.muon(0.1), AxisType.Explicit, layout, "wvb")
@@ -137,6 +139,7 @@ def test_each_device_orthogonalizes_its_share(layout: dict[str, P]) -> None:
     assert found["all-gather"] < 16 * 8  # less than one matrix
 
 
+@pytest.mark.exhaustive
 def test_galore_s_state_stays_where_it_was_made() -> None:
     """The state stays where it was made: the second step is the same program."""
     for layout in LAYOUTS.values():

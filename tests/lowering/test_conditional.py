@@ -92,6 +92,7 @@ def test_a_remembered_sum_is_found_by_its_parts_alone() -> None:
     assert known_sum(p, u) is None
 
 
+@pytest.mark.exhaustive
 def test_nothing_is_remembered_for_longer_than_a_program_is_traced() -> None:
     """When a step has been compiled its sums are forgotten."""
     params = problems.small_tree()

@@ -314,7 +314,7 @@ SCHEDULED: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("schedule", [listed, branching])
 @pytest.mark.parametrize("name", SCHEDULED)
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 def test_a_schedule_may_look_at_its_step(name: str, schedule: Any) -> None:
     """It may branch in Python or index a list: the steps are those of `jnp.where`."""
 
@@ -413,7 +413,7 @@ NUMBERS: dict[str, Callable[[float], Any]] = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_other_numbers_compile_nothing(name: str) -> None:
     """From the third step on, made anew with other numbers each, all is known."""
     params = deep_tree()
@@ -525,7 +525,7 @@ HELD: dict[str, Callable[[Batch], Any]] = {
 
 
 @pytest.mark.parametrize("name", HELD)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_nothing_is_kept_alive(name: str) -> None:
     """What closures held in three steps has gone when they have."""
     arrays = []

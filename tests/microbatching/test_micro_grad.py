@@ -25,6 +25,7 @@ def loss(w: Any, x: Any, y: Any) -> Any:
 
 @pytest.mark.parametrize("size", [None, 4])
 @pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.one_in(2)
 def test_gradients_are_transformed_one_by_one(size: int | None, keep: bool) -> None:
     """Sums of transformed gradients, and values and metrics of every example."""
 

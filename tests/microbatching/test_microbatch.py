@@ -75,6 +75,7 @@ def test_sums_means_and_results_of_each(size: int) -> None:
 
 
 @pytest.mark.parametrize("kind", AccumulationType)
+@pytest.mark.one_in(2)
 def test_left_out_microbatches(kind: AccumulationType) -> None:
     """Of n microbatches k are run; all but the running mean take the rest as zeros."""
     results = pieces(X, 3)

@@ -91,6 +91,7 @@ def test_blocks_of_one_entry_are_adam() -> None:
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.one_in(2)
 def test_heads_that_are_spread_over_devices(kind: AxisType) -> None:
     """Means over heads whose axis is sharded are those of the whole array."""
     over = problems.mesh(kind)

@@ -25,7 +25,7 @@ from gradtx import contrib
         ("cocob", {"weight_decay": 0.1}),
     ],
 )
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_beside_optax(name, settings):
     """The steps are optax's, over several leaves."""
     settings = {"learning_rate": beside_optax.falling, **settings}

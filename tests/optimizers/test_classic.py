@@ -26,6 +26,7 @@ import gradtx
         ("yogi", {"b1": 0.8, "b2": 0.9, "eps": 0.1}),
     ],
 )
+@pytest.mark.one_in(2)
 def test_agrees_with_optax(name: str, settings: dict[str, object]) -> None:
     """With a schedule and other settings than the defaults, the steps are optax's."""
     ours, theirs = (

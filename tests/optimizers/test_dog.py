@@ -30,6 +30,7 @@ def length_of(tree):
         ("dowg", {"learning_rate": beside_optax.falling}),
     ],
 )
+@pytest.mark.one_in(2)
 def test_beside_optax(name, settings):
     """The steps are optax's, over several leaves."""
     ours, theirs = (getattr(x, name)(**settings) for x in (contrib, optax.contrib))

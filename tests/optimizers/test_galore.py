@@ -14,6 +14,7 @@ import gradtx
 
 
 @pytest.mark.parametrize("shape", [(8, 4), (4, 8)])
+@pytest.mark.one_in(2)
 def test_galore_moves_as_optax_does(shape: tuple[int, int]) -> None:
     """Through a change of the subspace the parameters are optax's, to rounding."""
     settings = {"rank": 2, "update_proj_gap": 2, "weight_decay": 0.1}

@@ -49,6 +49,7 @@ def gradients(tree: Tree, seed: int) -> Tree:
 
 
 @every_direction
+@pytest.mark.one_in(2)
 def test_equal_shapes_are_done_at_once_and_not_in_every_step(name: str) -> None:
     """Leaves of one shape go through one decomposition, which stands in a condition."""
     params = {k: jnp.ones((3, 3)) for k in "abc"}

@@ -28,7 +28,7 @@ every_method = pytest.mark.parametrize("method", METHODS, ids=lambda f: f.__name
     ids=["plain", "schedule", "adapted", "decay"],
 )
 @pytest.mark.parametrize("kind", [float, complex])
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_follows_the_paper(method, settings, kind):
     """The parameters after every step are those of the paper in NumPy."""
     rng = np.random.default_rng(0)
@@ -52,6 +52,7 @@ def test_follows_the_paper(method, settings, kind):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", ["momo", "momo_adam"])
 @pytest.mark.parametrize("adapt", [False, True])
+@pytest.mark.one_in(2)
 def test_beside_optax(name, adapt):
     """Without weight decay the steps are optax's, over several leaves."""
     settings = {"lower_bound": 0.3, "adapt_lower_bound": adapt}
@@ -90,6 +91,7 @@ def test_the_step_reaches_the_bound():
 
 
 @every_method
+@pytest.mark.one_in(2)
 def test_the_loss_is_needed(method):
     """Without ``value`` it says how to call it."""
     tx, p = method(), jnp.ones(2)

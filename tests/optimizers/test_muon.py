@@ -203,7 +203,7 @@ def test_leading_axes_count_matrices(name: str) -> None:
 @pytest.mark.parametrize(
     "cuts", [{"heads": 2}, {"splits": (1, 3)}], ids=["heads", "splits"]
 )
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 def test_matrices_side_by_side_are_matrices_apart(name: str, cuts: Any) -> None:
     """Heads and splits step, with their own factors, as separate parameters do."""
     make, ends = DIRECTIONS[name], [1] if "splits" in cuts else [2]

@@ -51,6 +51,7 @@ def test_the_estimate_is_below_the_distance():
 
 
 @every_method
+@pytest.mark.one_in(2)
 def test_leaves_share_the_estimate(method):
     """Two leaves are treated as one vector, and a leaf without gradient has no part."""
     tx, whole = method(estim_lr0=1e-2), jnp.float32([1, -2, 3])

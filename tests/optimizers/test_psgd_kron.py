@@ -152,6 +152,7 @@ def test_the_optimizer_descends_along_it() -> None:
     np.testing.assert_allclose(updates, -0.1 * (u + 0.5 * params), rtol=1e-10)
 
 
+@pytest.mark.exhaustive
 def test_a_flag_among_the_extra_arguments_is_not_lost() -> None:
     """Python's True reaches the update outside of jit as it does within."""
     tx = gradtx.scale_by_psgd_kron(b1=0.8, preconditioner_lr=0.3)

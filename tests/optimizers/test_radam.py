@@ -13,6 +13,7 @@ from gradtx.optimizers.radam import averaged_steps
 
 
 @pytest.mark.parametrize("b2", [0.0, 0.5, 0.9, 0.999, 0.9999, 0.999999])
+@pytest.mark.one_in(2)
 def test_the_averaged_steps_in_exact_numbers(b2: float) -> None:
     """ρ is right in float32 for any β₂, where the plain formula has lost it."""
     t = np.array([1, 2, 5, 6, 10, 100, 3000, 10**6])

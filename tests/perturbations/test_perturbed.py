@@ -32,6 +32,7 @@ def test_argmax_under_gumbel_noise_is_softmax() -> None:
 
 
 @NOISES
+@pytest.mark.one_in(2)
 def test_derivatives_of_a_jump(noise: Any) -> None:
     """First and second derivatives of a smoothed step are those of its integral."""
     x, sigma = 0.3, 0.5

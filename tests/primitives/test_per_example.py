@@ -23,6 +23,7 @@ def test_the_global_norm_of_every_example() -> None:
 
 
 @pytest.mark.parametrize("uniform", [True, False])
+@pytest.mark.one_in(2)
 def test_the_norm_of_every_leaf(uniform: bool) -> None:
     """Each leaf has its share of the bound; the whole is not longer than it."""
     got = gradtx.per_example_layer_norm_clip(GRADS, 1.0, uniform)

@@ -23,6 +23,7 @@ import gradtx
         ("scale_by_param_block_rms", {"min_scale": 100.0}),
     ],
 )
+@pytest.mark.one_in(2)
 def test_agrees_with_optax(name: str, settings: dict[str, float]) -> None:
     """Each factor is optax's, with the least size and without."""
     ours, theirs = (getattr(library, name)(**settings) for library in (gradtx, optax))

@@ -158,6 +158,7 @@ def test_the_table_is_complete() -> None:
 
 
 @every
+@pytest.mark.one_in(2)
 def test_nearest_point(case: Case) -> None:
     """The projection is in the set, and no point of the set is nearer.
 
@@ -176,6 +177,7 @@ def test_nearest_point(case: Case) -> None:
 
 
 @every
+@pytest.mark.one_in(2)
 def test_again_changes_nothing(case: Case) -> None:
     """What has been projected stays where it is."""
     once = compiled(case.name)(jax.tree.map(jnp.float32, X))
@@ -193,7 +195,7 @@ def test_slopes(case: Case) -> None:
 
 
 @every
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_agrees_with_optax(case: Case) -> None:
     """On one array of no special kind, it is optax's projection."""
     args = [flat(a) if a is A else a for a in case.args]
@@ -234,7 +236,7 @@ def test_vmap(case: Case) -> None:
 
 
 @every
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_zero_and_nothing(case: Case) -> None:
     """0 has a nearest point and finite slopes; None, and no entries, stay."""
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), X)
@@ -271,7 +273,7 @@ NORMED = [c for c in CASES if c.name.endswith(("ball", "sphere", "simplex"))]
 
 
 @pytest.mark.parametrize("case", NORMED, ids=lambda case: case.name)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_radius(case: Case) -> None:
     """A radius may be traced or 0, has slopes, and must not be negative."""
     run = getattr(projections, case.name)

@@ -135,6 +135,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.one_in(2)
 def test_follows_its_definition(name):
     """At every step, before, within and after the phases."""
     factory, args, expected = CASES[name]
@@ -143,7 +144,7 @@ def test_follows_its_definition(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_agrees_with_optax(name):
     """The same call gives the same values there, one step at a time."""
     factory, args, _ = CASES[name]
@@ -155,7 +156,7 @@ def test_agrees_with_optax(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_is_a_float32_of_the_shape_of_the_count(name):
     """So that it enters any arithmetic in the same way."""
     factory, args, _ = CASES[name]
@@ -168,6 +169,7 @@ def test_is_a_float32_of_the_shape_of_the_count(name):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.one_in(2)
 def test_is_exact_in_float64(name):
     """With 64 bits the value is the definition's to their last places."""
     factory, args, expected = CASES[name]

@@ -36,6 +36,7 @@ def mesh(kind: AxisType = AxisType.Auto) -> Any:
 
 @pytest.mark.parametrize("ord", [None, 1, "inf"])
 @pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.one_in(2)
 def test_a_norm_is_that_of_the_whole_tree(kind: AxisType, ord: Any) -> None:  # noqa: A002
     """What is in parts is summed over devices, and what each has whole counts once."""
     whole = tree()
@@ -121,6 +122,7 @@ def test_a_sum_and_a_product_are_those_of_the_whole_trees(kind: AxisType) -> Non
 
 
 @pytest.mark.parametrize("size", [1.0, 1e30])
+@pytest.mark.one_in(2)
 def test_clipping_bounds_the_norm_of_all(size: float) -> None:
     """Every device scales its part by the one norm, as one device clips them all."""
     over, whole = mesh(), tree(size)

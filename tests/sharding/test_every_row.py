@@ -85,7 +85,7 @@ def assert_in_place(state: Tree, params: Tree) -> None:
 
 
 @pytest.mark.parametrize(("row", "kind", "layout"), CASES)
-@pytest.mark.one_in(193)
+@pytest.mark.one_in(386)
 def test_state_lies_as_its_parameters(row: Row, kind: AxisType, layout: str) -> None:
     """After `init`, jitted or not, and each step, which is one program for all.
 

@@ -79,7 +79,7 @@ METHODS = {
 
 @both_kinds
 @pytest.mark.parametrize("tx", METHODS.values(), ids=METHODS)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_zero1_takes_the_same_steps(tx: Any, kind: AxisType) -> None:
     """In parts, the steps are the same; parameters and state stay where they were.
 
@@ -128,6 +128,7 @@ GATHERED = re.compile(r"= (.*?) (?:all-gather|all-to-all)(?:-start)?\(")
 
 
 @both_kinds
+@pytest.mark.one_in(2)
 def test_zero1_gathers_no_more_than_the_updates(kind: AxisType) -> None:
     """Of arrays that move, there are the updates that come back, and no state."""
     with problems.on(kind) as over:
@@ -281,6 +282,7 @@ def test_a_mesh_that_is_set_will_do(kind: AxisType) -> None:
 
 
 @both_kinds
+@pytest.mark.one_in(2)
 def test_gradients_on_one_device_are_taken_to_the_mesh(kind: AxisType) -> None:
     """Outside of jit, also of leaves beside which some cannot have a gradient."""
     over, w = problems.mesh(kind), jnp.arange(16.0)
@@ -313,6 +315,7 @@ ABSTRACT = {
 
 @both_kinds
 @pytest.mark.parametrize("tx", ABSTRACT.values(), ids=ABSTRACT)
+@pytest.mark.one_in(2)
 def test_a_state_is_known_before_it_is_made(tx: Any, kind: AxisType) -> None:
     """From arrays and from shapes: what a jitted `init` makes, and no array."""
     with problems.on(kind) as over:
@@ -338,6 +341,7 @@ def test_a_state_on_one_device_is_known_too() -> None:
 
 
 @both_kinds
+@pytest.mark.one_in(2)
 def test_offload_keeps_large_arrays_on_the_host(kind: AxisType) -> None:
     """Between steps they lie there, and small ones do not; the steps are the same.
 

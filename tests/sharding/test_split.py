@@ -100,7 +100,7 @@ def hold(make: Any, kind: AxisType, spec: P) -> None:
 @both_kinds
 @both_layouts
 @pytest.mark.parametrize("make", FEW.values(), ids=FEW)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_the_steps_are_the_same(make: Any, kind: AxisType, spec: P) -> None:
     """As without `split`; nothing moves between steps, and one program does them."""
     hold(make, kind, spec)
@@ -156,7 +156,7 @@ MADE = {
 @both_kinds
 @both_layouts
 @pytest.mark.parametrize(("make", "matrices"), MADE.values(), ids=MADE)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_each_device_has_its_share(
     make: Any, matrices: int, kind: AxisType, spec: P
 ) -> None:
@@ -239,6 +239,7 @@ def test_a_setting_may_be_traced(kind: AxisType) -> None:
 
 
 @both_kinds
+@pytest.mark.one_in(2)
 def test_a_step_without_jit(kind: AxisType) -> None:
     """A step may be taken as it stands, and lies as a jitted one."""
     whole = {"w": jnp.ones((8, 8)).at[0].set(2.0)}

@@ -65,6 +65,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("law", BROKEN)
+@pytest.mark.one_in(2)
 def test_a_broken_law_is_told(law: str) -> None:
     """By its name, with the leaf and the input."""
     with pytest.raises(testing.BrokenLaw, match=rf"(?s)^{law}: .*the first gradients"):

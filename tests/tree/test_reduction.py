@@ -52,6 +52,7 @@ def flat(x):
         (lambda: tree_utils.tree_linf_norm(Z), lambda: np.abs(flat(Z)).max()),
     ],
 )
+@pytest.mark.one_in(2)
 def test_over_all_entries(got, expected):
     """The entries of all leaves are taken as one vector; empty leaves add nothing."""
     np.testing.assert_allclose(got(), expected(), rtol=1e-6)
@@ -141,6 +142,7 @@ WAYS = (norms._squares_twice, norms.squares_in_three_units)  # noqa: SLF001
         [np.nan, 1e30],
     ],
 )
+@pytest.mark.one_in(2)
 def test_both_ways_to_sum_squares_hold_everywhere(way: Any, entries: Any) -> None:
     """On any device the norm of large, small and no numbers is right, and its slope."""
 

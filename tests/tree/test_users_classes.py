@@ -50,7 +50,7 @@ METHODS = {
 
 @pytest.mark.parametrize("kind", [Ways, Layer])
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_the_names_of_fields_do_not_matter(name: str, kind: type) -> None:
     """Steps, averages and maps over the state are those of the same tree as a list."""
     ends = []

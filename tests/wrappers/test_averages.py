@@ -61,6 +61,7 @@ PAPERS = {
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", EVALUATED)
+@pytest.mark.one_in(2)
 def test_what_one_evaluates_with_is_the_papers(name: str) -> None:
     """After every step `eval_params` gives the average of the paper, to 1e-12."""
     wrap, settings = EVALUATED[name]
@@ -106,6 +107,7 @@ def test_lookahead_is_outer_nesterov_without_momentum(period: int) -> None:
 
 
 @pytest.mark.parametrize("power", [0.0, 2.0])
+@pytest.mark.one_in(2)
 def test_schedule_free_is_a_primal_averaging(power: float) -> None:
     """Without a length of the average it is Schedule-Free, with any base and rate."""
     rate = gradtx.linear_schedule(0.1, 0.3, 4)

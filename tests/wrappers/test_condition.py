@@ -23,6 +23,7 @@ def even(step: Any) -> Any:
 
 
 @pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.one_in(2)
 def test_conditions_of_the_step(jit: bool) -> None:
     """Where it fails, updates pass or are zero, and the state stands still."""
     for wrap, theirs, rest in (

@@ -59,7 +59,7 @@ AROUND: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("way", AROUND)
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_it_finds_a_mean_at_any_depth(way: str) -> None:
     """Whatever stands around it, the mean of the weights is found."""
     state, path = trained(AROUND[way](gradtx.average(SGD, None)))
@@ -141,6 +141,7 @@ def test_averages_of_different_leaves_go_together() -> None:
         lambda tx: gradtx.flatten(gradtx.with_master_weights(tx)),
     ],
 )
+@pytest.mark.one_in(2)
 def test_what_only_shows_is_no_average(beside: Any) -> None:
     """A wrapper that shows parameters otherwise stands beside a mean in peace."""
     start = jax.tree.map(lambda x: x.astype(jnp.bfloat16), START)

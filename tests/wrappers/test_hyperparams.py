@@ -172,6 +172,7 @@ def test_static_arguments_are_passed_on(static: Any) -> None:
         (lambda count: jnp.bfloat16(0.9) + 0 * count, None, "float32", "bfloat16"),
     ],
 )
+@pytest.mark.one_in(2)
 def test_types_of_numbers(given: Any, wanted: Any, params: str, kept: str) -> None:
     """At least float32, what is asked for, or the type of the array; in every step."""
     tx = inject_hyperparams(gradtx.scale_by_adam, hyperparam_dtype=wanted)(given, 0.95)
@@ -198,6 +199,7 @@ def test_float64_parameters_have_numbers_in_float64() -> None:
         lambda: inject_hyperparams(lambda rate: accumulate(gradtx.sgd(rate), 2))(0.1),
     ],
 )
+@pytest.mark.one_in(2)
 def test_nothing_is_compiled_in_the_second_step(make: Any) -> None:
     """Neither in a loop that is not jitted nor in one that is, in bfloat16."""
     params = jnp.ones((2, 2), jnp.bfloat16)

@@ -58,7 +58,7 @@ def trained(tx: Any, dtype: str, steps: int) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("around", ["master", "compensation", "stochastic"])
 @pytest.mark.parametrize("name", KEEPERS)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_small_steps_are_not_lost(name: str, around: str) -> None:
     """In bfloat16 a thousand steps end where float32 ends, averages too.
 
@@ -77,6 +77,7 @@ def test_small_steps_are_not_lost(name: str, around: str) -> None:
 
 
 @pytest.mark.parametrize("name", KEEPERS)
+@pytest.mark.one_in(2)
 def test_they_are_kept_in_float32(name: str) -> None:
     """Of bfloat16 parameters too, from the first step on, in plain use as well."""
     params = {"w": jnp.linspace(1, 2, 8).astype("bfloat16")}

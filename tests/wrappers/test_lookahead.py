@@ -99,6 +99,7 @@ def test_a_wrong_period_is_refused(period: Any) -> None:
 
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize("pair", [gradtx.LookaheadParams, optax.LookaheadParams])
+@pytest.mark.one_in(2)
 def test_pairs_of_fast_and_slow(pair: Any, *, reset: bool) -> None:
     """Parameters held as a pair, ours or optax's, move as optax moves them."""
     ours = pair.init_synced(problems.small_tree())

@@ -152,6 +152,7 @@ MOVING: dict[str, Wrap] = {
 
 @pytest.mark.parametrize("inner", ["master", "compensation"])
 @pytest.mark.parametrize("outer", MOVING)
+@pytest.mark.one_in(2)
 def test_what_keeps_weights_exact_goes_around_what_moves_them(
     outer: str, inner: str
 ) -> None:

@@ -58,6 +58,7 @@ def test_follows_the_paper(opaque: bool) -> None:
 
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("period", [2, 3])
+@pytest.mark.one_in(2)
 def test_agrees_with_optax(reset: bool, period: int) -> None:
     """With optimizers that remember, over several ways up, as optax steps."""
     tx = gradtx.sam(gradtx.adam(0.1), gradtx.adam(0.05), period, reset)

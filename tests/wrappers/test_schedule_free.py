@@ -22,6 +22,7 @@ SETTINGS = [
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(("make", "settings"), SETTINGS)
+@pytest.mark.one_in(2)
 def test_the_average_is_that_of_the_paper(make: Any, settings: Any) -> None:
     """The weights to evaluate with are x after every step."""
     rng = np.random.default_rng(0)
@@ -84,6 +85,7 @@ NESTS = {
 
 
 @pytest.mark.parametrize("nest", NESTS.values(), ids=NESTS)
+@pytest.mark.one_in(2)
 def test_the_average_is_found_at_any_depth(nest: Any) -> None:
     """Through every wrapper, and what is not averaged is the parameter itself."""
     params = {"w": jnp.float32([1, 2]), "b": jnp.float32([3])}
@@ -123,6 +125,7 @@ SEEN = {
 
 @both_finders
 @pytest.mark.parametrize("see", SEEN.values(), ids=SEEN)
+@pytest.mark.one_in(2)
 def test_the_average_has_the_form_of_the_parameters(see: Any, find: Any) -> None:
     """Also where the method sees one vector, or the parts of complex numbers."""
     params = {"z": jnp.array([1 + 2j, -3j]), "w": jnp.float32([[1, 2]]), "none": None}

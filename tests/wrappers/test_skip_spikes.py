@@ -81,6 +81,7 @@ def test_a_spike_leaves_everything_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.one_in(2)
 def test_what_is_not_finite_is_skipped_and_forgotten(wrong: float) -> None:
     """From the first step on, and without a trace in the means."""
     tx = gradtx.skip_spikes(gradtx.sgd(1.0), window=4)

@@ -59,6 +59,7 @@ def test_weights_in_the_state_are_not_reset() -> None:
     ],
     ids=["plain", "masked", "partition", "quantized"],
 )
+@pytest.mark.one_in(2)
 def test_entries_are_cut_by_the_inner_moment(wrap: Any) -> None:
     """An entry far above its root mean square is cut, wherever that is kept."""
     params = {"a": jnp.zeros(300), "b": jnp.zeros(300)}

@@ -28,6 +28,7 @@ def run(tx: Any, params: Any, grads: list[Any]) -> Any:
 
 
 @pytest.mark.parametrize("tx", METHODS, ids=str)
+@pytest.mark.one_in(2)
 def test_the_parts_move_as_real_parameters_do(tx: Any) -> None:
     """Real and imaginary parts move as two real leaves; real leaves as ever."""
     params = {"z": jnp.complex64([1 + 2j, -3 + 0.5j]), "x": jnp.float32([1, 2])}

@@ -62,6 +62,7 @@ def reached(p: Any, target: Any) -> Any:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @settings(max_examples=25)
 @given(data=st.data())
+@pytest.mark.one_in(2)
 def test_it_lands_nearest(dtype: str, data: Any) -> None:
     """The parameter is as near to p + u as an update of its type can carry it.
 
@@ -98,6 +99,7 @@ def test_it_lands_nearest(dtype: str, data: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.one_in(2)
 def test_rounding_at_random_is_right_wherever_it_leads(dtype: str) -> None:
     """The mean of where p lands is p + u, to its error, across 0 too.
 
@@ -163,6 +165,7 @@ def test_rounding_at_random_is_right_on_average() -> None:
 
 
 @every_wrapper
+@pytest.mark.one_in(2)
 def test_bfloat16_training_follows_float32(name: str) -> None:
     """AdamW on a bowl with a small rate: what stands still without these goes down."""
     target = jnp.linspace(0.5, 1.5, 256)
