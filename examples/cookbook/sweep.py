@@ -4,7 +4,7 @@ import gradtx
 import jax
 import jax.numpy as jnp
 
-loss = jax.jit(lambda w: jnp.sum(jnp.array([1.0, 10.0, 100.0]) * w**2, axis=-1))
+loss = jax.jit(lambda w: w**2 @ jnp.array([1.0, 10.0, 100.0]))
 
 
 @jax.jit
