@@ -46,10 +46,10 @@ class Report(tables.Shown):
       gradient_bytes: the bytes of their gradients, in the parameters' types.
       state_bytes: the bytes of the state.
       moved_bytes: what a step has to read and write: what it needs is read once, what
-        it changes is written once, and what is multiplied by a number that is known only
-        when all has been read, such as the norm of all gradients, is read once more; or
-        an array in between is written and read, where that is less. Numbers that sums
-        are multiplied by are taken out of them. Of the branches of a condition it is
+        it changes is written once, and what is multiplied by a number that is known
+        only when all has been read, such as the norm of all gradients, is read once
+        more; or an array in between is written and read, where that is less. Numbers
+        that sums are multiplied by are taken out of them. Of the branches of a condition it is
         the one that does most, of a loop one turn. A lower bound of what a compiled
         step moves: compilers read more often, and products of matrices move their own
         arrays besides.

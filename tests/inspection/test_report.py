@@ -48,7 +48,7 @@ F32 = {"w": jax.ShapeDtypeStruct((64, 32), jnp.float32)}
 def test_bytes_that_a_step_moves(tx: Any, for_each: int) -> None:
     """The lower bound is that of the tables of memory traffic, counted by hand."""
     found = gradtx.report(tx, F32, compiled=False)
-    few = 0.1 * N  # numbers of the state that are not of a parameter
+    few = 0.5 * N  # numbers of the state that are not of a parameter
     assert found.moved_bytes == pytest.approx(for_each * N, abs=few)
     assert found.params_bytes == found.gradient_bytes == 4 * N
     assert found.memory is None
