@@ -1,5 +1,7 @@
 """How Sphinx builds the site: `sphinx-build -W -n docs site`."""
 
+import atexit
+import shutil
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
@@ -30,7 +32,9 @@ extensions = [
 ]
 exclude_patterns = ["_ext", "outcomes"]
 
-intersphinx_mapping = inventories.mapping(Path(mkdtemp()))
+folder = Path(mkdtemp())  # of what other libraries have, for this build only
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
+intersphinx_mapping = inventories.mapping(folder)
 
 # Every page of code is run when the site is built, and a failure ends the build.
 nb_execution_mode = "force"

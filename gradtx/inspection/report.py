@@ -49,10 +49,10 @@ class Report(tables.Shown):
         it changes is written once, and what is multiplied by a number that is known
         only when all has been read, such as the norm of all gradients, is read once
         more; or an array in between is written and read, where that is less. Numbers
-        that sums are multiplied by are taken out of them. Of the branches of a condition it is
-        the one that does most, of a loop one turn. A lower bound of what a compiled
-        step moves: compilers read more often, and products of matrices move their own
-        arrays besides.
+        that sums are multiplied by are taken out of them. Of the branches of a
+        condition it is the one that does most, of a loop one turn. A lower bound of
+        what a compiled step moves: compilers read more often, and products of matrices
+        move their own arrays besides.
       products: the products of matrices in a step; of a loop whose length is not known,
         those of one turn, and of the branches of a condition those of the longest.
       flops: the additions and multiplications in them.
