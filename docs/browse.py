@@ -2,8 +2,9 @@
 
 On every page, wide and narrow, one light and the other dark, in turn: no error, no
 request beyond the site, no sideways scroll, text with enough contrast, every picture
-shows and has words. A page of each kind is looked at in all four ways. Then the equations of docstrings keep their lines, the search finds Muon's page, and
-the button copies. With a folder for pictures, pages are photographed too.
+shows and has words. A page of each kind is looked at in all four ways. Then the
+equations of docstrings keep their lines, the search finds Muon's page, and the button
+copies. With a folder for pictures, pages are photographed too.
 """
 
 import functools
