@@ -25,9 +25,8 @@ class PerElementMeanAndSumSqDiffGradsState(NamedTuple):
     """What :func:`get_per_element_mean_and_sum_sq_diff_grads` remembers.
 
     Example:
-      >>> tx = gradtx.experimental.aggregating.get_per_element_mean_and_sum_sq_diff_grads(
-      ...     0, 2
-      ... )
+      >>> aggregating = gradtx.experimental.aggregating
+      >>> tx = aggregating.get_per_element_mean_and_sum_sq_diff_grads(0, 2)
       >>> print(tx.init(jnp.ones(1)).mean_grads)
       [0.]
     """
