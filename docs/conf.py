@@ -18,6 +18,9 @@ author = "The gradtx authors"
 release = version = gradtx.__version__
 html_title = "gradtx"
 
+# The interface is listed by `_ext.pages` and not by autosummary, which makes a page for
+# each name and takes a name that is a module and a function, as `gradtx.lion`, for the
+# module. Here a name has one home, by its package, and its other names lead there.
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
