@@ -1,9 +1,10 @@
 """Look at the built site in a browser: `python docs/browse.py site [pictures]`.
 
-On every page, light in 1280 pixels and dark in 390: no error, no request beyond the
-site, no sideways scroll, text with enough contrast, every picture shows and has words.
-Then the equations of docstrings keep their lines, the search finds Muon's page, and
-the button copies. With a folder for pictures, pages are photographed too.
+On every page, wide and narrow, one light and the other dark, in turn: no error, no
+request beyond the site, no sideways scroll, text with enough contrast, every picture
+shows and has words. A page of each kind is looked at in all four ways. Then the
+equations of docstrings keep their lines, the search finds Muon's page, and the button
+copies. With a folder for pictures, pages are photographed too.
 """
 
 import functools
@@ -29,9 +30,11 @@ import gradtx
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking"]
 PERMISSIONS = ["clipboard-read", "clipboard-write"]
-LOOKS = ((1280, "light"), (390, "dark"))
+# Pages take the first pair of looks and the second in turn.
+LOOKS = (((1280, "light"), (390, "dark")), ((1280, "dark"), (390, "light")))
 CONTRAST = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
-PHOTOGRAPHED = (
+# One page of each kind, and those that are read first: in all looks, with pictures.
+THOROUGHLY = (
     *("index", "tutorial", "choosing", "methods", "optax-differences"),
     *(
         "made/gallery/muon",
@@ -40,6 +43,8 @@ PHOTOGRAPHED = (
         "made/api/gradtx-optimizers",
     ),
 )
+# The gallery's pages are made alike, and reading colors takes long.
+COLORS_OF_GALLERY = 8  # two of so many are taken, one of each pair
 # What scrolls sideways has a scroll bar of its own; the page has none.
 SIDEWAYS = "document.documentElement.scrollWidth"
 PICTURES = """() => [
@@ -97,30 +102,35 @@ def found_browser() -> str | None:
 def _seen(
     page: Page, address: str, names: list[str], pictures: Path | None
 ) -> Iterator[str]:
-    """Look at all pages in two widths and two color schemes."""
+    """Look at all pages in two widths and two color schemes, some in all four pairs."""
     heard: list[str] = []
     page.on("console", lambda x: x.type == "error" and heard.append(x.text))
     page.on("pageerror", lambda x: heard.append(str(x)))
     page.on("requestfailed", lambda x: heard.append(f"{x.url} failed"))
     page.on("request", lambda x: _beyond(x.url, address) and heard.append(x.url))
-    for name in names:
+    for number, name in enumerate(names):
+        thorough = name.removesuffix(".html") in THOROUGHLY
         page.goto(address + name)
         found = page.evaluate(PICTURES)
         if name.startswith("made/api/"):
             found += _unread(page)
-        for width, scheme in LOOKS:
+        for width, scheme in sum(LOOKS, ()) if thorough else LOOKS[number % 2]:
             page.set_viewport_size({"width": width, "height": 900})
             page.emulate_media(color_scheme=scheme)
             wide = page.evaluate(SIDEWAYS)
             found += [f"{wide} pixels wide at {width}"] if wide > width else []
-            # The gallery's pages are made alike, and reading colors takes long.
-            if not name.startswith("made/gallery/") or "muon" in name:
+            if thorough or _has_own_colors(name, number):
                 found += [f"{scheme}: {x}" for x in _pale(page)]
-            if pictures and name.removesuffix(".html") in PHOTOGRAPHED:
+            if pictures and thorough:
                 shown = f"{name.replace('/', '-')}-{width}-{scheme}.png"
                 page.screenshot(path=pictures / shown)
         yield from (f"{name}: {x}" for x in [*found, *heard])
         heard.clear()
+
+
+def _has_own_colors(name: str, number: int) -> bool:
+    """Whether the contrast of a page is read: of the gallery two of eight, in turn."""
+    return not name.startswith("made/gallery/") or number % COLORS_OF_GALLERY in {0, 1}
 
 
 def _beyond(url: str, address: str) -> bool:

@@ -1,5 +1,7 @@
 """How Sphinx builds the site: `sphinx-build -W -n docs site`."""
 
+import atexit
+import shutil
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,6 +18,9 @@ author = "The gradtx authors"
 release = version = gradtx.__version__
 html_title = "gradtx"
 
+# The interface is listed by `_ext.pages` and not by autosummary, which makes a page for
+# each name and takes a name that is a module and a function, as `gradtx.lion`, for the
+# module. Here a name has one home, by its package, and its other names lead there.
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
@@ -30,7 +35,9 @@ extensions = [
 ]
 exclude_patterns = ["_ext", "outcomes"]
 
-intersphinx_mapping = inventories.mapping(Path(mkdtemp()))
+folder = Path(mkdtemp())  # of what other libraries have, for this build only
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
+intersphinx_mapping = inventories.mapping(folder)
 
 # Every page of code is run when the site is built, and a failure ends the build.
 nb_execution_mode = "force"

@@ -1,16 +1,11 @@
 """Add up gradients over k small batches, with a k that grows during the run."""
 
+import gradtx
 import jax
 import jax.numpy as jnp
 
-import gradtx
-
-
-def k(real_steps):  # two batches at first, four after three real steps
-    return jnp.where(real_steps < 3, 2, 4)
-
-
-tx = gradtx.accumulate(gradtx.adam(0.1), k)
+# Two batches at first, four after three real steps.
+tx = gradtx.accumulate(gradtx.adam(0.1), lambda steps: jnp.where(steps < 3, 2, 4))
 
 
 @jax.jit

@@ -1,10 +1,9 @@
 """See the bytes of the state by group, and of a step, before anything is allocated."""
 
+import gradtx
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-
-import gradtx
 
 model = nn.Sequential([nn.Embed(100, 16), nn.Dense(64), nn.relu, nn.Dense(100)])
 tokens = jnp.zeros((1, 4), int)

@@ -1,9 +1,8 @@
 """Fine-tune: slower steps in the lower layers, and an embedding that stays."""
 
+import gradtx
 import jax
 import jax.numpy as jnp
-
-import gradtx
 
 params = {
     "embed": {"embedding": jnp.ones((8, 4))},

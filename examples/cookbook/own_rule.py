@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
-
 import gradtx
+import jax.numpy as jnp
 
 
 class SoftSignState(NamedTuple):

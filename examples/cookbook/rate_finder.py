@@ -1,18 +1,12 @@
 """Find a learning rate in one short run, and train with it."""
 
+import gradtx
 import jax
 import jax.numpy as jnp
 
-import gradtx
-
 x = jax.random.normal(jax.random.key(0), (256, 8))
-
-
-def loss(w, batch):
-    return jnp.mean((batch["x"] @ w - batch["y"]) ** 2)
-
-
 data = {"x": x, "y": x.sum(axis=1)}
+loss = jax.jit(lambda w, batch: jnp.mean((batch["x"] @ w - batch["y"]) ** 2))
 task = gradtx.compare.Task(
     lambda key: jax.random.normal(key, (8,)) / 8,
     lambda w, batch, _: loss(w, batch),

@@ -1,9 +1,8 @@
 """Read the current rate, and change it mid-way without compiling again."""
 
+import gradtx
 import jax
 import jax.numpy as jnp
-
-import gradtx
 
 params = jnp.ones(3)
 schedule = gradtx.cosine_decay_schedule(0.1, 100)

@@ -1,8 +1,7 @@
 """Go on with another chain: a clip added, a schedule, and means kept in 8 bits."""
 
-import jax.numpy as jnp
-
 import gradtx
+import jax.numpy as jnp
 
 params = {"kernel": jnp.ones((4, 64)), "bias": jnp.ones(4)}
 old = gradtx.adamw(1e-2)

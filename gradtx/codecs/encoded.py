@@ -22,6 +22,11 @@ class Encoded:
       codec: what reads them.
       shape: the shape of the array.
       dtype: the type of the array.
+
+    Example:
+      >>> encoded = gradtx.codecs.int8().encode(jnp.ones(4), 0)
+      >>> print(encoded.codes.dtype, encoded.shape, encoded.dtype)
+      int8 (4,) float32
     """
 
     def __init__(

@@ -27,6 +27,10 @@ class Format(NamedTuple):
         does not.
       entries: how one entry is encoded given its scale (a
         :class:`gradtx.codecs.blocks.Entries`); None where entries share bytes.
+
+    Example:
+      >>> gradtx.codecs.Format(lambda x, *_: x, lambda codes, *_: codes).unsigned
+      False
     """
 
     pack: Callable[..., jax.Array]
@@ -49,6 +53,14 @@ class Codec(spec.Value):
 
     Args:
       recipe: the factory, which makes a :class:`Format`, and its arguments by name.
+
+    Example:
+      >>> codec = gradtx.codecs.int8()
+      >>> (
+      ...     isinstance(codec, gradtx.codecs.Codec),
+      ...     codec.decode(codec.encode(jnp.ones(2), 0)).shape,
+      ... )
+      (True, (2,))
     """
 
     def __init__(self, recipe: spec.Recipe) -> None:

@@ -19,7 +19,18 @@ LEAST_FALL = 0.01
 
 
 class RangeTest(NamedTuple):
-    """The curve of a range test, and what follows from it."""
+    """The curve of a range test, and what follows from it.
+
+    Example:
+      >>> task = gradtx.compare.Task(
+      ...     init=lambda key: jax.random.normal(key, (2,)),
+      ...     loss=lambda params, batch, key: jnp.mean((params - batch) ** 2),
+      ...     batches=jnp.ones((32, 2)),
+      ... )
+      >>> found = gradtx.compare.find_learning_rate(gradtx.sgd(1.0), task, steps=20)
+      >>> found.rates.shape, found.suggestion > 0
+      ((20,), True)
+    """
 
     rates: np.ndarray
     """The learning rate of each step, rising."""

@@ -22,6 +22,18 @@ class Result:
 
     Args:
       comparison: every figure, by method; also an attribute of that name.
+
+    Example:
+      >>> task = gradtx.compare.Task(
+      ...     init=lambda key: jax.random.normal(key, (2,)),
+      ...     loss=lambda params, batch, key: jnp.mean((params - batch) ** 2),
+      ...     batches=jnp.ones((32, 2)),
+      ... )
+      >>> found = gradtx.compare.run(
+      ...     task, {"sgd": gradtx.sgd}, steps=4, seeds=1, rates=[0.1], progress=False
+      ... )
+      >>> isinstance(found, gradtx.compare.Result)
+      True
     """
 
     def __init__(self, comparison: Comparison) -> None:

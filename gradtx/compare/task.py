@@ -41,6 +41,15 @@ class Task(NamedTuple):
             loss=lambda params, batch, key: ((batch["x"] @ params["w"]) ** 2).mean(),
             batches={"x": x},
         )
+
+    Example:
+      >>> task = gradtx.compare.Task(
+      ...     init=lambda key: jax.random.normal(key, (2,)),
+      ...     loss=lambda params, batch, key: jnp.mean((params - batch) ** 2),
+      ...     batches=jnp.ones((8, 2)),
+      ... )
+      >>> print(task.loss(jnp.zeros(2), task.batches, None))
+      1.0
     """
 
     init: Callable[[jax.Array], Params]

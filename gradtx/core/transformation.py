@@ -58,6 +58,15 @@ class GradientTransformation(spec.Value, OptaxTransformation, _Pair):
     made alike, hashes, pickles, and is a pytree whose leaves are its numbers;
     ``replace`` changes some. A pair made by hand, ``GradientTransformation(init,
     update)``, has no leaves.
+
+    Example:
+      >>> halve = gradtx.GradientTransformation(
+      ...     lambda params: gradtx.EmptyState(),
+      ...     lambda updates, state, params=None: (updates / 2, state),
+      ... )
+      >>> updates, _ = halve.update(jnp.ones(2), halve.init(jnp.ones(2)))
+      >>> print(updates)
+      [0.5 0.5]
     """
 
     @classmethod

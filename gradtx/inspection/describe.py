@@ -51,6 +51,11 @@ class Description(tables.Shown):
       tree: the composition.
       groups: the groups of leaves, the largest first; empty without parameters.
       shared_bytes: the bytes of state that belong to no single leaf, such as counts.
+
+    Example:
+      >>> found = gradtx.describe(gradtx.adam(0.1), {"w": jnp.ones(4)})
+      >>> [group.pattern for group in found.groups]
+      ['w']
     """
 
     tree: tables.Node

@@ -46,6 +46,11 @@ class Option:
         for the sake of the state.
       fits: whether parameters, gradients and state fit the budget.
       cost: what one pays, in words.
+
+    Example:
+      >>> found = gradtx.plan(jnp.ones(8), budget=1e3)["8-bit state"]
+      >>> print(found.fits, found.make(0.1))
+      True adamw8bit(learning_rate=0.1)
     """
 
     name: str
@@ -74,6 +79,11 @@ class Plan(tables.Shown):
     Attributes:
       budget: the bytes that there are.
       options: the ways, from the one that keeps most to the one that keeps least.
+
+    Example:
+      >>> found = gradtx.plan(jnp.ones(8), budget=1e3)
+      >>> found.options[0].name, found["factored"].fits
+      ('8-bit state', True)
     """
 
     budget: int

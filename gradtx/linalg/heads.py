@@ -24,6 +24,14 @@ class MatrixAxes(NamedTuple):
         the heads of a fused projection; each is treated apart.
       splits: how many columns each of several matrices side by side has, such as query,
         key and value of a fused projection; empty if there is one.
+
+    Example:
+      >>> axes = gradtx.MatrixAxes(reduction_axis=0, output_axis=1, heads=2)
+      >>> tx = gradtx.scale_by_muon(weight_dimension_numbers=axes)
+      >>> params = jnp.ones((4, 6))  # two matrices of (4, 3)
+      >>> updates, _ = tx.update(params, tx.init(params), params)
+      >>> updates.shape
+      (4, 6)
     """
 
     reduction_axis: Sequence[int] | int = 0

@@ -32,6 +32,17 @@ class Accumulator:
       finalize: from that tree to the answer.
       aggregate: from the results of all examples of a microbatch, stacked along axis 0,
         to the xᵢ above; only :func:`micro_vmap` calls it.
+
+    Example:
+      >>> total = gradtx.microbatching.Accumulator(
+      ...     lambda kind: jnp.zeros(kind.shape, kind.dtype),
+      ...     lambda carry, x, i: carry + x,
+      ...     lambda carry: carry,
+      ...     lambda results: results.sum(axis=0),
+      ... )
+      >>> carry = total.update(total.init(jnp.ones(2)), jnp.ones(2), 0)
+      >>> print(total.finalize(carry))
+      [1. 1.]
     """
 
     init: Callable[[Kind], PyTree]

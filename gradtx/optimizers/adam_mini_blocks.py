@@ -28,6 +28,12 @@ class MiniBlocks(NamedTuple):
         array is one block, and of all, every entry is one.
       heads: into how many blocks of consecutive indices the axis of ``apart``, then one
         only, is cut instead.
+
+    Example:
+      >>> rows = gradtx.MiniBlocks(apart=0)
+      >>> tx = gradtx.scale_by_adam_mini(blocks=rows)
+      >>> gradtx.tree.get(tx.init(jnp.ones((4, 2))), "nu").shape
+      (4, 1)
     """
 
     apart: Sequence[int] | int = ()

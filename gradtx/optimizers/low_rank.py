@@ -19,6 +19,12 @@ class GaLoreDimensionNumbers(NamedTuple):
     """Which axes of a parameter are the rows of a matrix, and which the columns.
 
     Several axes of a kind are taken together; every axis must be of one.
+
+    Example:
+      >>> axes = gradtx.GaLoreDimensionNumbers(reduction_axis=0, output_axis=(1, 2))
+      >>> tx = gradtx.galore(0.1, rank=2, weight_dimension_numbers=axes)
+      >>> tx.init(jnp.ones((4, 2, 3)))[0].projector.shape
+      (6, 2)
     """
 
     reduction_axis: Sequence[int] | int = 0

@@ -33,7 +33,14 @@ class ScaleByOptimisticGradientState(NamedTuple):
 
 
 class ScaleByOptimisticGradientWithCountState(NamedTuple):
-    """The same, where a number is a schedule of the steps taken."""
+    """The same, where a number is a schedule of the steps taken.
+
+    Example:
+      >>> rate = gradtx.linear_schedule(1.0, 0.0, 9)
+      >>> state = gradtx.scale_by_optimistic_gradient(alpha=rate).init(jnp.ones(2))
+      >>> print(state.count)
+      0
+    """
 
     is_initial_step: jax.Array
     previous_gradient: Updates

@@ -32,6 +32,10 @@ class QKProjection(NamedTuple):
       head_axis: the axis along which the heads lie, each an entry or a block of them.
       heads: how many there are, where that is not what the logits or the axis say, as
         for the keys of grouped queries. Each then has the largest logit of its group.
+
+    Example:
+      >>> gradtx.QKProjection("query", "block_0", head_axis=1)._fields
+      ('kind', 'attention', 'head_axis', 'heads')
     """
 
     kind: str

@@ -32,6 +32,12 @@ class MatrixRoutes(Mapping[str, MatrixAxes | None]):
     Args:
       routes: what was decided of every leaf.
       tree: the dimension numbers, as a tree of the parameters' structure.
+
+    Example:
+      >>> params = {"dense": {"kernel": jnp.ones((4, 2)), "bias": jnp.ones(2)}}
+      >>> routes = gradtx.matrices(params)
+      >>> [(x.path, x.axes is not None) for x in routes.routes]
+      [('dense/bias', False), ('dense/kernel', True)]
     """
 
     def __init__(self, routes: tuple[Route, ...], tree: PyTree) -> None:

@@ -8,7 +8,15 @@ import jax.numpy as jnp
 
 
 class MultiNormalDiagFromLogScale(NamedTuple):
-    """A normal distribution of independent entries; made by :func:`multi_normal`."""
+    """A normal distribution of independent entries; made by :func:`multi_normal`.
+
+    Example:
+      >>> normal = gradtx.perturbations.MultiNormalDiagFromLogScale(
+      ...     jnp.zeros(2), jnp.zeros(2)
+      ... )
+      >>> print(normal.log_prob(jnp.zeros(2)).round(3))
+      -1.838
+    """
 
     mean: jax.Array
     log_scale: jax.Array

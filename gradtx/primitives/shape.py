@@ -25,6 +25,14 @@ class MuonDimensionNumbers(NamedTuple):
 
     All axes of a kind together are one axis of a matrix; those of neither kind count
     matrices that are treated apart. Most often y = x W, with W of shape (in, out).
+
+    Example:
+      >>> axes = gradtx.MuonDimensionNumbers(reduction_axis=0, output_axis=(1, 2))
+      >>> tx = gradtx.scale_by_muon(weight_dimension_numbers=axes)
+      >>> params = jnp.ones((4, 2, 3))  # a matrix of (4, 6)
+      >>> updates, _ = tx.update(params, tx.init(params), params)
+      >>> updates.shape
+      (4, 2, 3)
     """
 
     reduction_axis: Sequence[int] | int = 0

@@ -11,8 +11,9 @@ from gradtx.common.types import OptState, Params
 from gradtx.saving.matching import matched
 from gradtx.saving.slots import (
     Slot,
-    in_place_of,
+    closed,
     is_whole,
+    opened,
     slots,
     slots_alike,
     value_of,
@@ -54,7 +55,9 @@ def migrate(
 
     A slot is known by the class and the field that hold it and by the path of its
     parameter, wherever in the state it stands: links may have been added, groups made,
-    wrappers put around. Arrays come in the type of their new place, decoded or encoded.
+    wrappers put around, parameters concatenated by :func:`gradtx.pack_small_leaves` or,
+    all of them, by :func:`gradtx.flatten`. Arrays come in the type of their new place,
+    decoded or encoded.
     A number of a state, such as a count or a setting in ``inject_hyperparams``, is
     carried if the new optimizer starts it from the value that the old one did, and else
     taken from the new one. The count of a schedule that is new starts from the steps
@@ -93,19 +96,17 @@ def migrate(
         )
     starts, fresh = old_tx.init(params), new_tx.init(params)
     with checks.named("migrate"):
-        old = slots_alike(old_tx.init, starts, old_state)
-        new = slots(new_tx.init, fresh)
-        begun = [x.leaf for x in slots(old_tx.init, starts)]
+        old = opened(slots_alike(old_tx.init, starts, old_state, params))
+        whole = slots(new_tx.init, fresh, params)
+        new = opened(whole)
+        begun = [x.leaf for x in opened(slots(old_tx.init, starts, params))]
         sources = matched(old, new, renamed or {}, [value_of(x) for x in begun])
         changes = _changes(old, new, sources)
         if strict and changes.dropped:
             raise checks.InvalidArgument(
                 f"strict: the new state has no place for {', '.join(changes.dropped)}"
             )
-    leaves = [
-        x.leaf if source is None else in_place_of(x.leaf, old[source].leaf)
-        for x, source in zip(new, sources, strict=True)
-    ]
+    leaves = closed(whole, [None if i is None else old[i].leaf for i in sources])
     treedef = jax.tree.structure(fresh, is_leaf=is_whole)
     return treedef.unflatten(leaves), changes
 

@@ -10,11 +10,14 @@ from gradtx.codecs import is_encoded
 from gradtx.codecs.sharding import put_like
 from gradtx.common import checks
 from gradtx.common.foreign import is_variable
-from gradtx.common.types import OptState, PyTree
+from gradtx.common.types import OptState, Params, PyTree
 from gradtx.core import state_fit
-from gradtx.groups.paths import path_of
+from gradtx.saving import vectors
 from gradtx.tree import keys, roles
 from gradtx.tree.placeholders import is_placeholder
+
+# From the path of what stands for all parameters to its mark, and to what it is.
+Places = dict[tuple[str, ...], tuple[Any, PyTree]]
 
 
 class Slot(NamedTuple):
@@ -26,6 +29,7 @@ class Slot(NamedTuple):
       field: the path from there to the array, or to the tree of parameters around it.
       param: the path of its parameter; None for what belongs to no parameter.
       leaf: the array, encoded or in a variable of Flax where it is.
+      members: if it is a vector, the parameters that are concatenated in it.
     """
 
     node: tuple[str, ...]
@@ -33,6 +37,7 @@ class Slot(NamedTuple):
     field: str
     param: str | None
     leaf: Any
+    members: tuple[vectors.Member, ...] = ()
 
     @property
     def name(self) -> str:
@@ -63,17 +68,30 @@ def shape_of(leaf: Any) -> tuple[int, ...]:
     return tuple(jax.eval_shape(value_of, leaf).shape)
 
 
-def slots(init: Callable[[Any], OptState], state: OptState) -> list[Slot]:
+def slots(
+    init: Callable[[Any], OptState], state: OptState, params: Params = None
+) -> list[Slot]:
     """Return the arrays of a state, in the order of its leaves.
 
     Args:
       init: what made the state.
       state: the state.
+      params: the parameters, which tell what vectors are made of.
     """
-    found = roles.marked(init, state)
-    walk = roles.walk(found, is_placeholder)
-    trees = {_plain(x.path) for x in walk if is_placeholder(x.leaf)}
-    return [_slot(x.path, x.leaf, trees) for x in _parts(state)]
+    places, known = _places(init, state), vectors.every(params)
+    return [_slot(x.path, x.leaf, places, known) for x in _parts(state)]
+
+
+def _places(init: Callable[[Any], OptState], state: OptState) -> Places:
+    """Return the paths to what there is for all parameters."""
+    marks = roles.marked(init, state)
+    found, treedef = jax.tree.flatten(marks, is_leaf=is_placeholder)
+    walk = [x for x in roles.walk(marks, is_placeholder) if is_placeholder(x.leaf)]
+    pairs = zip(found, treedef.flatten_up_to(state), strict=True) if walk else ()
+    values = [value for mark, value in pairs if is_placeholder(mark)]
+    return {
+        _plain(x.path): (x.leaf, value) for x, value in zip(walk, values, strict=True)
+    }
 
 
 def _parts(state: PyTree) -> list[roles.Part]:
@@ -84,22 +102,65 @@ def _plain(path: keys.Path) -> tuple[str, ...]:
     return tuple(str(keys.plain(entry)) for entry in path)
 
 
-def _slot(path: keys.Path, leaf: Any, trees: set[tuple[str, ...]]) -> Slot:
+def _slot(
+    path: keys.Path, leaf: Any, places: Places, known: list[vectors.Member]
+) -> Slot:
     plain = _plain(path)
-    cut = next((i for i in range(len(path), -1, -1) if plain[:i] in trees), None)
+    cut = next((i for i in range(len(path), -1, -1) if plain[:i] in places), None)
     end = len(path) if cut is None else cut
     named = [i for i in range(end) if isinstance(path[i], keys.NamedTupleKey)]
     start = named[-1] if named else 0
+    param, members = None, ()
+    if cut is not None:
+        param, found = vectors.place_in(*places[plain[:cut]], path[cut:], known)
+        members = tuple(found) if vectors.holds(shape_of(leaf), found) else ()
     return Slot(
         plain[:start],
         path[start].tuple_name if named else "",
         "/".join(plain[start:end]),
-        None if cut is None else path_of(path[cut:]),
+        param,
         leaf,
+        members,
     )
 
 
-def slots_alike(init: Any, made: OptState, state: OptState) -> list[Slot]:
+def opened(whole: list[Slot]) -> list[Slot]:
+    """Return slots with those of every parameter in place of vectors."""
+    return [part for x in whole for part in _opened(x)]
+
+
+def _opened(x: Slot) -> list[Slot]:
+    if not x.members:
+        return [x]
+    pairs = zip(x.members, vectors.split(value_of(x.leaf), x.members), strict=True)
+    return [x._replace(param=y.param, leaf=array, members=()) for y, array in pairs]
+
+
+def closed(whole: list[Slot], arrays: list[Any]) -> list[Any]:
+    """Return what the slots hold, of what each of the opened ones is given.
+
+    Args:
+      whole: the slots.
+      arrays: an array, or None to leave what is there, for each of ``opened(whole)``.
+    """
+    given = iter(arrays)
+    return [_closed(x, [next(given) for _ in x.members or (x,)]) for x in whole]
+
+
+def _closed(x: Slot, given: list[Any]) -> Any:
+    if all(array is None for array in given):
+        return x.leaf
+    if not x.members:
+        return in_place_of(x.leaf, given[0])
+    there = vectors.split(value_of(x.leaf), x.members)
+    pairs = zip(there, given, strict=True)
+    parts = [old if new is None else value_of(new) for old, new in pairs]
+    return in_place_of(x.leaf, vectors.joined(parts))
+
+
+def slots_alike(
+    init: Any, made: OptState, state: OptState, params: Params
+) -> list[Slot]:
     """Return the arrays of a state that has the paths of one that ``init`` made.
 
     The classes are compared by their names, so that it may be optax's.
@@ -117,7 +178,7 @@ def slots_alike(init: Any, made: OptState, state: OptState) -> list[Slot]:
                 f"{shape_of(one.leaf)}, but for these parameters it is "
                 f"{shape_of(other.leaf)}: give those that the state was made for"
             )
-    known = slots(init, made)
+    known = slots(init, made, params)
     return [x._replace(leaf=y.leaf) for x, y in zip(known, given, strict=True)]
 
 

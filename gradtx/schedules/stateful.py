@@ -40,6 +40,12 @@ class WrappedSchedule:
 
     Args:
       schedule_fn: from the number of steps taken to the value.
+
+    Example:
+      >>> schedule = gradtx.WrappedSchedule(gradtx.linear_schedule(1.0, 0.0, 4))
+      >>> state = schedule.update(schedule.init())
+      >>> print(schedule(state))
+      0.75
     """
 
     schedule_fn: Schedule

@@ -28,6 +28,11 @@ class ScheduleValue(spec.Value):
     Args:
       recipe: the factory, which makes a function of the count, and its arguments by
         name.
+
+    Example:
+      >>> schedule = gradtx.linear_schedule(1.0, 0.0, 4)
+      >>> isinstance(schedule, gradtx.ScheduleValue), float(schedule(3))
+      (True, 0.25)
     """
 
     def __init__(self, recipe: spec.Recipe) -> None:

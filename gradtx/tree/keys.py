@@ -19,6 +19,12 @@ class NamedTupleKey:
     Args:
       tuple_name: the name of the tuple's class.
       name: the name of the field.
+
+    Example:
+      >>> state = gradtx.adam(0.1).init(jnp.ones(2))
+      >>> ((path, _),) = gradtx.tree.get_all_with_path(state, "mu")
+      >>> print(path[-1])
+      ScaleByAdamState.mu
     """
 
     tuple_name: str

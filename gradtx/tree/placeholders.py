@@ -46,20 +46,23 @@ class SlotPlaceholder(ParamsPlaceholder):
 
     Attributes:
       role: in a state, what the slot that it stands in is declared as.
+      flat: whether all parameters are concatenated where it stands.
     """
 
-    def __init__(self, role: Role | None = None) -> None:
+    def __init__(self, role: Role | None = None, *, flat: bool = False) -> None:
         self.role = role
+        self.flat = flat
 
     def tree_flatten(self) -> tuple[tuple[()], Any]:
         """Return no leaves."""
-        return (), self.role
+        return (), (self.role, self.flat)
 
     @classmethod
     def tree_unflatten(cls, aux: Any, leaves: Any) -> "SlotPlaceholder":
         """Return another one, as good as the first."""
         del leaves
-        return cls(aux)
+        role, flat = aux
+        return cls(role, flat=flat)
 
 
 def is_placeholder(x: Any) -> bool:
@@ -74,12 +77,19 @@ def is_slot(x: Any) -> bool:
     return isinstance(x, SlotPlaceholder)
 
 
+def is_flat(x: Any) -> bool:
+    """Whether ``x`` asks for the roles of slots of concatenated parameters."""
+    return is_slot(x) and x.flat
+
+
 def with_role(tree: PyTree, role: Role | None) -> PyTree:
     """Return a slot in which what stands for parameters tells the slot's role."""
     if role is None:
         return tree
     return jax.tree.map(
-        lambda x: SlotPlaceholder(role) if is_slot(x) else x, tree, is_leaf=is_slot
+        lambda x: SlotPlaceholder(role, flat=x.flat) if is_slot(x) else x,
+        tree,
+        is_leaf=is_slot,
     )
 
 

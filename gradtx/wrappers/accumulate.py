@@ -51,6 +51,11 @@ class MultiSteps(GradientTransformation):
 
     It is a transformation like any other: it goes into ``chain``, prints, compares and
     is changed by ``replace``.
+
+    Example:
+      >>> tx = gradtx.MultiSteps(gradtx.sgd(0.1), 2)
+      >>> isinstance(tx, gradtx.MultiSteps), tx == gradtx.accumulate(gradtx.sgd(0.1), 2)
+      (True, True)
     """
 
     def __new__(

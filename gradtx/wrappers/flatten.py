@@ -17,7 +17,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import laid_out
 from gradtx.lowering.varying import varying_axes
-from gradtx.tree.placeholders import is_slot
+from gradtx.tree.placeholders import SlotPlaceholder, is_slot
 
 
 @transformation
@@ -45,8 +45,9 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> OptState:
-        seen = made_of(lambda x: packed(x)[0], params)
-        return inner.init(params if is_slot(params) else seen)
+        if is_slot(params):  # it stands for the vectors too
+            return inner.init(SlotPlaceholder(params.role, flat=True))
+        return inner.init(made_of(lambda x: packed(x)[0], params))
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any

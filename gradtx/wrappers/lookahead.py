@@ -27,7 +27,14 @@ from gradtx.wrappers.synchronise import synchronised
 
 
 class LookaheadState(NamedTuple):
-    """What :func:`lookahead` remembers where the caller holds the slow weights."""
+    """What :func:`lookahead` remembers where the caller holds the slow weights.
+
+    Example:
+      >>> pair = gradtx.LookaheadParams(fast=jnp.ones(2), slow=jnp.ones(2))
+      >>> state = gradtx.lookahead(gradtx.sgd(0.1), 5, 0.5).init(pair)
+      >>> print(state.steps_since_sync)
+      0
+    """
 
     fast_state: OptState
     steps_since_sync: Count
@@ -50,7 +57,14 @@ class LookaheadSlowState(NamedTuple):
 
 
 class LookaheadParams(FastAndSlow):
-    """Fast and slow weights held together, for callers who keep the slow ones."""
+    """Fast and slow weights held together, for callers who keep the slow ones.
+
+    Example:
+      >>> pair = gradtx.LookaheadParams(fast=jnp.ones(2), slow=jnp.ones(2))
+      >>> state = gradtx.lookahead(gradtx.sgd(0.1), 5, 0.5).init(pair)
+      >>> type(state).__name__
+      'LookaheadState'
+    """
 
     __slots__ = ()
 

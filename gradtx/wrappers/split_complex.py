@@ -17,7 +17,15 @@ from gradtx.wrappers.averages import Find, put_back
 
 
 class SplitRealAndImaginaryArrays(NamedTuple):
-    """The two parts of a complex array."""
+    """The two parts of a complex array.
+
+    Example:
+      >>> state = gradtx.split_real_and_imaginary(gradtx.trace(0.9)).init(
+      ...     jnp.ones(2, complex)
+      ... )
+      >>> gradtx.tree.get(state, "SplitRealAndImaginaryArrays")._fields
+      ('real', 'imaginary')
+    """
 
     real: jax.Array
     imaginary: jax.Array

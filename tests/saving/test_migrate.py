@@ -74,6 +74,46 @@ def test_a_run_goes_on_as_if_nothing_were_changed() -> None:
     problems.assert_close(got, expected)
 
 
+MIXED = {**PARAMS, "h": jnp.ones((2, 3), jnp.bfloat16), "s": jnp.float32(3)}
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        gradtx.pack_small_leaves(ADAM, 100),  # embed is by itself
+        gradtx.by_path({"embed": ADAM}, default=gradtx.pack_small_leaves(ADAM)),
+        gradtx.flatten(ADAM),
+        gradtx.chain(gradtx.clip_by_global_norm(1e9), gradtx.flatten(ADAM)),
+    ],
+    ids=["packed", "packed group", "flat", "flat within"],
+)
+@pytest.mark.one_in(2)
+def test_into_vectors_and_back(new: Any) -> None:
+    """A run that goes on in vectors, and then by leaf again, is the unbroken one."""
+    state, params, unbroken = ADAM.init(MIXED), MIXED, (MIXED, ADAM.init(MIXED))
+    for i, tx in enumerate([ADAM, new, ADAM]):
+        if i:
+            old = ADAM if tx is new else new
+            state, told = gradtx.migrate(old, state, tx, params, strict=True)
+            assert not told.made
+        for j in (2 * i, 2 * i + 1):
+            grads = problems.noise(MIXED, j)
+            updates, state = tx.update(grads, state, params)
+            params = gradtx.apply_updates(params, updates)
+            updates, kept = ADAM.update(grads, unbroken[1], unbroken[0])
+            unbroken = gradtx.apply_updates(unbroken[0], updates), kept
+    found = jax.tree.map(problems.same, (params, state), unbroken)
+    assert jax.tree.all(found), found
+
+
+def test_vectors_of_a_group_alone_are_told() -> None:
+    """What a flat vector is made of is known where it is made of all parameters."""
+    new = gradtx.by_path({"embed": ADAM}, default=gradtx.flatten(ADAM))
+    _, told = gradtx.migrate(ADAM, after(ADAM, MIXED), new, MIXED)
+    assert "ScaleByAdamState.mu of b, s" in told.dropped
+    assert "ScaleByAdamState.mu of h, embed/w" in told.carried  # h is alone of its type
+
+
 def test_a_schedule_starts_from_the_steps_that_were_taken() -> None:
     """It has no state before; the steps are counted by the others."""
     tx = gradtx.adam(gradtx.linear_schedule(0.1, 0.0, 10))

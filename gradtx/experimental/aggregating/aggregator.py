@@ -41,6 +41,12 @@ class Aggregator(GradientTransformation):
     Leaves of the gradients have axes of examples besides those of the parameter; leaves
     of the updates do not. In all else it is a transformation; the class tells the
     training loop what to give it.
+
+    Example:
+      >>> mean = gradtx.experimental.aggregating.average_per_element_updates()
+      >>> updates, _ = mean.update(jnp.array([[1.0], [3.0]]), mean.init(jnp.ones(1)))
+      >>> print(isinstance(mean, gradtx.experimental.aggregating.Aggregator), updates)
+      True [2.]
     """
 
 

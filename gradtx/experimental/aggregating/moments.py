@@ -22,7 +22,14 @@ from gradtx.wrappers.step import as_updates
 
 
 class PerElementMeanAndSumSqDiffGradsState(NamedTuple):
-    """What :func:`get_per_element_mean_and_sum_sq_diff_grads` remembers."""
+    """What :func:`get_per_element_mean_and_sum_sq_diff_grads` remembers.
+
+    Example:
+      >>> aggregating = gradtx.experimental.aggregating
+      >>> tx = aggregating.get_per_element_mean_and_sum_sq_diff_grads(0, 2)
+      >>> print(tx.init(jnp.ones(1)).mean_grads)
+      [0.]
+    """
 
     micro_step: Count  # batches in the sums
     ready: jax.Array  # whether the last step gave a mean
