@@ -18,11 +18,9 @@ author = "The gradtx authors"
 release = version = gradtx.__version__
 html_title = "gradtx"
 
-# The interface is listed by `_ext.pages` and not by autosummary, which makes a page for
-# each name and takes a name that is a module and a function, as `gradtx.lion`, for the
-# module. Here a name has one home, by its package, and its other names lead there.
 extensions = [
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
@@ -34,6 +32,9 @@ extensions = [
     "_ext.pages",
 ]
 exclude_patterns = ["_ext", "outcomes"]
+# Pages are made by package, in `_ext.pages`, and not for each name: a name has one home
+# there, and its other names lead to it. What is on a page is listed by autosummary.
+autosummary_generate = False
 
 folder = Path(mkdtemp())  # of what other libraries have, for this build only
 atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -525,7 +525,8 @@ def assert_within_shard_map(row: Row) -> None:
         whole["b"] = jnp.concatenate([piece["b"] for piece in pieces])
 
     def steps(params: Tree) -> Tree:
-        tx = row.build()
+        # Every part gets noise of its own, unlike the same piece alone.
+        tx = row.build(**({"eta": 0.0} if "eta" in row.settings else {}))
 
         def body(carry: Any, _: None) -> Any:
             params, state = carry

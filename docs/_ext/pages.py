@@ -109,7 +109,12 @@ def page(
         lines += [f".. py:module:: {address}", "", ".. py:currentmodule:: None", ""]
     module = importlib.import_module(address)
     # Functions come first, and then the states that they keep.
-    for name in sorted(names, key=lambda x: (x[0].isupper(), x)):
+    order = sorted(names, key=lambda x: (x[0].isupper(), x))
+    at_home = [x for x in order if id(getattr(module, x)) not in known]
+    if at_home:
+        lines += [".. autosummary::", "   :nosignatures:", ""]
+        lines += [*(f"   {address}.{name}" for name in at_home), ""]
+    for name in order:
         thing = getattr(module, name)
         lines += [*_described(thing, f"{address}.{name}", known), ""]
         known.setdefault(id(thing), f"{address}.{name}")

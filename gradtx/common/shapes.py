@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import OptState
@@ -25,11 +24,12 @@ def checked_shapes(state: OptState, expected: OptState) -> None:
     if treedef != structure:
         return
     for (path, x), other in zip(given, others, strict=True):
-        if jnp.shape(x) != jnp.shape(other):
+        has, must = _shape(x), _shape(other)
+        if has != must:
             raise checks.InvalidArgument(
-                f"the state at {checks.path_name(path)} has shape {jnp.shape(x)}, but "
-                f"would be of shape {jnp.shape(other)}: it was made for another "
-                "parameter, or has been replaced"
+                f"the state at {checks.path_name(path)} has shape {has}, but would be "
+                f"of shape {must}: it was made for another parameter, or has been "
+                "replaced"
             )
 
 
@@ -41,3 +41,8 @@ def checked_step(state: OptState, found: tuple[Any, OptState]) -> tuple[Any, Opt
     """
     checked_shapes(state, found[1])
     return found
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    """Return the shape of a leaf: none of a number, and of a function in a model."""
+    return getattr(x, "shape", ())
