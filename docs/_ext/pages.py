@@ -104,9 +104,10 @@ def page(
 ) -> str:
     """Write a page that describes the names at an address; ``known`` are elsewhere."""
     first = summary.partition("\n\n")[0].replace("|", r"\|").replace("*", r"\*")
-    lines = [heading(title), first, ""]
+    lines = [heading(title)]
     if title == address:  # the names below are given in full
         lines += [f".. py:module:: {address}", "", ".. py:currentmodule:: None", ""]
+    lines += [first, ""]
     module = importlib.import_module(address)
     # Functions come first, and then the states that they keep.
     order = sorted(names, key=lambda x: (x[0].isupper(), x))
