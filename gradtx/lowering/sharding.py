@@ -1,7 +1,9 @@
 """Sharding of state: where arrays that depend on no data are placed."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -41,9 +43,27 @@ def sharded_like(x: jax.Array, made: jax.Array) -> jax.Array:
     below -1. Then the entry would be another number, as a choice between equal ones is
     no choice to a compiler. This costs one read of ``x``.
     """
-    if not made.ndim or not jnp.issubdtype(x.dtype, jnp.inexact):
+    known = _IN_PLACE.get() or not jnp.issubdtype(x.dtype, jnp.inexact)
+    if known or not made.ndim:
         return varied(made, varying_axes(x))
     return jnp.where(jnp.abs(x) < -1, (made == 0).astype(made.dtype), made)
+
+
+_IN_PLACE = ContextVar("_IN_PLACE", default=False)
+
+
+@contextmanager
+def in_place_of_sharded() -> Iterator[None]:
+    """Within: what is made takes the place of arrays that are sharded already.
+
+    What a conditional gives has the sharding of what it was given in its place, so that
+    nothing is read to say how it is sharded.
+    """
+    token = _IN_PLACE.set(True)
+    try:
+        yield
+    finally:
+        _IN_PLACE.reset(token)
 
 
 def layout_of(x: jax.Array) -> NamedSharding | None:

@@ -18,7 +18,7 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.conditional import cond_inplace
-from gradtx.lowering.sharding import zero_count
+from gradtx.lowering.sharding import in_place_of_sharded, zero_count
 from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.averages import holds_both, merge
 from gradtx.wrappers.outermost import outermost
@@ -130,7 +130,10 @@ def lookahead(
         return LookaheadSlowState(fast.init(params), zero_count(params), slow)
 
     def renewed(fast_state: OptState, slow: Params) -> OptState:
-        return typed_like(fast_state, fast.init(slow)) if reset_state else fast_state
+        if not reset_state:
+            return fast_state
+        with in_place_of_sharded():
+            return typed_like(fast_state, fast.init(slow))
 
     def update(
         updates: Updates,

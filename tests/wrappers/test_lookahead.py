@@ -264,3 +264,13 @@ def test_it_is_jitted_like_any_other() -> None:
     params, tx = problems.small_tree(), gradtx.lookahead(gradtx.sgd(0.1), 2, 0.5)
     got = jax.jit(partial(gradtx.eval_params))(tx.init(params), params)
     problems.assert_close(got, params)
+
+
+def test_a_reset_reads_no_weights_to_place_its_zeros() -> None:
+    """What replaces a state has its place already, so that zeros depend on nothing."""
+    params = {"w": jnp.ones((8, 2))}
+    tx = gradtx.lookahead(gradtx.trace(0.9), 2, 0.5, reset_state=True)
+    state = jax.eval_shape(tx.init, params)
+    step = str(jax.make_jaxpr(tx.update)(params, state, params))
+    assert " abs " in str(jax.make_jaxpr(tx.init)(params))
+    assert " abs " not in step
