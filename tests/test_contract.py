@@ -250,7 +250,6 @@ def test_what_does_not_fit_is_refused(row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", configurations.once_each(ROWS))
-@pytest.mark.one_in(4)
 def test_a_state_of_another_shape_is_refused(row: Row, exhaustive: bool) -> None:
     """A number where an array was is not broadcast: one in each state, or any."""
     tx, params = row.build(), problems.small_tree()
@@ -560,7 +559,6 @@ MIGHT_VARY = {".clipped"}
 
 
 @every_row
-@pytest.mark.one_in(4)
 def test_counts_that_no_shard_decides_leave_shard_map(row: Row) -> None:
     """What a step leaves the same on every device, `init` of shards makes the same.
 
