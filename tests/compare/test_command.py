@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,7 @@ from gradtx.compare.drawing import spread
 from gradtx.compare.guide import _forgiving
 from gradtx.compare.measures import middle, smooth, steps_to, working
 from gradtx.compare.plan import Plan
+from gradtx.compare.progress import Lines
 from gradtx.compare.protocol import Protocol
 from gradtx.compare.searching import WIDENINGS, beyond, grid, search_grid
 from gradtx.compare.training import Outcome, Trainer
@@ -302,6 +304,36 @@ def test_the_example_is_a_client_of_the_library():
     )
     assert "--optimizers" in run.stdout
     assert command.main(["else"]) == 2
+
+
+def test_a_wrong_option_is_refused_before_anything_heavy_is_imported():
+    """Networks, data and pictures are loaded when it is known what is asked for."""
+    program = (
+        "import sys\n"
+        "from gradtx.compare import command\n"
+        "try:\n"
+        "    command.main(['compare', '--task', 'none'])\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, {'flax', 'matplotlib', 'sklearn'} & set(sys.modules))\n"
+    )
+    run = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "2 set()\n"
+
+
+def test_a_line_is_written_at_once(monkeypatch):
+    """Who reads a log or a pipe sees each line when it is said, and not at the end."""
+    out = StringIO()
+    flushed = []
+    out.flush = lambda: flushed.append(out.getvalue())
+    monkeypatch.setattr("sys.stdout", out)
+    Lines().line("adam is done")
+    assert flushed == ["adam is done\n"]
 
 
 def test_the_narrowest_methods_are_named():
