@@ -55,30 +55,6 @@ def _wide(*, quick: bool) -> Task:
     return classification("Python source text, width 64", network, text(), 8)
 
 
-def _adam(rate: Any, b2: Any) -> Any:
-    return gradtx.adam(rate, b2=b2)
-
-
-def _adamw(rate: Any, weight_decay: Any) -> Any:
-    return gradtx.adamw(rate, b2=0.99, weight_decay=weight_decay)
-
-
-def _adabelief(rate: Any, b2: Any) -> Any:
-    return gradtx.adabelief(rate, b2=b2)
-
-
-def _rmsprop(rate: Any, decay: Any) -> Any:
-    return gradtx.rmsprop(rate, decay=decay)
-
-
-def _adagrad(rate: Any, initial_accumulator_value: Any) -> Any:
-    return gradtx.adagrad(rate, initial_accumulator_value)
-
-
-def _lion(rate: Any, weight_decay: Any) -> Any:
-    return gradtx.lion(rate, weight_decay=weight_decay)
-
-
 def _clipped(build: Callable[..., Any], rate: Any, **tuned: Any) -> Any:
     return gradtx.chain(gradtx.clip_by_global_norm(CLIP), build(rate, **tuned))
 
@@ -95,18 +71,18 @@ METHODS = {
     "momentum": Told(
         "SGD with momentum", gradtx.sgd, "momentum", {"momentum": (0.9, 0.95)}
     ),
-    "adam": Told("Adam", _adam, "adam", BETA2),
-    "adamw": Told("AdamW", _adamw, "adamw", DECAY),
-    "adabelief": Told("AdaBelief", _adabelief, "adabelief", BETA2),
-    "rmsprop": Told("RMSProp", _rmsprop, "rmsprop", {"decay": (0.9, 0.99)}),
+    "adam": Told("Adam", gradtx.adam, "adam", BETA2),
+    "adamw": Told("AdamW", partial(gradtx.adamw, b2=0.99), "adamw", DECAY),
+    "adabelief": Told("AdaBelief", gradtx.adabelief, "adabelief", BETA2),
+    "rmsprop": Told("RMSProp", gradtx.rmsprop, "rmsprop", {"decay": (0.9, 0.99)}),
     "adagrad": Told(
-        "Adagrad", _adagrad, "adagrad", {"initial_accumulator_value": (0.0, 0.1)}
+        "Adagrad", gradtx.adagrad, "adagrad", {"initial_accumulator_value": (0.0, 0.1)}
     ),
-    "lion": Told("Lion", _lion, "lion", LION),
-    "clipped_lion": Told("clipped Lion", partial(_clipped, _lion), "lion", LION),
+    "lion": Told("Lion", gradtx.lion, "lion", LION),
+    "clipped_lion": Told("clipped Lion", partial(_clipped, gradtx.lion), "lion", LION),
     "ahead_adam": Told(
         "Lookahead around Adam",
-        partial(_ahead, partial(_adam, b2=0.99)),
+        partial(_ahead, partial(gradtx.adam, b2=0.99)),
         "adam",
         SLOW,
         2.0,

@@ -1,7 +1,7 @@
 """The verdicts on what people are told, as Markdown, from what was written of runs."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from benchmarks.claim_list import (
     verdict,
 )
 from benchmarks.claim_methods import METHODS
+from benchmarks.tables import markdown
 
 VERDICTS = ("what is told", "verdict", "from what")
 COMPARISONS = (
@@ -48,13 +49,13 @@ def page(records: Records) -> str:
 def verdicts(records: Records) -> str:
     """Write what follows of each claim as a table."""
     rows = [_verdict(claim, tried(records, claim)) for claim in CLAIMS]
-    return _table(VERDICTS, rows)
+    return markdown(VERDICTS, rows)
 
 
 def comparisons(records: Records) -> str:
     """Write every comparison that could be made as a table, each once."""
     each = [it for claim in CLAIMS for it in tried(records, claim)]
-    return _table(COMPARISONS, dict.fromkeys(_detail(it) for it in each if it))
+    return markdown(COMPARISONS, dict.fromkeys(_detail(it) for it in each if it))
 
 
 def tried(records: Records, claim: Claim) -> list[Found | None]:
@@ -92,8 +93,3 @@ def _detail(each: Found) -> tuple[str, ...]:
         f"{each.margin:.3f}" if each.margin else "0",
         SAID[each.verdict],
     )
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

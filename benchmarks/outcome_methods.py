@@ -94,12 +94,6 @@ def _normuon(rate: Course, weight_decay: Any, beta: Any) -> Any:
     )
 
 
-def _soap(rate: Course, weight_decay: Any, b2: Any) -> Any:
-    return gradtx.soap(
-        rate, b2=b2, weight_decay=weight_decay, weight_dimension_numbers=routes
-    )
-
-
 def _soap_muon(rate: Course, weight_decay: Any, b2: Any) -> Any:
     """Give the rest half the rate: of Muon, a step's norm counts, of AdamW its size."""
     return gradtx.soap_muon(
@@ -109,35 +103,6 @@ def _soap_muon(rate: Course, weight_decay: Any, b2: Any) -> Any:
         weight_dimension_numbers=routes,
         precondition_frequency=5,
         rest=_adamw(rate._replace(peak=0.5 * rate.peak), weight_decay),
-    )
-
-
-def _kl_shampoo(rate: Course, weight_decay: Any, shampoo_beta: Any) -> Any:
-    return gradtx.kl_shampoo(
-        rate,
-        shampoo_beta=shampoo_beta,
-        weight_decay=weight_decay,
-        adam_b2=0.99,
-        weight_dimension_numbers=routes,
-    )
-
-
-def _shampoo(rate: Course, weight_decay: Any, b2: Any) -> Any:
-    return gradtx.shampoo(
-        rate,
-        b2=b2,
-        eps=1e-8,
-        weight_decay=weight_decay,
-        precondition_frequency=10,
-        target_dims=None,
-        graft=gradtx.graft_by_rms(0.99),
-        weight_dimension_numbers=routes,
-    )
-
-
-def _psgd_kron(rate: Course, weight_decay: Any, b1: Any) -> Any:
-    return gradtx.psgd_kron(
-        rate, b1=b1, weight_decay=weight_decay, key=0, weight_dimension_numbers=routes
     )
 
 
@@ -158,14 +123,6 @@ def _hyperball(rate: Course, b1: Any, b2: Any) -> Any:
 def _mars(rate: Course, weight_decay: Any, gamma: Any) -> Any:
     inner = gradtx.adamw(rate, b1=0.95, b2=0.99, weight_decay=weight_decay)
     return gradtx.chain(gradtx.mars(gamma), inner)
-
-
-def _lion(rate: Course, weight_decay: Any, b1: Any) -> Any:
-    return gradtx.lion(rate, b1=b1, weight_decay=weight_decay)
-
-
-def _ademamix(rate: Course, weight_decay: Any, b3: Any) -> Any:
-    return gradtx.ademamix(rate, b2=0.99, b3=b3, weight_decay=weight_decay)
 
 
 def _prodigy(rate: Course, weight_decay: Any, b2: Any) -> Any:
@@ -206,6 +163,14 @@ def stopping(tx: Any, length: Any) -> Any:
     )
 
 
+SHAMPOO = partial(
+    gradtx.shampoo,
+    eps=1e-8,
+    precondition_frequency=10,
+    target_dims=None,
+    graft=gradtx.graft_by_rms(0.99),
+    weight_dimension_numbers=routes,
+)
 B2 = _tuned(b2=(0.95, 0.99))
 BETA = _tuned(beta=(0.9, 0.95))
 B1 = _tuned(b1=(0.9, 0.95))
@@ -214,12 +179,20 @@ CANDIDATES = {
     "adamw": Candidate("AdamW", _adamw, 0.01, B2),
     "muon": Candidate("Muon", _muon, 0.02, BETA),
     "lion": Candidate(
-        "Lion", _lion, 0.002, {**B1, "weight_decay": (5 * DECAYS[0], 5 * DECAYS[1])}
+        "Lion",
+        gradtx.lion,
+        0.002,
+        {**B1, "weight_decay": (5 * DECAYS[0], 5 * DECAYS[1])},
     ),
     "cautious": Candidate("cautious AdamW", _cautious, 0.01, B2),
     "normuon": Candidate("NorMuon", _normuon, 0.02, BETA),
     "mars": Candidate("MARS-AdamW", _mars, 0.01, _tuned(gamma=(0.025, 0.05))),
-    "ademamix": Candidate("AdEMAMix", _ademamix, 0.005, _tuned(b3=(0.99, 0.9999))),
+    "ademamix": Candidate(
+        "AdEMAMix",
+        partial(gradtx.ademamix, b2=0.99),
+        0.005,
+        _tuned(b3=(0.99, 0.9999)),
+    ),
     "ema_nesterov": Candidate(
         "EMA-Nesterov AdamW", _ema_nesterov, 0.01, _tuned(decay=(0.9, 0.99))
     ),
@@ -230,12 +203,22 @@ CANDIDATES = {
         "hyperball AdamW", _hyperball, 0.02, {"linear": (0.0, 1.0), **BOTH}
     ),
     "prodigy": Candidate("Prodigy", _prodigy, 1.0, _tuned(b2=(0.99, 0.999))),
-    "soap": Candidate("SOAP", _soap, 0.01, B2),
+    "soap": Candidate(
+        "SOAP", partial(gradtx.soap, weight_dimension_numbers=routes), 0.01, B2
+    ),
     "soap_muon": Candidate("SOAP-Muon", _soap_muon, 0.02, _tuned(b2=(0.9, 0.95))),
     "kl_shampoo": Candidate(
-        "KL-Shampoo", _kl_shampoo, 0.01, _tuned(shampoo_beta=(0.95, 0.98))
+        "KL-Shampoo",
+        partial(gradtx.kl_shampoo, adam_b2=0.99, weight_dimension_numbers=routes),
+        0.01,
+        _tuned(shampoo_beta=(0.95, 0.98)),
     ),
-    "psgd_kron": Candidate("PSGD Kron", _psgd_kron, 0.005, B1),
-    "shampoo": Candidate("Shampoo", _shampoo, 0.01, B2),
+    "psgd_kron": Candidate(
+        "PSGD Kron",
+        partial(gradtx.psgd_kron, key=0, weight_dimension_numbers=routes),
+        0.005,
+        B1,
+    ),
+    "shampoo": Candidate("Shampoo", SHAMPOO, 0.01, B2),
 }
 """Those that cost little first."""

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.tables import markdown
+
 BASELINE = "adamw"
 DRAWS = 4000
 Found = dict[str, dict[str, Any]]
@@ -95,13 +97,12 @@ def table(found: Found, ratio: Mapping[str, Sequence[float]] | None = None) -> s
         "best rate",
         "best of the rest",
     )
-    lines = [heads, *(_cells(found[name], shares[name]) for name in order)]
+    rows = [_cells(found[name], shares[name]) for name in order]
     if ratio is not None:
-        cells = [_costs(shares[name], ratio[name]) for name in order]
-        heads = ("step / AdamW's", "time to it / AdamW's")
-        lines = [(*a, *b) for a, b in zip(lines, [heads, *cells], strict=True)]
-    lines.insert(1, ("---",) * len(lines[0]))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        heads = (*heads, "step / AdamW's", "time to it / AdamW's")
+        costs = [_costs(shares[name], ratio[name]) for name in order]
+        rows = [(*a, *b) for a, b in zip(rows, costs, strict=True)]
+    return markdown(heads, rows)
 
 
 def ranking(found: Found, shares: Mapping[str, Share]) -> list[str]:

@@ -54,6 +54,12 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else value or ""
 
 
+def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table as a page has it, without columns of equal width."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def write(out: Path, name: str, rows: Sequence[Record], shown: Console) -> None:
     """Write the figures and what ran where as JSON, what was shown as Markdown."""
     record = {**facts(), "rows": rows}

@@ -10,6 +10,8 @@ import numpy as np
 from catalogue import Row
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+import gradtx
+
 TARGET = 0.5
 
 _compiled = [0]
@@ -179,6 +181,15 @@ def _plain(x: Any) -> Any:
     x = jnp.asarray(x)
     is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
     return jax.random.key_data(x) if is_key else x
+
+
+def trained(tx: Any, params: Any, grads: list[Any]) -> Any:
+    """Return the parameters after a step with each of the gradients."""
+    state = tx.init(params)
+    for g in grads:
+        updates, state = tx.update(g, state, params)
+        params = gradtx.apply_updates(params, updates)
+    return params
 
 
 def operations(jaxpr: Any, *, inside: bool = False) -> Iterator[tuple[Any, bool]]:

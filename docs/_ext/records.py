@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 import gradtx
+from gradtx.tree.keys import is_named_tuple
 
 PARAMS = "jnp.ones((8, 8))"
 SHAPE = jax.ShapeDtypeStruct((8, 8), jnp.float32)
@@ -86,7 +87,7 @@ def _read(text: str) -> Any:
 
 
 def _records(node: Any) -> Iterator[type]:
-    if isinstance(node, tuple) and hasattr(node, "_fields"):
+    if is_named_tuple(node):
         yield type(node)
     children = jax.tree.leaves(node, is_leaf=lambda x: x is not node)
     for child in children:

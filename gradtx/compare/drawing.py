@@ -15,10 +15,10 @@ with needed("a picture"):
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
     from PIL import Image
 
-INK = "#333333"
 STYLE = rc_params_from_file(
     Path(__file__).with_name("style.mplstyle"), use_default_template=False
 )
+INK = STYLE["text.color"]
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -65,7 +65,7 @@ def matrixwise(
     Raises:
       ValueError: from ``update``, if a leaf is no matrix; what ``leafwise`` refuses.
     """
-    made: dict[str, Any] = slots
+    made: dict[str, Any] = slots  # of which none is an argument of `leafwise`
     average = leafwise(rule, state_type, elementwise=True, **made)
 
     def init(params: Params) -> OptState:

@@ -80,13 +80,7 @@ def sum_over_leaves(
       dtype: the least precise type of the sum.
     """
     zero = jnp.zeros((), dtype)
-    return sum(
-        (
-            collective.summed(sum(found, start=zero), axes)
-            for axes, found in collective.by_axes(parts, axis_name)
-        ),
-        start=zero,
-    )
+    return sum(collective.sums_of_groups(parts, axis_name, zero), start=zero)
 
 
 def holds_anywhere(flag: Any, axis_name: AxisName) -> jax.Array:

@@ -62,14 +62,22 @@ def summed(x: Any, axes: tuple[str, ...]) -> Any:
     return jax.lax.psum(x, axes) if axes else x
 
 
-def sums_of_groups(numbers: list[Any], axis_name: AxisName) -> list[Any]:
+def sums_of_groups(
+    numbers: Iterable[Any], axis_name: AxisName, start: Any = 0
+) -> list[Any]:
     """Return numbers whose sum is that of some numbers over all devices.
 
     One for all numbers that vary along the same of the named axes, where there are any.
+
+    Args:
+      numbers: the numbers.
+      axis_name: the axes.
+      start: what the sums begin with: 0, in the least precise type that they may have.
     """
     if axis_name is None:
-        return numbers
-    return [summed(sum(some), axes) for axes, some in by_axes(numbers, axis_name)]
+        return list(numbers)
+    groups = by_axes(numbers, axis_name)
+    return [summed(sum(some, start=start), axes) for axes, some in groups]
 
 
 def parts_of(x: Any, axis_name: AxisName) -> int:

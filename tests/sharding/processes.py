@@ -4,8 +4,8 @@
 
 With one process there is no other to speak to, and PORT is not used. Each process holds
 DEVICES devices of the mesh, which has two axes, the second over COLUMNS of them. It
-goes on from the last checkpoint in FOLDER, if there is
-one, writes one after every step, and ends by writing the final arrays as one file.
+goes on from the last checkpoint in FOLDER, if there is one, writes one after every
+step, and ends by writing the final arrays as one file.
 """
 
 import sys

@@ -13,7 +13,6 @@ from catalogue import ROWS
 from jax.sharding import AxisType, PartitionSpec as P
 from methods.common import Row
 
-import gradtx
 from gradtx.sharding import ShardWarning
 
 Tree = Any
@@ -28,20 +27,14 @@ OTHERWISE = {
 CASES = [row for row in ROWS if not row.needs and row.name not in OTHERWISE]
 
 
-def steps(tx: Any, params: Tree, grads: list[Tree]) -> Tree:
-    """Take some steps from the first state."""
-    state = tx.init(params)
-    for g in grads:
-        updates, state = tx.update(g, state, params)
-        params = gradtx.apply_updates(params, updates)
-    return params
-
-
 def on_shards(tx: Any, params: Tree, grads: list[Tree]) -> tuple[Tree, bool]:
     """Take steps with a quarter of every leaf on a device; was there a warning?"""
     mesh = jax.make_mesh((4, 2), ("d", "e"), axis_types=(AxisType.Auto,) * 2)
     mapped = jax.shard_map(
-        partial(steps, tx), mesh=mesh, in_specs=(P("d"), P("d")), out_specs=P("d")
+        partial(problems.trained, tx),
+        mesh=mesh,
+        in_specs=(P("d"), P("d")),
+        out_specs=P("d"),
     )
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
@@ -60,7 +53,7 @@ def test_no_method_differs_on_shards_without_a_word(row: Row) -> None:
     """It takes the steps of whole leaves, or warns, or does so where told the axis."""
     whole = problems.noise({"w": jnp.zeros((8, 6)), "b": jnp.zeros(8)}, 0)
     grads = [problems.noise(whole, t + 1) for t in range(2)]
-    expected = jax.jit(partial(steps, row.build()))(whole, grads)
+    expected = jax.jit(partial(problems.trained, row.build()))(whole, grads)
     found, warned = on_shards(row.build(), whole, grads)
     if are_close(found, expected) or warned:
         return

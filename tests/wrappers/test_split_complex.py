@@ -18,27 +18,18 @@ METHODS = [
 ]
 
 
-def run(tx: Any, params: Any, grads: list[Any]) -> Any:
-    """Return the parameters after all the steps."""
-    state = tx.init(params)
-    for g in grads:
-        updates, state = tx.update(g, state, params)
-        params = gradtx.apply_updates(params, updates)
-    return params
-
-
 @pytest.mark.parametrize("tx", METHODS, ids=str)
 @pytest.mark.one_in(2)
 def test_the_parts_move_as_real_parameters_do(tx: Any) -> None:
     """Real and imaginary parts move as two real leaves; real leaves as ever."""
     params = {"z": jnp.complex64([1 + 2j, -3 + 0.5j]), "x": jnp.float32([1, 2])}
     grads = [problems.noise(params, seed) for seed in range(3)]
-    got = run(split_real_and_imaginary(tx), params, grads)
+    got = problems.trained(split_real_and_imaginary(tx), params, grads)
 
     def apart(tree: Any) -> Any:
         return {"re": tree["z"].real, "im": tree["z"].imag, "x": tree["x"]}
 
-    expected = run(tx, apart(params), [apart(g) for g in grads])
+    expected = problems.trained(tx, apart(params), [apart(g) for g in grads])
     problems.assert_close(apart(got), expected)
     assert got["z"].dtype == jnp.complex64
 

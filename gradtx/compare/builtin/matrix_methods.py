@@ -1,7 +1,7 @@
 """Methods for matrices, told by their paths: taken into the comparison if asked for."""
 
 from gradtx.common.types import PyTree, Scalar
-from gradtx.compare.builtin.names import TASKS
+from gradtx.compare.builtin.names import by_task
 from gradtx.compare.method import Method
 from gradtx.core.transformation import GradientTransformation
 from gradtx.optimizers import (
@@ -122,15 +122,14 @@ MATRIX_METHODS = {
     )
 }
 
-MATRIX_CENTRES: dict[str, dict[str, float]] = {
-    name: dict(zip(TASKS, rates, strict=True))
-    for name, rates in {
+MATRIX_CENTRES = by_task(
+    {
         "muon": (0.005, 0.01, 0.01, 0.01, 0.0025),
         "normuon": (0.005, 0.01, 0.01, 0.01, 0.0025),
         "soap": (0.005, 0.01, 0.01, 0.01, 0.0025),
         "kl_shampoo": (0.005, 0.01, 0.01, 0.01, 0.0025),
         "shampoo": (0.005, 0.01, 0.01, 0.01, 0.0025),
         "psgd_kron": (0.002, 0.005, 0.005, 0.005, 0.001),
-    }.items()
-}
+    }
+)
 """The learning rate in the middle of the first grid, for each task."""

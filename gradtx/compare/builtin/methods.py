@@ -1,6 +1,6 @@
 """The ten methods: how each is built, where its rates lie, how it is drawn."""
 
-from gradtx.compare.builtin.names import TASKS
+from gradtx.compare.builtin.names import by_task
 from gradtx.compare.method import Method
 from gradtx.core.transformation import GradientTransformation
 from gradtx.optimizers import (
@@ -141,9 +141,8 @@ METHODS = {
     )
 }
 
-CENTRES: dict[str, dict[str, float]] = {
-    name: dict(zip(TASKS, rates, strict=True))
-    for name, rates in {
+CENTRES = by_task(
+    {
         "sgd": (0.2, 0.4, 0.4, 10.0, 0.1),
         "momentum": (0.02, 0.1, 0.1, 1, 0.01),
         "nesterov": (0.02, 0.1, 0.1, 1, 0.01),
@@ -154,6 +153,6 @@ CENTRES: dict[str, dict[str, float]] = {
         "rmsprop": (0.002, 0.005, 0.005, 0.01, 0.001),
         "adagrad": (0.05, 0.05, 0.05, 0.2, 0.02),
         "lion": (0.001, 0.002, 0.002, 0.01, 0.0005),
-    }.items()
-}
+    }
+)
 """The learning rate in the middle of the first grid, for each task."""

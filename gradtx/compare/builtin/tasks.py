@@ -45,7 +45,8 @@ def noisy_problem(*, quick: bool = False) -> Problem:
     Validation and test have true labels, so a network that learns the wrong ones by
     heart is seen to: its loss rises.
     """
-    name = "handwritten digits, 30 % of labels wrong, small convolutional network"
+    wrong = f"{100 * WRONG:.0f} % of labels wrong"
+    name = f"handwritten digits, {wrong}, small convolutional network"
     data = mislabelled(digits(), WRONG)
     return _of_digits("noisy", name, data, steps=100 if quick else 600, quick=quick)
 
