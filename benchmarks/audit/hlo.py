@@ -3,155 +3,109 @@
 import math
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 ARRAY = re.compile(r"\b([a-z]+[0-9a-z]*)\[([0-9,<= ]*)\](\{[^}]*\})?")
-SPACE = re.compile(r"S\((\d+)\)")
-HEAD = re.compile(r"^\s*(ENTRY\s+)?%?([\w.\-]+)\s*\(.*\)\s*->\s*.*\{\s*$")
-NAME = re.compile(r"^\s*(ROOT\s+)?%?([\w.\-]+)\s*=\s*(.*)$")
-COMMENT = re.compile(r"/\*.*?\*/")
+NEAR = re.compile(
+    r"S\((?!0\))"
+)  # in another memory than the main one, whose number is 0
+HEAD = re.compile(r"(ENTRY )?%([\w.-]+) \(.*\{$")
+LINE = re.compile(r"\s+(ROOT )?%([\w.-]+) = (.*?) ([a-z][\w-]*)\((.*?)\)(?:, (.*))?$")
+NAME, COMMENT = re.compile(r"%([\w.-]+)"), re.compile(r"/\*.*?\*/")
+TRIPS = re.compile(r'"known_trip_count":\s*\{\s*"n":\s*"?(\d+)"?')
 
-VALUES = ("parameter", "constant")  # between their parentheses stand no operands
-NARROW = {"pred": 8, "token": 0, "opaque": 0}  # bits of types that name no number
 
-
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Instruction:
     """One line of a computation."""
 
     name: str
-    opcode: str
     kind: str
     """The text of its type."""
-    operands: tuple[str, ...]
-    attributes: str
+    opcode: str
     inner: str
-    """The text between the parentheses: a parameter's number, a constant."""
+    """The text between the parentheses: operands, a parameter's number, a constant."""
+    attributes: str
+    operands: "list[Instruction]" = field(default_factory=list)
+    users: "list[Instruction]" = field(default_factory=list)
+    named: "dict[str, Computation]" = field(default_factory=dict, repr=False)
+    """The computations of the program so far."""
 
     @property
     def parts(self) -> list[str]:
-        """The types a tuple is made of."""
-        return split(self.kind[1:-1]) if self.kind.startswith("(") else [self.kind]
+        """The types a tuple is made of, between commas that stand in no bracket."""
+        if not self.kind.startswith("("):
+            return [self.kind]
+        parts, depth = [""], 0
+        for letter in self.kind[1:-1]:
+            depth += (letter in "([{") - (letter in ")]}")
+            if letter == "," and not depth:
+                parts.append("")
+            else:
+                parts[-1] += letter
+        return parts
 
-    def called(self, *names: str) -> list[str]:
+    @property
+    def trips(self) -> int | None:
+        """The rounds of a loop, where they are known."""
+        found = TRIPS.search(self.attributes)
+        return int(found[1]) if found else None
+
+    def called(self, *names: str) -> "list[Computation]":
         """Return the computations that some attributes name."""
-        found: list[str] = []
-        for name in names:
-            match = re.search(rf"\b{name}=(\{{[^}}]*\}}|%?[\w.\-]+)", self.attributes)
-            if match:
-                found += re.findall(r"[\w.\-]+", match[1])
-        return found
+        told = rf"\b(?:{'|'.join(names) or '(?!)'})=(\{{[^}}]*\}}|\S+)"
+        found = NAME.findall(" ".join(re.findall(told, self.attributes)))
+        return [self.named[name] for name in found if name in self.named]
 
 
-@dataclass
+@dataclass(eq=False)
 class Computation:
     """A list of instructions, of which one is the result."""
 
-    name: str
     instructions: dict[str, Instruction] = field(default_factory=dict)
-    root: str = ""
+    root: Instruction | None = None
 
     def parameter(self, number: int) -> Instruction:
         """Return a parameter."""
-        return next(
-            x
-            for x in self.instructions.values()
-            if x.opcode == "parameter" and int(x.inner) == number
-        )
-
-    def users(self, name: str) -> list[Instruction]:
-        """Return the instructions that read a value."""
-        return [x for x in self.instructions.values() if name in x.operands]
+        every = (x for x in self.instructions.values() if x.opcode == "parameter")
+        return next(x for x in every if int(x.inner) == number)
 
 
-class Module(NamedTuple):
-    """A compiled program."""
-
-    entry: Computation
-    computations: dict[str, Computation]
-
-
-def parse(text: str) -> Module:
-    """Read a whole program.
+def parse(text: str) -> Computation:
+    """Read a whole program, and return the computation that is its entry.
 
     Raises:
-      ValueError: if the text has no entry computation.
+      ValueError: if the text has none.
     """
-    computations: dict[str, Computation] = {}
-    entry = current = None
+    named: dict[str, Computation] = {}
+    entry, current = None, Computation()
     for line in text.splitlines():
-        head = HEAD.match(line)
-        if head and "=" not in line.split("(", 1)[0]:
-            current = computations[head[2]] = Computation(head[2])
+        if head := HEAD.match(line):
+            current = named[head[2]] = Computation()
             entry = current if head[1] else entry
-        elif line.strip() == "}":
-            current = None
-        elif current is not None:
-            _read(line, current)
+        elif found := LINE.match(COMMENT.sub("", line)):
+            root, name, kind, opcode, inner, rest = found.groups("")
+            x = Instruction(name, kind, opcode, inner, rest, named=named)
+            values = current.instructions  # whatever is read stands before its reader
+            x.operands = [values[operand] for operand in NAME.findall(inner)]
+            for value in dict.fromkeys(x.operands):
+                value.users.append(x)
+            values[x.name] = x
+            current.root = x if root else current.root
     if entry is None:
         raise ValueError("this is no compiled program: it has no ENTRY computation")
-    return Module(entry, computations)
-
-
-def _read(line: str, computation: Computation) -> None:
-    found = NAME.match(COMMENT.sub("", line))
-    if not found:
-        return
-    root, name, rest = found.groups()
-    kind, rest = cut(rest, " ")
-    call, attributes = cut(rest, ",")
-    opcode, _, inner = call.removesuffix(")").partition("(")
-    # An operand is written as %name, or with its type before it.
-    names = [] if opcode in VALUES else split(inner)
-    operands = tuple(part.rsplit(" ", 1)[-1].lstrip("%") for part in names)
-    computation.instructions[name] = Instruction(
-        name, opcode, kind, operands, attributes, inner
-    )
-    if root:
-        computation.root = name
-
-
-def cut(text: str, mark: str) -> tuple[str, str]:
-    """Cut at the first mark that stands in no bracket; without one, behind the text."""
-    depth = 0
-    for place, letter in enumerate(text):
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == mark and depth == 0:
-            return text[:place].strip(), text[place + 1 :].strip()
-    return text.strip(), ""
-
-
-def split(text: str) -> list[str]:
-    """Split at the commas that stand in no bracket."""
-    parts = []
-    while text:
-        part, text = cut(text, ",")
-        parts.append(part)
-    return parts
+    return entry
 
 
 def nbytes(kind: str, *, far: bool = False) -> float:
     """Count the bytes of the arrays that a type's text names.
 
     Args:
-      kind: the text.
-      far: count those in the device's main memory only, whose number is 0.
+      kind: the text; a number in the name of a type is its width, as in f8e4m3fn.
+      far: count those in the device's main memory only.
     """
     total = 0.0
     for dtype, shape, layout in ARRAY.findall(kind):
-        space = SPACE.search(layout)
-        if not (far and space and int(space[1])):
-            count = math.prod(map(int, re.findall(r"\d+", shape)))
-            total += count * bits(dtype) / 8
+        if not (far and NEAR.search(layout)):
+            width = re.findall(r"\d+", dtype) or [8 * (dtype == "pred")]
+            total += math.prod(map(int, re.findall(r"\d+", shape))) * int(width[0]) / 8
     return total
-
-
-def bits(dtype: str) -> int:
-    """Return how many bits a number of a type takes: 16 for bf16 and f16.
-
-    The first number in a type's name is its width, as in f8e4m3fn; pred takes a byte.
-    """
-    if dtype in NARROW:
-        return NARROW[dtype]
-    number = re.search(r"\d+", dtype)
-    return int(number[0]) if number else 0

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from benchmarks.audit.hlo import ARRAY, Computation, Instruction, Module, parse
+from benchmarks.audit.hlo import ARRAY, Computation, Instruction, nbytes, parse
 
 # By which part of a tuple the result of a collective that is begun is told.
 BEGUN = {
@@ -29,7 +29,6 @@ COUNTED = re.compile(r"replica_groups=\[\d+,(\d+)\]")
 NAMED = re.compile(r"replica_groups=mesh\[([^\]]*)\].*?\{([^}]*)\}")
 # Of a dot, and of a call of cuBLAS.
 CONTRACTED = re.compile(r'lhs_contracting_dim(?:s=|ensions":)[{\[]([\d,"]*)[}\]]')
-TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
 class Exchange(NamedTuple):
@@ -55,22 +54,21 @@ def exchange(text: str, devices: int) -> Exchange:
       text: the program.
       devices: how many run it.
     """
-    module = parse(text)
-    return _of(module, module.entry, devices)
+    return _of(parse(text), devices)
 
 
-def _of(module: Module, around: Computation, devices: int) -> Exchange:
+def _of(around: Computation, devices: int) -> Exchange:
     sent: Any = Counter()
     within, perhaps = 0.0, []
     for x in around.instructions.values():
         kind = x.opcode.removesuffix("-start")
         if kind in KINDS:
             sent[kind] += _bytes_of(x, kind, devices)
-        inside = [_of(module, y, devices) for y in _called(module, x, *CALLS, "body")]
-        ways = [_of(module, y, devices) for y in _called(module, x, *BRANCHES)]
+        inside = [_of(y, devices) for y in x.called(*CALLS, "body")]
+        ways = [_of(y, devices) for y in x.called(*BRANCHES)]
         if ways:
             inside.append(max(ways, key=lambda way: way.total))
-        is_loop, known = x.opcode == "while", TRIPS.search(x.attributes)
+        is_loop, known = x.opcode == "while", x.trips is not None
         for part in inside:
             sent += part.sent
             within += part.total if is_loop and known else part.within
@@ -78,20 +76,12 @@ def _of(module: Module, around: Computation, devices: int) -> Exchange:
     return Exchange(sent, within, tuple(perhaps))
 
 
-def _called(module: Module, x: Instruction, *names: str) -> list[Computation]:
-    return [
-        module.computations[name]
-        for name in x.called(*names)
-        if name in module.computations
-    ]
-
-
 def _bytes_of(x: Instruction, kind: str, devices: int) -> float:
     parts = x.parts
     if x.opcode in BEGUN and len(parts) > 1:
-        made = _nbytes(parts[BEGUN[x.opcode]])
+        made = nbytes(parts[BEGUN[x.opcode]])
     else:
-        made = _nbytes(x.kind)
+        made = nbytes(x.kind)
     group = _group(x.attributes, devices)
     share = (group - 1) / group
     return (
@@ -119,38 +109,28 @@ def _group(attributes: str, devices: int) -> int:
     return devices
 
 
-def _nbytes(kind: str) -> float:
-    total = 0.0
-    for dtype, shape, _ in ARRAY.findall(kind):
-        bits = int((re.findall(r"\d+", dtype) or ["8"])[0])
-        total += math.prod(int(n) for n in shape.split(",") if n) * bits / 8
-    return total
-
-
 def products(text: str) -> float:
     """Return how many multiplications of numbers the matrix products make.
 
     Loops whose rounds are known are counted as often as they are run, and of the ways
     of a conditional all.
     """
-    module = parse(text)
-    return _products(module, module.entry)
+    return _products(parse(text))
 
 
-def _products(module: Module, around: Computation) -> float:
+def _products(around: Computation) -> float:
     total = 0.0
     for x in around.instructions.values():
         if x.opcode == "dot" or "cublas$gemm" in x.attributes:
-            total += _multiplications(around, x)
-        trips = TRIPS.search(x.attributes)
-        times = int(trips[1]) if trips and x.opcode == "while" else 1
-        for inside in _called(module, x, *CALLS, *BRANCHES, "body"):
-            total += times * _products(module, inside)
+            total += _multiplications(x)
+        times = x.trips or 1 if x.opcode == "while" else 1
+        for inside in x.called(*CALLS, *BRANCHES, "body"):
+            total += times * _products(inside)
     return total
 
 
-def _multiplications(around: Computation, x: Instruction) -> float:
-    made, left = (_shape(y.kind) for y in (x, around.instructions[x.operands[0]]))
+def _multiplications(x: Instruction) -> float:
+    made, left = (_shape(y.kind) for y in (x, x.operands[0]))
     found = CONTRACTED.search(x.attributes)
     summed = [left[int(i)] for i in re.findall(r"\d+", found[1])] if found else []
     return math.prod(made) * math.prod(summed)

@@ -193,12 +193,18 @@ def test_a_text_without_an_entry_is_refused(part: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "bits"),
-    [("pred", 8), ("bf16", 16), ("f8e4m3fn", 8), ("s4", 4), ("c64", 64), ("token", 0)],
+    ("kind", "size"),
+    [
+        ("pred[8]", 8),
+        ("bf16[2,4]{1,0}", 16),
+        ("(f8e4m3fn[8], s4[4])", 10),
+        ("c64[]", 8),
+        ("token[]", 0),
+    ],
 )
-def test_widths(part: Any, dtype: str, bits: int) -> None:
+def test_widths(part: Any, kind: str, size: float) -> None:
     """A type's name says how many bits its numbers take."""
-    assert part("audit.hlo").bits(dtype) == bits
+    assert part("audit.hlo").nbytes(kind) == size
 
 
 @pytest.mark.parametrize("wrap", [lambda tx: tx, gradtx.apply_if_finite])
