@@ -17,7 +17,7 @@ from benchmarks.claim_list import (
     verdict,
 )
 from benchmarks.claim_methods import METHODS
-from benchmarks.tables import markdown
+from benchmarks.report import markdown
 
 VERDICTS = ("what is told", "verdict", "from what")
 COMPARISONS = (

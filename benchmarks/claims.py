@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.claim_list import CLAIMS
 from benchmarks.claim_methods import METHODS, STEPS, rate_of, task_of
 from benchmarks.claim_page import load, page
-from benchmarks.machine import facts
 from benchmarks.options import folder, parser, some_of, whole
+from benchmarks.report import facts
 from benchmarks.resuming import finish
 from benchmarks.tuning import numbers, tune
 from gradtx.compare.protocol import protocol

@@ -15,31 +15,23 @@ work of all threads that compile.
 
 import argparse
 import importlib
-import os
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-# Absent devices are compiled for, and one that is there is left alone.
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-
 import jax
+import jax.numpy as jnp
 import optax
 
 import gradtx
-from benchmarks import tables
+from benchmarks import report
 from benchmarks.audit import targets
+from benchmarks.audit.compiling import compile_step
 from benchmarks.options import parser, some_of
-from benchmarks.small_leaves import TREES, Figures, figures
+from benchmarks.trees import TREES, Shapes, parameters
 
 WIDE = 130  # columns of the tables where the terminal does not say
 RATE = 1e-3
-HEADINGS = (
-    "method",
-    *("kernels between", "costly", "B/param between", "costly", "scratch B/param"),
-    *("trace, lower s", "compile s", "processor s"),
-)
 
 
 def _distributed_kron() -> Any:
@@ -62,11 +54,10 @@ METHODS: dict[str, tuple[ModuleType, Callable[[], Any]]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    # A step found in a cache on the disk would compile in no time.
-    jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
+    targets.only_compile()
     target = targets.load(options.target)
     shapes = TREES[options.tree]()
-    console, rows = tables.console(WIDE), []
+    console, rows = report.console(WIDE), []
     for name in options.methods:
         library, make = METHODS[name]
         try:
@@ -74,20 +65,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (ImportError, TypeError) as absence:  # it is an old program
             console.print(f"{name}: {absence}")
             continue
-        rows.append([name, *_cells(figures(library, tx, shapes, target))])
+        rows.append({"method": name, **_figures(library, tx, shapes, target)})
     title = f"{len(shapes)} leaves ({options.tree}), {target.device}, {target.compiler}"
-    console.print(tables.table(title, HEADINGS, rows))
+    console.print(report.table(title, rows))
 
 
-def _cells(found: Figures) -> list[str]:
-    return [
-        f"{found.kernels:g}",
-        f"{found.costly.kernels:g}",
-        f"{found.moved:.0f}",
-        f"{found.costly.moved:.0f}",
-        f"{found.scratch:.1f}",
-        *(f"{x:.1f}" for x in (found.before, found.seconds, found.processor)),
-    ]
+def _figures(
+    library: ModuleType, tx: Any, shapes: Shapes, target: targets.Target
+) -> report.Record:
+    params = {k: jax.ShapeDtypeStruct(s, jnp.float32) for k, s in shapes.items()}
+    found, count = compile_step(library, tx, params, params, target), parameters(shapes)
+    between, cost = found.cost.least, found.cost
+    # A loop of unknown rounds stands for what is done in some steps only.
+    costly = cost.one_loop(max) if cost.maybe else cost.most
+    return {
+        "kernels between": between.kernels,
+        "kernels costly": costly.kernels,
+        "B/param between": between.moved / count,
+        "B/param costly": costly.moved / count,
+        "scratch B/param": found.temporary / count,
+        **found.seconds,
+    }
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

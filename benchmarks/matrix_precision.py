@@ -20,7 +20,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import numpy as np
 
 import gradtx
-from benchmarks import tables
+from benchmarks import report
 from benchmarks.options import parser, some_of, whole
 from gradtx import compare
 from gradtx.compare.builtin.matrix_methods import MATRIX_METHODS
@@ -32,7 +32,6 @@ SMALL = 256  # leaves below this stay as they are: here even the small ones are 
 RATE = 0.01
 """The middle of the comparison's grid, for either method."""
 METHODS = ("muon", "soap")
-HEADINGS = ("method, state", "B/param of state", "validation loss", "of float32's sd")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,14 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = {row.name: row for row in found.rows}
     lines = [_line(rows, name) for name in built if name in rows]
     title = f"{task.name}: {steps} steps, {seeds} seeds, a rate of {options.rate:g}"
-    tables.console(WIDE).print(tables.table(title, HEADINGS, lines))
+    report.console(WIDE).print(report.table(title, lines))
 
 
 def _in_int8(build: Callable[[Any], Any], rate: Any) -> Any:
     return gradtx.quantize_state(build(rate), min_size=SMALL)
 
 
-def _line(rows: dict[str, Row], name: str) -> list[str]:
+def _line(rows: dict[str, Row], name: str) -> report.Record:
     """Tell a run's loss, and how far it is from that of its method in float32."""
     row, reference = rows[name], rows.get(name.removesuffix(", int8"))
     mean, spread = np.mean(row.losses), np.std(row.losses, ddof=1)
@@ -63,7 +62,12 @@ def _line(rows: dict[str, Row], name: str) -> list[str]:
     if reference is not None and reference is not row:
         off = mean - np.mean(reference.losses)
         away = f"{off / np.std(reference.losses, ddof=1):+.2f}"
-    return [name, f"{row.cost.state_bytes:.2f}", f"{mean:.4f} ± {spread:.4f}", away]
+    return {
+        "method, state": name,
+        "B/param of state": f"{row.cost.state_bytes:.2f}",
+        "validation loss": f"{mean:.4f} ± {spread:.4f}",
+        "of float32's sd": away,
+    }
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

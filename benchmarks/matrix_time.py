@@ -23,11 +23,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import jax
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 import gradtx
+from benchmarks import report
 from benchmarks.options import parser, some_of, whole
 from benchmarks.trees import gpt2, parameters, random_tree
 
@@ -126,9 +124,7 @@ class Theirs:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
+    console = report.console(WIDE)
     runs: dict[tuple[str, str], Any] = {}
     for name in dict.fromkeys(("adamw", *options.methods)):
         runs["gradtx", name] = Ours(name)
@@ -137,7 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 runs["heavyball", name] = Theirs(name)
             except ImportError as absence:
                 console.print(f"heavyball is left out: {absence}")
-    console.print(_table(timed(runs, options.rounds)))
+    found = timed(runs, options.rounds)
+    title = f"{parameters(SHAPES):,} parameters, a step of {PERIOD} on average"
+    rows = [_row(found, name) for library, name in found if library == "gradtx"]
+    console.print(report.table(title, rows))
 
 
 def timed(runs: dict[Any, Any], rounds: int) -> dict[Any, float]:
@@ -155,30 +154,17 @@ def timed(runs: dict[Any, Any], rounds: int) -> dict[Any, float]:
     return {key: float(np.median(seconds)) for key, seconds in found.items()}
 
 
-def _table(found: dict[Any, float]) -> Table:
-    title = f"{parameters(SHAPES):,} parameters, a step of {PERIOD} on average"
-    table = Table(title=title, box=box.MARKDOWN, title_justify="left")
-    table.add_column("method")
-    headings = ("gradtx, ms", "of its AdamW", "heavyball, ms", "of its AdamW")
-    for heading in (*headings, "gradtx / heavyball"):
-        table.add_column(heading, justify="right")
-    for library, name in found:
-        if library == "gradtx":
-            table.add_row(name, *_cells(found, name))
-    return table
-
-
-def _cells(found: dict[Any, float], name: str) -> list[str]:
-    cells = []
+def _row(found: dict[Any, float], name: str) -> report.Record:
+    """Return the milliseconds of a method, and how they compare."""
+    row: report.Record = {"method": name}
     for library in ("gradtx", "heavyball"):
-        seconds = found.get((library, name))
-        if seconds is None:
-            cells += ["", ""]
-            continue
-        cells += [f"{1e3 * seconds:.0f}", f"{seconds / found[library, 'adamw']:.1f}"]
-    theirs = found.get(("heavyball", name))
-    ratio = "" if theirs is None else f"{found['gradtx', name] / theirs:.2f}"
-    return [*cells, ratio]
+        if seconds := found.get((library, name)):
+            row[f"{library}, ms"] = f"{1e3 * seconds:.0f}"
+            of = seconds / found[library, "adamw"]
+            row[f"{library}, of its AdamW"] = f"{of:.1f}"
+    if theirs := found.get(("heavyball", name)):
+        row["gradtx / heavyball"] = f"{found['gradtx', name] / theirs:.2f}"
+    return row
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -2,6 +2,10 @@
 
 import argparse
 from collections.abc import Callable, Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
 
 from gradtx.compare.command import folder as folder, whole as whole
 
@@ -27,3 +31,8 @@ def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
         return list(dict.fromkeys(wanted))
 
     return read
+
+
+def progress(names: Iterable[str], title: str) -> Iterable[Any]:
+    """Show on stderr how far a benchmark is with the things of these names."""
+    return track(list(names), title, console=Console(stderr=True), transient=True)

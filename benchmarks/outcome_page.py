@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.tables import markdown
+from benchmarks.report import markdown
 
 BASELINE = "adamw"
 DRAWS = 4000

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import facts
 from benchmarks.outcome_page import BASELINE, Found
+from benchmarks.report import facts
 from gradtx.compare.protocol import protocol
 from gradtx.compare.task import Task
 from gradtx.compare.timing import compile_step, in_turn, runner

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.machine import facts
 from benchmarks.options import folder, parser, some_of, whole
 from benchmarks.outcome_methods import CANDIDATES, Candidate, Course
 from benchmarks.outcome_page import load, show, times_of
 from benchmarks.outcome_times import times
+from benchmarks.report import facts
 from benchmarks.resuming import finish, write
 from benchmarks.tuning import Tuning, numbers, tune
 from gradtx.compare.builtin.tasks import PROBLEMS

@@ -6,24 +6,22 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from benchmarks.survival.formats import FORMATS, REFERENCE
-from benchmarks.survival.training import Result
+from benchmarks.formats import FORMATS, REFERENCE, Result
 from gradtx.compare.drawing import INK, STYLE, Axes, plt, save
 
 COLOURS = dict(zip(FORMATS, mpl.colormaps["tab20"](range(20)), strict=False))
-Found = Mapping[str, Mapping[str, Result]]
 
 
-def formats(found: Found, titles: Mapping[str, str], path: Path) -> None:
-    """Draw the losses by the step, and the validation losses with their spread."""
+def formats(found: Mapping[str, Mapping[str, Result]], path: Path) -> None:
+    """Draw by title the losses of each step, and the validation losses' spread."""
+    size = (12, 1 + 3.6 * len(found))
     with plt.rc_context(STYLE):
-        size = (12, 1 + 3.6 * len(found))
         figure, grid = plt.subplots(
             len(found), 2, figsize=size, layout="constrained", squeeze=False
         )
-        for (left, right), (task, results) in zip(grid, found.items(), strict=True):
+        for (left, right), (title, results) in zip(grid, found.items(), strict=True):
             _curves(left, results)
-            left.set_title(titles[task])
+            left.set_title(title)
             _ends(right, results)
         save(figure, path)
 
@@ -33,16 +31,14 @@ def _curves(axes: Axes, results: Mapping[str, Result]) -> None:
 
     Without float32 among them, the losses themselves.
     """
-    reference = results.get(REFERENCE)
-    for name, result in results.items():
-        smooth = _smooth(result)
-        if reference is not None:
-            smooth = smooth / _smooth(reference)
-        last = result.losses.shape[1]
-        numbers = np.arange(last - len(smooth) + 1, last + 1)
-        axes.plot(numbers, smooth, color=COLOURS[name], linewidth=1.4)
+    smooth = {name: _smooth(result) for name, result in results.items()}
+    reference = smooth.get(REFERENCE, 1.0)
+    for name, values in smooth.items():
+        last = results[name].losses.shape[1]
+        numbers = np.arange(last - len(values) + 1, last + 1)
+        axes.plot(numbers, values / reference, color=COLOURS[name], linewidth=1.4)
     axes.set_xlabel("step")
-    of = "" if reference is None else " / float32's"
+    of = " / float32's" if REFERENCE in results else ""
     axes.set_ylabel(f"training loss{of}, running mean")
 
 

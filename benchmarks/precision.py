@@ -12,106 +12,115 @@ is trained: a step of every format is timed, in turn with float32's.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from benchmarks import pictures, tables
-from benchmarks.options import folder, parser, some_of, whole
-from benchmarks.survival.formats import FORMATS, REFERENCE
-from benchmarks.survival.speed import speeds
-from benchmarks.survival.training import STUDIES, Result, Study, train
+import gradtx
+from benchmarks import pictures, report
+from benchmarks.formats import FORMATS, REFERENCE, STUDIES, Kept, Result, train
+from benchmarks.options import folder, parser, progress, some_of, whole
+from benchmarks.programs import Program
+from benchmarks.timing import in_turn, quartiles
+from benchmarks.trees import nbytes, random_tree
 from gradtx.compare.task import start
+
+RATE, WIDTH = 1e-3, 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    console = tables.console()
+    console = report.console()
     (time_steps if options.speed else train_all)(console, options)
 
 
 def time_steps(console: Console, options: argparse.Namespace) -> None:
     """Time a step of every format, and show and write what it takes."""
-    rows = speeds(options.formats, options.size, options.repeats)
+    rows = [speed(name, options.size, options.repeats) for name in options.formats]
     title = f"one matrix of {options.size:,} parameters: AdamW, one step"
-    console.print(tables.table_of(title, rows))
-    tables.write(options.out, "speed", rows, console)
+    console.print(report.table(title, rows))
+    report.write(options.out, "speed", rows, console)
+
+
+def speed(name: str, size: int, repeats: int) -> report.Record:
+    """Time the step of a format, in turn with float32's: two at a time in memory.
+
+    The ratio is the median of those of the rounds; the bytes are of weights and state,
+    and scratch is what the compiled step asks for besides.
+    """
+    pair = {x: _program(FORMATS[x], size) for x in (REFERENCE, name)}
+    stages = {x: program.stages() for x, program in pair.items()}
+    seconds = in_turn({**pair}, repeats)
+    program = pair[name]
+    count = program.params["w"].size
+    return {
+        "format": name,
+        "ms": quartiles(1e3 * seconds[name]),
+        "/ float32": float(np.median(seconds[name] / seconds[REFERENCE])),
+        "B/param": nbytes((program.params, program.state)) / count,
+        "scratch B/param": stages[name]["temp bytes"] / count,
+    }
+
+
+def _program(kept: Kept, size: int) -> Program:
+    """Return the step of one format on one matrix."""
+    shapes = {"w": (max(size // WIDTH, 1), WIDTH)}
+    params, grads = (
+        {k: x.astype(kept.weights) for k, x in random_tree(shapes, i, scale).items()}
+        for i, scale in ((0, 1.0), (1, 0.01))
+    )
+    return Program(gradtx, kept.build(RATE), params, grads)
 
 
 def train_all(console: Console, options: argparse.Namespace) -> None:
     """Train every task in every format; show and write what there is after each."""
     found: dict[str, dict[str, Result]] = {}
-    titles: dict[str, str] = {}
+    rows: list[report.Record] = []
     for name in options.tasks:
-        study = _resized(STUDIES[name](), options)
-        titles[name] = _described(study)
-        found[name] = _trained(name, study, options.formats)
-        console.print(loss_table(titles[name], found[name]))
-        tables.write(options.out, "precision", _records(found), console)
-        pictures.formats(found, titles, options.out / "precision.png")
+        make, rate = STUDIES[name]
+        asked = {"steps": options.steps, "seeds": options.seeds}
+        problem = make()._replace(**{key: n for key, n in asked.items() if n})
+        task, steps, seeds = problem.task, problem.steps, problem.seeds
+        told = f"{steps} steps of {task.batch_size}, {seeds} seeds"
+        title = f"{task.name}: {told}, AdamW up to a rate of {rate:g}"
+        begin = start(task, steps, seeds)
+        results = found[title] = {
+            each: train(problem, rate, begin, FORMATS[each])
+            for each in progress(options.formats, name)
+        }
+        console.print(report.table(title, list(_shown(results))))
+        rows += [_record(name, *result) for result in results.items()]
+        report.write(options.out, "precision", rows, console)
+        pictures.formats(found, options.out / "precision.png")
     console.print(f"Written to {options.out}: tables.md, precision.json, precision.png")
 
 
-def _resized(study: Study, options: argparse.Namespace) -> Study:
-    """Return the study with the steps and seeds that are asked for."""
-    asked = {"steps": options.steps, "seeds": options.seeds}
-    given = {name: number for name, number in asked.items() if number}
-    return study._replace(problem=study.problem._replace(**given))
-
-
-def _described(study: Study) -> str:
-    problem, task = study.problem, study.problem.task
-    told = f"{problem.steps} steps of {task.batch_size}, {problem.seeds} seeds"
-    return f"{task.name}: {told}, AdamW up to a rate of {study.rate:g}"
-
-
-def _trained(name: str, study: Study, formats: Sequence[str]) -> dict[str, Result]:
-    """Train a task in every format, from one beginning."""
-    problem = study.problem
-    begin = start(problem.task, problem.steps, problem.seeds)
-    shown = Console(stderr=True)
-    kept = track(formats, description=name, console=shown, transient=True)
-    return {each: train(study, begin, FORMATS[each]) for each in kept}
-
-
-def loss_table(title: str, results: Mapping[str, Result]) -> Table:
-    """Make the table of one task: a row for every format."""
+def _shown(results: dict[str, Result]) -> Iterator[report.Record]:
+    """Yield the rows of a task's table, one for every format."""
 
     def told(values: np.ndarray) -> str:
         return f"{values.mean():.4f} ±{values.std(ddof=1):.4f}"
 
     reference = results.get(REFERENCE)
-    rows = [
-        {
+    for name, x in results.items():
+        last = max(x.losses.shape[1] // 10, 1)  # over so many steps a loss is averaged
+        yield {
             "format": name,
             "weights B/param": x.weight_bytes,
             "state B/param": x.state_bytes,
-            "training loss": told(x.last),
+            "training loss": told(x.losses[:, -last:].mean(axis=1)),
             "validation loss": told(x.validation),
             "off float32, in its sd": reference and f"{x.away(reference):+.2f}",
         }
-        for name, x in results.items()
-    ]
-    return tables.table_of(title, rows)
 
 
-def _records(found: Mapping[str, Mapping[str, Result]]) -> list[tables.Record]:
-    """Return the results as JSON has them."""
-    return [
-        {
-            "task": task,
-            "format": name,
-            **result._asdict(),
-            "validation": result.validation.tolist(),
-            "losses": result.losses.round(5).tolist(),
-        }
-        for task, results in found.items()
-        for name, result in results.items()
-    ]
+def _record(task: str, name: str, result: Result) -> report.Record:
+    """Return a result as JSON has it."""
+    arrays = {"validation": result.validation, "losses": result.losses.round(5)}
+    lists = {key: x.tolist() for key, x in arrays.items()}
+    return {"task": task, "format": name, **result._asdict(), **lists}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

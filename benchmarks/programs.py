@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from benchmarks import timing
 from benchmarks.methods import RATE, Method
@@ -39,24 +38,18 @@ class Program:
           that is carried besides the parameters; the scratch memory, and the memory
           that the donated arguments share with the results.
         """
-
-        def step(grads: Any, params: Any, state: Any) -> tuple[Any, Any]:
-            updates, state = self.tx.update(grads, state, params)
-            return self.lib.apply_updates(params, updates), state
-
         # gradtx has a compiler of steps of its own, which its users are told to use.
         jit = getattr(self.lib, "jit_step", jax.jit)
-        arguments = (self.grads, self.params, self.state)
-        found = timing.stages(jit(step, donate_argnums=(1, 2)), arguments)
-        self.compiled = found.compiled
+        trees = self.grads, self.params, self.state
+        traced, self.compiled, seconds = timing.stages(
+            self.lib, self.tx, *trees, jit=jit
+        )
         memory = self.compiled.memory_analysis()
         moved = (self.compiled.cost_analysis() or {}).get("bytes accessed", math.nan)
         grads = nbytes(self.grads)  # 4 bytes for a parameter
         return {
-            "trace s": found.trace,
-            "lower s": found.lower,
-            "compile s": found.compile,
-            "equations": count_equations(found.traced.jaxpr.jaxpr),
+            **{name: seconds[name] for name in ("trace s", "lower s", "compile s")},
+            "equations": count_equations(traced.jaxpr),
             "XLA B/param": 4 * moved / grads,
             "state B/param": 4 * (nbytes((self.params, self.state)) / grads - 1),
             "temp bytes": getattr(memory, "temp_size_in_bytes", 0),
@@ -71,9 +64,9 @@ class Program:
 
 
 class Eager(Program):
-    """The same without ``jit``: one call of ``update`` after the other, as in a shell.
+    """One call of ``update`` after the other, as in a shell; the parameters stay.
 
-    The parameters stay; nothing is compiled but what the library compiles by itself.
+    Nothing is compiled but what the library compiles by itself.
     """
 
     kernel = "eager"
@@ -90,7 +83,7 @@ def program_of(
     method: Method, lib: ModuleType, params: Any, grads: Any, make: Any = Program
 ) -> Program:
     """Return a library's step of a method."""
-    if method.paired and lib.__name__ == "optax":
+    if method.period > 1 and lib.__name__ == "optax":  # Lookahead's pairs of weights
         params = lib.LookaheadParams.init_synced(params)
     return make(lib, method.build(lib), params, grads)
 
@@ -110,19 +103,30 @@ def all_stages(programs: dict[str, Program]) -> dict[str, dict[str, float]]:
     }
 
 
-def count_equations(jaxpr: Jaxpr) -> int:
-    """Count the equations of a jaxpr and of those inside it."""
+def count_equations(jaxpr: Any) -> int:
+    """Count the equations of a jaxpr, with those of the functions that it calls."""
+    held = jax.tree.leaves([list(equation.params.values()) for equation in jaxpr.eqns])
+    inside = sum(count_equations(x) for x in held if hasattr(x, "eqns"))
+    return len(jaxpr.eqns) + inside
 
-    def inside(equation: Any) -> int:
-        # Parameters, and tuples of them, hold the jaxprs of functions that are called.
-        values = jax.tree.leaves(
-            list(equation.params.values()),
-            is_leaf=lambda x: isinstance(x, Jaxpr | ClosedJaxpr),
-        )
-        called = [x for x in values if isinstance(x, Jaxpr | ClosedJaxpr)]
-        return sum(count_equations(getattr(x, "jaxpr", x)) for x in called)
 
-    return sum(1 + inside(equation) for equation in jaxpr.eqns)
+class Copy:
+    """Reads an array and writes it back with the signs turned: 8 bytes per float32.
+
+    In place, as an optimizer works: the yardstick of its bytes per second.
+    """
+
+    bytes_per_number, kernel = 8, "jit"
+
+    def __init__(self, count: int) -> None:
+        self._turn = jax.jit(jnp.negative, donate_argnums=0)
+        self._array = jnp.ones(count, jnp.float32)
+
+    def __call__(self, steps: int) -> None:
+        """Turn the signs so many times."""
+        for _ in range(steps):
+            self._array = self._turn(self._array)
+        self._array.block_until_ready()
 
 
 # --- PyTorch -------------------------------------------------------------------
@@ -144,26 +148,25 @@ class TorchProgram:
     """One optimizer of PyTorch, fused where it has that, else foreach."""
 
     def __init__(
-        self, torch: ModuleType, name: str, settings: Any, params: Any, grads: Any
+        self, torch: ModuleType, method: Method, params: Any, grads: Any
     ) -> None:
-        self._torch, self._device = torch, DEVICES[jax.default_backend()]
-        kind = getattr(torch.optim, name)
+        device = DEVICES[jax.default_backend()]
+        kind = getattr(torch.optim, method.torch)
         fused = "fused" in inspect.signature(kind).parameters
         self.kernel = "fused" if fused else "foreach"
-        weights = [self._weight(params[key], grads[key]) for key in params]
-        self._optimizer = kind(weights, lr=RATE, **settings, **{self.kernel: True})
+        self._wait = torch.cuda.synchronize if device == "cuda" else lambda: None
 
-    def _weight(self, value: Any, gradient: Any) -> Any:
-        p, g = (
-            self._torch.from_numpy(np.array(x)).to(self._device)
-            for x in (value, gradient)
-        )
-        p.requires_grad_().grad = g
-        return p
+        def placed(x: Any) -> Any:
+            return torch.from_numpy(np.array(x)).to(device)
+
+        weights = [placed(params[name]).requires_grad_() for name in params]
+        for weight, name in zip(weights, params, strict=True):
+            weight.grad = placed(grads[name])
+        settings = {**method.settings, self.kernel: True}
+        self._optimizer = kind(weights, lr=RATE, **settings)
 
     def __call__(self, steps: int) -> None:
         """Make so many steps with the same gradients."""
         for _ in range(steps):
             self._optimizer.step()
-        if self._device == "cuda":
-            self._torch.cuda.synchronize()
+        self._wait()

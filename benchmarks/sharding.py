@@ -10,29 +10,25 @@ device; sent is what one device sends, as rings of devices send it. Nothing is r
 """
 
 import argparse
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-# Absent devices are compiled for, and one that is there is left alone.
-os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=256"
-os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import topologies
 from jax.sharding import NamedSharding, PartitionSpec as P
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 import gradtx
+from benchmarks import report
 from benchmarks.audit import targets
 from benchmarks.audit.sent import exchange, products
 from benchmarks.options import parser, some_of
 from benchmarks.sharding_rows import ROWS, Row
+from benchmarks.trees import nbytes
 
 WIDE, MEGA = 120, 1e6
 
@@ -47,25 +43,10 @@ class Place(NamedTuple):
     options: dict[str, Any]
 
 
-def _h200() -> list[Any]:
-    targets.load("cuda")
-    return topologies.get_topology_desc(
-        platform="cuda", topology="1x1x8", target_config=targets.H200
-    ).devices
-
-
-def _v5e(size: str) -> Callable[[], list[Any]]:
-    def load() -> list[Any]:
-        targets.load("tpu")
-        return topologies.get_topology_desc(f"v5e:{size}", "tpu").devices
-
-    return load
-
-
 PLACES = {
-    "h200": Place("8 H200", _h200, (8,), ("d",), {"xla_gpu_autotune_level": 0}),
-    "v5e": Place("v5e 2x4", _v5e("2x4"), (8,), ("d",), {}),
-    "pod": Place("v5e 16x16", _v5e("16x16"), (16, 16), ("d", "e"), {}),
+    "h200": Place("8 H200", lambda: targets.h200s(8), (8,), ("d",), targets.UNTIMED),
+    "v5e": Place("v5e 2x4", lambda: targets.v5es("2x4"), (8,), ("d",), {}),
+    "pod": Place("v5e 16x16", lambda: targets.v5es("16x16"), (16, 16), ("d", "e"), {}),
 }
 
 
@@ -119,9 +100,8 @@ def figures(row: Row, place: Place) -> Figures:
     found = exchange(text, len(devices))
     memory: Any = compiled.memory_analysis()
     on_host = getattr(memory, "host_argument_size_in_bytes", 0)
-    whole = sum(x.size * x.dtype.itemsize for x in params.values())
     return Figures(
-        whole,
+        nbytes(params),
         _held(params) + _held(state),
         dict(found.sent),
         2 * products(text),
@@ -171,57 +151,37 @@ def _summed(tx: Any) -> Any:
 
 def _held(tree: Any) -> float:
     """Return the bytes of a tree's arrays on one device."""
-    shards = [
-        jnp.dtype(x.dtype).itemsize * _entries(x.sharding.shard_shape(x.shape))
+    return sum(
+        jnp.dtype(x.dtype).itemsize * math.prod(x.sharding.shard_shape(x.shape))
         for x in jax.tree.leaves(tree)
-    ]
-    return sum(shards)
-
-
-def _entries(shape: tuple[int, ...]) -> int:
-    total = 1
-    for n in shape:
-        total *= n
-    return total
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
+    targets.only_compile()
+    console = report.console(WIDE)
     for name in options.devices:
-        table = _table(PLACES[name].name)
-        for label in options.rows:
-            _put(table, label, figures(ROWS[label], PLACES[name]))
-        console.print(table)
+        place = PLACES[name]
+        rows = [_shown(label, figures(ROWS[label], place)) for label in options.rows]
+        console.print(report.table(place.name, rows))
 
 
-def _table(title: str) -> Table:
-    table = Table(title=title, box=box.MARKDOWN, title_justify="left")
-    table.add_column("step", no_wrap=True)
-    for heading in ("held MB", "sent MB", "of params", "GFLOP", "host", "temp MB", "s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("collectives, MB sent")
-    return table
-
-
-def _put(table: Table, label: str, found: Figures) -> None:
+def _shown(label: str, found: Figures) -> report.Record:
     total = sum(found.sent.values())
     kinds = [f"{k} {x / MEGA:.0f}" for k, x in found.sent.items() if x > MEGA / 2]
-    table.add_row(
-        label,
-        f"{found.held / MEGA:,.0f}",
-        f"{total / MEGA:,.0f}",
-        f"{total / found.params:.2f}",
-        f"{found.flops / 1e9:,.0f}" if found.flops else "-",
-        f"{found.host:.0%}",
-        f"{found.temporary / MEGA:,.0f}",
-        f"{found.seconds:.0f}",
-        ", ".join(kinds) or "-",
-    )
+    return {
+        "step": label,
+        "held MB": f"{found.held / MEGA:,.0f}",
+        "sent MB": f"{total / MEGA:,.0f}",
+        "of params": f"{total / found.params:.2f}",
+        "GFLOP": f"{found.flops / 1e9:,.0f}" if found.flops else "-",
+        "host": f"{found.host:.0%}",
+        "temp MB": f"{found.temporary / MEGA:,.0f}",
+        "s": f"{found.seconds:.0f}",
+        "collectives, MB sent": ", ".join(kinds) or "-",
+    }
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

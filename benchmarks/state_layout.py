@@ -10,14 +10,9 @@ sharding of every array of state that is not small is told: by rows for the weig
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-# Absent devices are compiled for, and one that is there is left alone.
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +20,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import gradtx
-from benchmarks import tables
+from benchmarks import report
 from benchmarks.audit import targets
 from benchmarks.options import parser, some_of
 
@@ -50,7 +45,8 @@ TARGETS: dict[str, Callable[[], list[Any]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compile every `init` for every target, and say where its arrays are."""
     options = parse(arguments)
-    console, whole = tables.console(), 0
+    targets.only_compile()
+    console, whole = report.console(), 0
     for target in options.target:
         params = weights(TARGETS[target]())
         rows = [
@@ -58,12 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in options.methods
             for row in placed(METHODS[name](), params)
         ]
-        console.print(tables.table_of(target, rows, names=4))
+        console.print(report.table(target, rows, names=4))
         whole += sum(row["sharding"] == WHOLE for row in rows)
     return int(whole > 0)
 
 
-def placed(tx: Any, params: Any) -> Iterator[tables.Record]:
+def placed(tx: Any, params: Any) -> Iterator[report.Record]:
     """Yield path, shape and sharding of all arrays of state that are not small."""
     made = jax.tree_util.tree_leaves_with_path(jax.eval_shape(tx.init, params))
     places = jax.jit(tx.init).lower(params).compile().output_shardings

@@ -13,7 +13,6 @@ the terminal; tables.md and step_time.json to the folder of ``--out``.
 import argparse
 import os
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 # JAX would take most of a GPU for itself, and PyTorch needs room there too.
@@ -24,14 +23,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import jax
 import numpy as np
 import optax
-from rich.console import Console
-from rich.progress import track
 
 import gradtx
-from benchmarks import tables
+from benchmarks import report
 from benchmarks.methods import METHODS, Method
-from benchmarks.options import folder, parser, some_of, whole
+from benchmarks.options import folder, parser, progress, some_of, whole
 from benchmarks.programs import (
+    Copy,
     Eager,
     Program,
     TorchProgram,
@@ -39,86 +37,69 @@ from benchmarks.programs import (
     load_torch,
     program_of,
 )
-from benchmarks.tables import Record
-from benchmarks.timing import Copy, in_turn, quartiles
-from benchmarks.trees import CASES, FULL, QUICK, describe, random_tree
+from benchmarks.timing import in_turn, quartiles
+from benchmarks.trees import CASES, FULL, QUICK, parameters, random_tree
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    console = tables.console()
+    console = report.console()
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
     alone = options.no_torch or options.eager
     torch, absence = (None, "") if alone else load_torch()
     if absence:
         console.print(absence)
-    rows: list[Record] = []
+    rows: list[report.Record] = []
     for case in options.cases:
         shapes = CASES[case](options.sizes)
         tree = random_tree(shapes, 0, 0.02), random_tree(shapes, 1, 1e-3)
-        shown = Console(stderr=True)
         held = [
             {"case": case, "method": name, **record}
-            for name in track(options.methods, case, console=shown, transient=True)
-            for record in measure(
-                METHODS[name], *tree, options.repeats, torch, eager=options.eager
-            )
+            for name in progress(options.methods, case)
+            for record in measure(METHODS[name], *tree, options, torch)
         ]
-        console.print(tables.table_of(describe(case, shapes), held, names=4))
+        size = f"{len(shapes):,} leaves, {parameters(shapes):,} parameters"
+        console.print(report.table(f"{case}: {size}", held, names=4))
         rows += held
-        tables.write(options.out, "step_time", rows, console)
+        report.write(options.out, "step_time", rows, console)
     console.print(f"Written to {options.out}: tables.md, step_time.json")
 
 
 def measure(
-    method: Method,
-    params: Any,
-    grads: Any,
-    repeats: int,
-    torch: ModuleType | None = None,
-    *,
-    eager: bool = False,
-) -> list[Record]:
-    """Time the stages, then the steps, of all libraries in turn.
-
-    Args:
-      method: how the libraries make it.
-      params: what it steps on.
-      grads: the gradients of every step.
-      repeats: how many rounds.
-      torch: PyTorch, if it takes part.
-      eager: whether ``update`` is called outside of ``jit``.
+    method: Method, params: Any, grads: Any, options: argparse.Namespace, torch: Any
+) -> list[report.Record]:
+    """Time a method in all libraries on one tree.
 
     Returns:
       A record of each library and of a copy: the quartiles of its milliseconds for a
       step; the time of gradtx over its own in the same round, so that below 1 gradtx
       wins; and the bytes that must be moved in the median time.
     """
-    make = Eager if eager else Program
+    make = Eager if options.eager else Program
     programs: dict[str, Any] = {
         lib.__name__: program_of(method, lib, params, grads, make)
         for lib in (gradtx, optax)
     }
-    stages = {} if eager else all_stages(programs)
-    if torch is not None and method.torch is not None:
-        programs["torch"] = TorchProgram(torch, *method.torch, params, grads)
+    stages = {} if options.eager else all_stages(programs)
+    if torch is not None and method.torch:
+        programs["torch"] = TorchProgram(torch, method, params, grads)
     count = sum(x.size for x in params.values())
     programs["copy"] = Copy(count)
-    seconds = in_turn(programs, repeats, method.period)
+    seconds = in_turn(programs, options.repeats, method.period)
     jax.clear_caches()
     records = []
     for name, times in seconds.items():
-        moved = count * (Copy.bytes_per_number if name == "copy" else method.bound)
+        moved = Copy.bytes_per_number if name == "copy" else method.bound
         records.append(
             {
                 "by": name,
                 "how": programs[name].kernel,
                 "ms": quartiles(1e3 * times),
                 "gradtx / it": float(np.median(seconds["gradtx"] / times)),
-                "must move B/param": moved / count,
-                "GB/s": moved / float(np.median(times)) / 1e9,
+                "must move B/param": moved,
+                "GB/s": moved * count / float(np.median(times)) / 1e9,
                 **stages.get(name, {}),
             }
         )

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 Contestant = Callable[[int], None]
@@ -18,10 +17,9 @@ Contestant = Callable[[int], None]
 SHORTEST = 0.02  # seconds; in a shorter turn one interruption would count for much
 
 
-def quartiles(values: np.ndarray) -> tuple[float, float, float]:
+def quartiles(values: np.ndarray) -> tuple[float, ...]:
     """Return the quartiles of repeated measurements."""
-    low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
-    return low, middle, high
+    return tuple(np.percentile(values, (25, 50, 75)).tolist())
 
 
 def in_turn(
@@ -60,28 +58,37 @@ def _turn(run: Contestant, steps: int) -> float:
 
 
 class Stages(NamedTuple):
-    """A compiled program, the traced one, and the seconds that each stage took."""
+    """A step as it was traced and compiled, and the seconds of each stage."""
 
-    compiled: Any
     traced: Any
-    trace: float
-    lower: float
-    compile: float
-    processor: float
-    """Seconds that all threads worked on compiling: more than a busy machine adds."""
+    compiled: Any
+    seconds: dict[str, float]
+    """Of the processor those of all threads: more than a busy machine adds."""
 
 
-def stages(jitted: Any, arguments: tuple[Any, ...], target: Any = None) -> Stages:
-    """Trace, lower and compile from nothing, by the clock.
+def stages(
+    lib: Any, tx: Any, *trees: Any, jit: Any = jax.jit, target: Any = None, **extra: Any
+) -> Stages:
+    """Trace, lower and compile a step from nothing, by the clock.
 
     Args:
-      jitted: the function, jitted.
-      arguments: what it is traced with.
-      target: the device that it is compiled for, if not the one at hand.
+      lib: the library of the step, gradtx or optax.
+      tx: its transformation.
+      *trees: gradients, and parameters and state, which are donated.
+      jit: what compiles.
+      target: the device that is compiled for, if not the one at hand.
+      **extra: what ``update`` wants besides: arrays, and functions.
     """
+    functions = {name: value for name, value in extra.items() if callable(value)}
+    arrays = {name: value for name, value in extra.items() if name not in functions}
+
+    def step(grads: Any, params: Any, state: Any, **arrays: Any) -> tuple[Any, Any]:
+        updates, state = tx.update(grads, state, params, **arrays, **functions)
+        return lib.apply_updates(params, updates), state
+
     jax.clear_caches()
     clock = [time.perf_counter()]
-    traced = jitted.trace(*arguments)
+    traced = jit(step, donate_argnums=(1, 2)).trace(*trees, **arrays)
     clock.append(time.perf_counter())
     with target.present() if target else nullcontext():
         lowered = traced.lower()
@@ -90,24 +97,6 @@ def stages(jitted: Any, arguments: tuple[Any, ...], target: Any = None) -> Stage
     compiled = lowered.compile(target.options or None if target else None)
     worked = time.process_time() - worked
     clock.append(time.perf_counter())
-    trace, lower, compiling = (after - before for before, after in pairwise(clock))
-    return Stages(compiled, traced, trace, lower, compiling, worked)
-
-
-class Copy:
-    """Reads an array and writes it back with the signs turned: 8 bytes per float32.
-
-    In place, as an optimizer works: the yardstick of its bytes per second.
-    """
-
-    bytes_per_number, kernel = 8, "jit"
-
-    def __init__(self, count: int) -> None:
-        self._turn = jax.jit(jnp.negative, donate_argnums=0)
-        self._array = jnp.ones(count, jnp.float32)
-
-    def __call__(self, steps: int) -> None:
-        """Turn the signs so many times."""
-        for _ in range(steps):
-            self._array = self._turn(self._array)
-        self._array.block_until_ready()
+    names = ("trace s", "lower s", "compile s", "processor s")
+    spans = [*(after - before for before, after in pairwise(clock)), worked]
+    return Stages(traced, compiled, dict(zip(names, spans, strict=True)))

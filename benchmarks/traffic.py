@@ -2,6 +2,7 @@
 
     python benchmarks/traffic.py
     python benchmarks/traffic.py --target cpu --rows adamw lion
+    python benchmarks/traffic.py --target cuda --trees gpt2,1000,2000
 
 Every row of the tests' catalogue and every wrapper is compiled, as a donated step of
 update and apply, for the processor at hand and for devices that need not be there: a
@@ -9,55 +10,55 @@ TPU v5e (by libtpu) and an H200 (by jax[cuda13]). From the compiled text are rea
 bytes that go from and to the device's main memory, loops with all their rounds and each
 branch of a conditional on its own, and the kernels that are launched. Tables go to the
 terminal; tables.md and traffic.json to the folder of ``--out``. Nothing is run, so no
-figure depends on how busy the machine is, except the seconds.
+figure depends on how busy the machine is, except the seconds; those of the processor,
+the work of all threads, are hardly lengthened by it.
+
+With ``--trees`` it is steps of many leaves: AdamW, alone and after
+`clip_by_global_norm`, also within `pack_small_leaves`, if no other rows are asked for.
 """
 
 import argparse
 import fnmatch
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-# Absent devices are compiled for, and one that is there is left alone.
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-
-import jax
 import optax
 from rich.console import Console
-from rich.progress import track
 
 import gradtx
-from benchmarks import tables
+from benchmarks import report
 from benchmarks.audit import cases, targets
 from benchmarks.audit.compiling import figures
-from benchmarks.options import folder, parser, some_of, whole
-from benchmarks.tables import Record
+from benchmarks.options import folder, parser, progress, some_of, whole
+from benchmarks.report import Record
+from benchmarks.trees import TREES
 
 SIZE = 2**26  # more bytes than any cache or scratchpad holds
 FINE = 1.02  # how many times its lower bound a step may move
+MANY_LEAVES = ["adamw", "clip_by_global_norm, adamw", "pack_small_leaves(*"]
 ROUNDING = 0.05  # bytes per parameter that are nothing: counts and other single numbers
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the audit."""
+    targets.only_compile()
     known = cases.cases()
     options = parse(arguments, known)
-    console = tables.console()
-    # A step found in a cache on the disk would compile in no time.
-    jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
+    console = report.console()
     rows: list[Record] = []
     for target in _loaded(options.target, console):
-        shown = Console(stderr=True)
-        names = track(options.rows, target.name, console=shown, transient=True)
-        found = [
-            row for name in names for row in _audited(target, known[name], options)
-        ]
-        title = f"{target.device}, {target.compiler}"
-        console.print(tables.table_of(title, found, names=3))
-        console.print(f"{target.device}: {summary(found)}.\n")
-        rows += [{"target": target.name, **row} for row in found]
-        tables.write(options.out, "traffic", rows, console)
+        for tree in options.trees:
+            found = [
+                row
+                for name in progress(options.rows, target.name)
+                for row in _audited(target, known[name], tree, options)
+            ]
+            of = "" if tree is None else f", {len(TREES[tree]()):,} leaves ({tree})"
+            title = f"{target.device}, {target.compiler}{of}"
+            console.print(report.table(title, found, names=3))
+            console.print(f"{target.device}: {summary(found)}.\n")
+            rows += [{"target": target.name, "tree": tree, **row} for row in found]
+            report.write(options.out, "traffic", rows, console)
     console.print(f"Written to {options.out}: tables.md, traffic.json")
 
 
@@ -75,15 +76,19 @@ def _loaded(names: list[str], console: Console) -> list[targets.Target]:
 
 
 def _audited(
-    target: targets.Target, case: cases.Case, options: argparse.Namespace
+    target: targets.Target,
+    case: cases.Case,
+    tree: str | None,
+    options: argparse.Namespace,
 ) -> Iterator[Record]:
     """Yield the records of a case: gradtx's, and optax's if it has the method."""
-    for row in figures(case, gradtx, target, options.size):
+    shapes = TREES[tree]() if tree else case.leaf(options.size)
+    for row in figures(case, gradtx, target, shapes):
         yield {"row": case.name, "by": "gradtx", **row}
     if options.no_optax:
         return
     try:
-        theirs = figures(case, optax, target, options.size)
+        theirs = list(figures(case, optax, target, shapes))
     except Exception as error:  # noqa: BLE001 - what it lacks, it says in many ways
         theirs = [{"why": f"{type(error).__name__}: {error}".splitlines()[0]}]
     for row in theirs:
@@ -104,9 +109,6 @@ def summary(rows: Iterable[Record]) -> str:
     return f"{said}; above it: {', '.join(high)}" if high else said
 
 
-# --- the command line --------------------------------------------------------
-
-
 def parse(
     arguments: Sequence[str] | None, known: dict[str, cases.Case]
 ) -> argparse.Namespace:
@@ -116,12 +118,17 @@ def parse(
     every = list(targets.TARGETS)
     told = "of cpu, tpu and cuda (default: all)"
     add("--target", type=some_of(every), default=every, metavar="A,B", help=told)
-    add("--rows", nargs="+", default=["*"], metavar="ROW", help="names; * is allowed")
+    add("--rows", nargs="+", metavar="ROW", help="names; * is allowed (default: all)")
+    told = f"of {', '.join(TREES)}, instead of one leaf"
+    add("--trees", type=some_of(TREES), default=[None], metavar="A,B", help=told)
     add("--size", type=whole, default=SIZE, help="parameters (default 67,108,864)")
     add("--out", type=folder, default="results/traffic", help="a folder")
     add("--no-optax", action="store_true", help="leave optax out")
     options = reader.parse_args(arguments)
-    chosen = {pattern: fnmatch.filter(known, pattern) for pattern in options.rows}
+    unpacked = [name for name in known if not name.startswith("pack_")]
+    default = MANY_LEAVES if options.trees[0] else unpacked
+    wanted = options.rows or default
+    chosen = {pattern: fnmatch.filter(known, pattern) for pattern in wanted}
     for pattern, names in chosen.items():
         if not names:
             every_name = ", ".join(map(repr, known))

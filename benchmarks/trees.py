@@ -1,4 +1,4 @@
-"""The parameter trees that optimizers are timed on."""
+"""The parameter trees that optimizers are timed on and compiled for."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -32,18 +32,15 @@ def gpt2(
     """Return the shapes of GPT-2's parameters, the output sharing the embedding."""
     linear = {"attn.c_attn": (1, 3), "attn.c_proj": (1, 1)}
     linear |= {"mlp.c_fc": (1, 4), "mlp.c_proj": (4, 1)}
+    block: Shapes = {}
+    for name, (rows, columns) in linear.items():
+        block[f"{name}.weight"] = (rows * width, columns * width)
+        block[f"{name}.bias"] = (columns * width,)
+    norm = {"weight": (width,), "bias": (width,)}
+    block |= {f"{name}.{k}": x for name in ("ln_1", "ln_2") for k, x in norm.items()}
     shapes: Shapes = {"wte": (vocabulary, width), "wpe": (positions, width)}
-    for layer in range(layers):
-        for name, (rows, columns) in linear.items():
-            shapes[f"h{layer}.{name}.weight"] = (rows * width, columns * width)
-            shapes[f"h{layer}.{name}.bias"] = (columns * width,)
-        for norm in ("ln_1", "ln_2"):
-            shapes |= _norm(f"h{layer}.{norm}", width)
-    return shapes | _norm("ln_f", width)
-
-
-def _norm(name: str, width: int) -> Shapes:
-    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+    shapes |= {f"h{i}.{name}": x for i in range(layers) for name, x in block.items()}
+    return shapes | {f"ln_f.{name}": x for name, x in norm.items()}
 
 
 CASES: dict[str, Callable[[Size], Shapes]] = {
@@ -51,16 +48,18 @@ CASES: dict[str, Callable[[Size], Shapes]] = {
     "gpt2": lambda size: gpt2(size.width, size.vocabulary),
     "small": lambda size: {f"w{i:04}": (256,) for i in range(size.leaves)},
 }
+# Those that steps of many leaves are compiled for.
+TREES: dict[str, Callable[[], Shapes]] = {
+    "gpt2": lambda: CASES["gpt2"](FULL),
+    "narrow": lambda: CASES["gpt2"](QUICK),
+    "1000": lambda: CASES["small"](FULL),
+    "2000": lambda: CASES["small"](FULL._replace(leaves=2000)),
+}
 
 
 def parameters(shapes: Shapes) -> int:
     """Count the numbers in a tree."""
     return sum(int(np.prod(shape)) for shape in shapes.values())
-
-
-def describe(case: str, shapes: Shapes) -> str:
-    """Say how large a case is."""
-    return f"{case}: {len(shapes):,} leaves, {parameters(shapes):,} parameters"
 
 
 def random_tree(shapes: Shapes, seed: int, scale: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Compile one step for a target, and read off what it does."""
 
 import math
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -12,14 +13,15 @@ from benchmarks.audit.cases import Case, Way
 from benchmarks.audit.hlo import parse
 from benchmarks.audit.moved import Cost, Work, cost_of
 from benchmarks.audit.targets import Target
-from benchmarks.tables import Record
-from benchmarks.timing import Stages, stages
+from benchmarks.report import Record
+from benchmarks.timing import stages
+from benchmarks.trees import Shapes, parameters
 
 
 class Compiled(NamedTuple):
     """A step of update and apply, parameters and state donated, for some target."""
 
-    stages: Stages
+    seconds: dict[str, float]
     cost: Cost
     temporary: float
     """Bytes of scratch memory."""
@@ -40,60 +42,50 @@ def compile_step(
       target: the device.
       **extra: what ``update`` wants besides: shapes, and functions.
     """
-    functions = {name: value for name, value in extra.items() if callable(value)}
-    arrays = {name: value for name, value in extra.items() if name not in functions}
-
-    def step(grads: Any, params: Any, state: Any, extra: Any) -> tuple[Any, Any]:
-        updates, state = tx.update(grads, state, params, **extra, **functions)
-        return library.apply_updates(params, updates), state
-
-    given = (grads, params, jax.eval_shape(tx.init, params), arrays)
-    given = jax.tree.map(lambda x: x.update(sharding=target.sharding), given)
-    found = stages(jax.jit(step, donate_argnums=(1, 2)), given, target)
-    memory = found.compiled.memory_analysis()
+    *trees, extra = jax.tree.map(
+        lambda x: x if callable(x) else x.update(sharding=target.sharding),
+        (grads, params, jax.eval_shape(tx.init, params), extra),
+    )
+    found = stages(library, tx, *trees, target=target, **extra)
     return Compiled(
-        found,
+        found.seconds,
         cost_of(parse(found.compiled.as_text())),
-        getattr(memory, "temp_size_in_bytes", math.nan),
-        lower_bound(found.traced, given),
+        getattr(found.compiled.memory_analysis(), "temp_size_in_bytes", math.nan),
+        lower_bound(found.traced, trees),
     )
 
 
-def figures(case: Case, library: ModuleType, target: Target, size: int) -> list[Record]:
-    """Compile a library's step of a case; return a record of every way through it."""
-    shape = (math.isqrt(size),) * 2 if case.matrix else (size,)
-    params: Any = {"w": jax.ShapeDtypeStruct(shape, case.weights)}
-    grads = params
-    if case.paired and library.__name__ == "optax":
+def figures(
+    case: Case, library: ModuleType, target: Target, shapes: Shapes
+) -> Iterator[Record]:
+    """Compile a library's step of a case; yield a record of every way through it."""
+    grads: Any = {k: jax.ShapeDtypeStruct(s, case.weights) for k, s in shapes.items()}
+    params = grads
+    if case.name.startswith("lookahead") and library.__name__ == "optax":
         params = library.LookaheadParams(params, params)
     extra: Any = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in case.needs}
     if "obj_fn" in extra:
         extra["obj_fn"] = _bowl
     found = compile_step(library, case.build(library), grads, params, target, **extra)
-    count, records = math.prod(shape), []
+    count = parameters(shapes)
     for way in case.ways:
         work = _picked(found.cost, way)
         least = found.lower_bound / count + way.again
-        records.append(
-            {
-                "way": way.label,
-                "lower bound": least,
-                "reachable": way.reachable,
-                "read": work.read / count,
-                "written": work.written / count,
-                "B/param": work.moved / count,
-                "ratio": work.moved / count / least,
-                "kernels": work.kernels,
-                "temp": found.temporary / count,
-                "loops": found.cost.loops,
-                "open": found.cost.open,  # of unknown rounds: run once or not at all
-                "trace s": found.stages.trace,
-                "lower s": found.stages.lower,
-                "compile s": found.stages.compile,
-                "why": way.why,
-            }
-        )
-    return records
+        yield {
+            "way": way.label,
+            "lower bound": least,
+            "reachable": way.reachable,
+            "read": work.read / count,
+            "written": work.written / count,
+            "B/param": work.moved / count,
+            "ratio": work.moved / count / least,
+            "kernels": work.kernels,
+            "temp": found.temporary / count,
+            "loops": found.cost.loops,
+            "open": found.cost.open,  # of unknown rounds: run once or not at all
+            **found.seconds,
+            "why": way.why,
+        }
 
 
 def _bowl(params: Any) -> Any:
@@ -110,25 +102,23 @@ def _picked(cost: Cost, way: Way) -> Work:
 # --- the lower bound ---------------------------------------------------------
 
 
-def lower_bound(traced: Any, arguments: tuple[Any, ...]) -> float:
+def lower_bound(traced: Any, arguments: Any) -> float:
     """Return the bytes of all arrays that a step needs, and of all that it changes.
 
     Parameters and state come back in the order in which they were given.
     """
     jaxpr = traced.jaxpr.jaxpr
     needed = {id(v) for equation in jaxpr.eqns for v in equation.invars}
-    grads, *moving = (len(jax.tree.leaves(argument)) for argument in arguments[:3])
+    grads, *moving = (len(jax.tree.leaves(tree)) for tree in arguments[:3])
     carried = jaxpr.invars[grads : grads + sum(moving)]
-    pairs = zip(carried, _origins(jaxpr, jaxpr.outvars), strict=True)
+    pairs = zip(carried, _origins(jaxpr), strict=True)
     changed = [old for old, new in pairs if new is not old]
     used = [v for v in jaxpr.invars if id(v) in needed]
-    return sum(
-        math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in (*used, *changed)
-    )
+    return sum(v.aval.size * v.aval.dtype.itemsize for v in (*used, *changed))
 
 
-def _origins(jaxpr: Any, wanted: Any) -> list[Any]:
-    """Return for values of a jaxpr the arguments that they are, if they are any.
+def _origins(jaxpr: Any) -> list[Any]:
+    """Return for the results of a jaxpr the arguments that they are, if they are any.
 
     A function that is called may hand an argument back as it is.
     """
@@ -137,10 +127,9 @@ def _origins(jaxpr: Any, wanted: Any) -> list[Any]:
         inner = equation.params.get("jaxpr")
         if not hasattr(inner, "jaxpr"):
             continue
-        outer = dict(zip(inner.jaxpr.invars, equation.invars, strict=True))
-        handed = _origins(inner.jaxpr, inner.jaxpr.outvars)
-        for result, source in zip(equation.outvars, handed, strict=True):
-            given = outer.get(source) if isinstance(source, Var) else None
-            if isinstance(given, Var):
-                origin[result] = origin.get(given)
-    return [origin.get(v) if isinstance(v, Var) else None for v in wanted]
+        given = dict(zip(inner.jaxpr.invars, equation.invars, strict=True))
+        for result, source in zip(equation.outvars, _origins(inner.jaxpr), strict=True):
+            value = given.get(source)
+            if isinstance(value, Var):
+                origin[result] = origin.get(value)
+    return [origin.get(v) if isinstance(v, Var) else None for v in jaxpr.outvars]

@@ -46,7 +46,7 @@ def test_speeds_are_those_of_steps_in_turn(part: Any, tmp_path: Path) -> None:
 
 def test_every_format_keeps_what_its_name_says(part: Any) -> None:
     """Only float32 and quantized states keep float32 weights."""
-    formats = part("survival.formats").FORMATS
+    formats = part("formats").FORMATS
     for name, kept in formats.items():
         narrow = name.startswith("bfloat16-") and not name.endswith("-state")
         assert (kept.weights == jnp.bfloat16) is narrow, name
@@ -54,7 +54,7 @@ def test_every_format_keeps_what_its_name_says(part: Any) -> None:
 
 def test_the_distance_is_in_deviations_of_float32(part: Any) -> None:
     """A loss that is higher by one deviation between the seeds is off by 1."""
-    training = part("survival.training")
+    training = part("formats")
     losses = np.ones((3, 10))
     reference = training.Result(losses, np.array([1.0, 2.0, 3.0]), 4, 8)
     result = reference._replace(validation=reference.validation + 1)

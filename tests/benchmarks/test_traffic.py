@@ -245,7 +245,8 @@ def test_lower_bounds_follow_from_the_arrays(part: Any) -> None:
         "primal_averaging(adamw)": 36,
     }
     for name, bound in expected.items():
-        (way,) = compiling.figures(known[name], gradtx, target, 1 << 12)
+        leaf = known[name].leaf(1 << 12)
+        (way,) = compiling.figures(known[name], gradtx, target, leaf)
         assert way["lower bound"] == pytest.approx(bound, abs=0.05), name
         assert way["B/param"] >= 0.99 * bound, name
     for name, bounds in {
@@ -254,7 +255,8 @@ def test_lower_bounds_follow_from_the_arrays(part: Any) -> None:
         "average(adamw), every 8": (28, 40),
         "outer_nesterov(adamw)": (28, 44),
     }.items():
-        ways = compiling.figures(known[name], gradtx, target, 1 << 12)
+        leaf = known[name].leaf(1 << 12)
+        ways = compiling.figures(known[name], gradtx, target, leaf)
         found = [way["lower bound"] for way in ways]
         assert found == pytest.approx(bounds, abs=0.05)
 

@@ -1,17 +1,24 @@
-"""The figures as tables in Markdown, and the files that a benchmark leaves."""
+"""What a benchmark leaves: figures as tables and as files, and what ran where."""
 
 import json
+import os
+import platform
+import re
+import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import facts
-
 WIDE = 300  # columns, so that no table is cut
+PACKAGES = ("gradtx", "jax", "jaxlib", "optax", "torch", "numpy")
+COMPILERS = ("libtpu", "jax-cuda13-plugin")
 
 Record = dict[str, Any]
 """A row of a table: figures by their headings."""
@@ -22,24 +29,22 @@ def console(width: int = WIDE) -> Console:
     return Console(width=width, record=True)
 
 
-def table(
-    title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1
-) -> Table:
-    """Make a table whose first columns are names and whose others are numbers."""
+def table(title: str, records: Sequence[Record], names: int = 1) -> Table:
+    """Make a table of records, which need not all have the same figures.
+
+    Args:
+      title: what stands above it.
+      records: its rows; an array of quartiles is written as the median and the others.
+      names: how many of its first columns are names, and not numbers.
+    """
     made = Table(title=title, box=box.MARKDOWN, title_justify="left")
+    headings = list(dict.fromkeys(key for record in records for key in record))
     for place, heading in enumerate(headings):
         side = "left" if place < names else "right"
         made.add_column(heading, justify=side, no_wrap=True)
-    for row in rows:
-        made.add_row(*row)
+    for record in records:
+        made.add_row(*(_shown(record.get(key)) for key in headings))
     return made
-
-
-def table_of(title: str, records: Sequence[Record], names: int = 1) -> Table:
-    """Make a table of records, which need not all have the same figures."""
-    headings = list(dict.fromkeys(key for record in records for key in record))
-    rows = ([_shown(record.get(key)) for key in headings] for record in records)
-    return table(title, headings, rows, names)
 
 
 def _shown(value: Any) -> str:
@@ -65,3 +70,27 @@ def write(out: Path, name: str, rows: Sequence[Record], shown: Console) -> None:
     record = {**facts(), "rows": rows}
     (out / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
     (out / "tables.md").write_text(shown.export_text(clear=False))
+
+
+def facts() -> Record:
+    """Return what ran where: versions, device, date and command."""
+    listing = Path("/proc/cpuinfo")
+    text = listing.read_text() if listing.exists() else ""
+    processor = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": f"python {' '.join(sys.argv)}",
+        "device": jax.devices()[0].device_kind,
+        "processor": processor[1] if processor else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {name: version_of(name) for name in PACKAGES + COMPILERS},
+    }
+
+
+def version_of(package: str) -> str | None:
+    """Return the version of a package, or None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

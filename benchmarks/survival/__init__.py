@@ -1,1 +1,0 @@
-"""Low-precision training: whether it converges in every format."""
