@@ -26,11 +26,10 @@ import optax
 import gradtx
 from benchmarks import report
 from benchmarks.audit import targets
-from benchmarks.audit.compiling import compile_step
+from benchmarks.audit.compiling import compile_for
 from benchmarks.options import parser, some_of
 from benchmarks.trees import TREES, Shapes, parameters
 
-WIDE = 130  # columns of the tables where the terminal does not say
 RATE = 1e-3
 
 
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     targets.only_compile()
     target = targets.load(options.target)
     shapes = TREES[options.tree]()
-    console, rows = report.console(WIDE), []
+    console, rows = report.console(), []
     for name in options.methods:
         library, make = METHODS[name]
         try:
@@ -74,17 +73,17 @@ def _figures(
     library: ModuleType, tx: Any, shapes: Shapes, target: targets.Target
 ) -> report.Record:
     params = {k: jax.ShapeDtypeStruct(s, jnp.float32) for k, s in shapes.items()}
-    found, count = compile_step(library, tx, params, params, target), parameters(shapes)
-    between, cost = found.cost.least, found.cost
+    step, cost, scratch = compile_for(target, library, tx, params, params)
     # A loop of unknown rounds stands for what is done in some steps only.
     costly = cost.one_loop(max) if cost.maybe else cost.most
+    count = parameters(shapes)
     return {
-        "kernels between": between.kernels,
+        "kernels between": cost.least.kernels,
         "kernels costly": costly.kernels,
-        "B/param between": between.moved / count,
+        "B/param between": cost.least.moved / count,
         "B/param costly": costly.moved / count,
-        "scratch B/param": found.temporary / count,
-        **found.seconds,
+        "scratch B/param": scratch / count,
+        **step.seconds,
     }
 
 

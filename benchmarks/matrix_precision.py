@@ -27,7 +27,6 @@ from gradtx.compare.builtin.matrix_methods import MATRIX_METHODS
 from gradtx.compare.builtin.tasks import PROBLEMS
 from gradtx.compare.measures import Row
 
-WIDE = 110  # columns of the tables where the terminal does not say
 SMALL = 256  # leaves below this stay as they are: here even the small ones are encoded
 RATE = 0.01
 """The middle of the comparison's grid, for either method."""
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = {row.name: row for row in found.rows}
     lines = [_line(rows, name) for name in built if name in rows]
     title = f"{task.name}: {steps} steps, {seeds} seeds, a rate of {options.rate:g}"
-    report.console(WIDE).print(report.table(title, lines))
+    report.console().print(report.table(title, lines))
 
 
 def _in_int8(build: Callable[[Any], Any], rate: Any) -> Any:

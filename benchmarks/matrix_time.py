@@ -29,7 +29,6 @@ from benchmarks import report
 from benchmarks.options import parser, some_of, whole
 from benchmarks.trees import gpt2, parameters, random_tree
 
-WIDE = 100  # columns of the tables where the terminal does not say
 RATE, PERIOD, LONGEST = 1e-4, 10, 1024
 SHAPES = gpt2(256, 2048, layers=12, positions=256)
 
@@ -124,7 +123,7 @@ class Theirs:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
-    console = report.console(WIDE)
+    console = report.console()
     runs: dict[tuple[str, str], Any] = {}
     for name in dict.fromkeys(("adamw", *options.methods)):
         runs["gradtx", name] = Ours(name)

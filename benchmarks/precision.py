@@ -52,14 +52,14 @@ def speed(name: str, size: int, repeats: int) -> report.Record:
     """
     pair = {x: _program(FORMATS[x], size) for x in (REFERENCE, name)}
     stages = {x: program.stages() for x, program in pair.items()}
-    seconds = in_turn({**pair}, repeats)
-    program = pair[name]
-    count = program.params["w"].size
+    seconds = in_turn(pair, repeats)
+    params, _ = carry = pair[name].carry
+    count = params["w"].size
     return {
         "format": name,
         "ms": quartiles(1e3 * seconds[name]),
         "/ float32": float(np.median(seconds[name] / seconds[REFERENCE])),
-        "B/param": nbytes((program.params, program.state)) / count,
+        "B/param": nbytes(carry) / count,
         "scratch B/param": stages[name]["temp bytes"] / count,
     }
 

@@ -24,9 +24,9 @@ Record = dict[str, Any]
 """A row of a table: figures by their headings."""
 
 
-def console(width: int = WIDE) -> Console:
+def console() -> Console:
     """Return the terminal, which keeps what it shows for `write`."""
-    return Console(width=width, record=True)
+    return Console(width=WIDE, record=True)
 
 
 def table(title: str, records: Sequence[Record], names: int = 1) -> Table:

@@ -30,7 +30,7 @@ from benchmarks.options import parser, some_of
 from benchmarks.sharding_rows import ROWS, Row
 from benchmarks.trees import nbytes
 
-WIDE, MEGA = 120, 1e6
+MEGA = 1e6
 
 
 class Place(NamedTuple):
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
     targets.only_compile()
-    console = report.console(WIDE)
+    console = report.console()
     for name in options.devices:
         place = PLACES[name]
         rows = [_shown(label, figures(ROWS[label], place)) for label in options.rows]

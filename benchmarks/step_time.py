@@ -29,11 +29,9 @@ from benchmarks import report
 from benchmarks.methods import METHODS, Method
 from benchmarks.options import folder, parser, progress, some_of, whole
 from benchmarks.programs import (
-    Copy,
-    Eager,
-    Program,
     TorchProgram,
     all_stages,
+    copy_of,
     load_torch,
     program_of,
 )
@@ -77,25 +75,24 @@ def measure(
       step; the time of gradtx over its own in the same round, so that below 1 gradtx
       wins; and the bytes that must be moved in the median time.
     """
-    make = Eager if options.eager else Program
     programs: dict[str, Any] = {
-        lib.__name__: program_of(method, lib, params, grads, make)
+        lib.__name__: program_of(method, lib, params, grads, eager=options.eager)
         for lib in (gradtx, optax)
     }
     stages = {} if options.eager else all_stages(programs)
     if torch is not None and method.torch:
         programs["torch"] = TorchProgram(torch, method, params, grads)
     count = sum(x.size for x in params.values())
-    programs["copy"] = Copy(count)
+    programs["copy"] = copy_of(count)
     seconds = in_turn(programs, options.repeats, method.period)
     jax.clear_caches()
     records = []
     for name, times in seconds.items():
-        moved = Copy.bytes_per_number if name == "copy" else method.bound
+        moved = 8 if name == "copy" else method.bound
         records.append(
             {
                 "by": name,
-                "how": programs[name].kernel,
+                "how": programs[name].how,
                 "ms": quartiles(1e3 * times),
                 "gradtx / it": float(np.median(seconds["gradtx"] / times)),
                 "must move B/param": moved,

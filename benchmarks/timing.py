@@ -3,8 +3,7 @@
 import gc
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ Contestant = Callable[[int], None]
 """Makes so many steps and returns when the last one is done."""
 
 SHORTEST = 0.02  # seconds; in a shorter turn one interruption would count for much
+STAGES = ("trace s", "lower s", "compile s")
 
 
 def quartiles(values: np.ndarray) -> tuple[float, ...]:
@@ -23,7 +23,7 @@ def quartiles(values: np.ndarray) -> tuple[float, ...]:
 
 
 def in_turn(
-    contestants: dict[str, Contestant], repeats: int, period: int = 1
+    contestants: Mapping[str, Contestant], repeats: int, period: int = 1
 ) -> dict[str, np.ndarray]:
     """Return the seconds per step of every contestant, in every round.
 
@@ -57,19 +57,19 @@ def _turn(run: Contestant, steps: int) -> float:
     return (time.perf_counter() - begun) / steps
 
 
-class Stages(NamedTuple):
+class Step(NamedTuple):
     """A step as it was traced and compiled, and the seconds of each stage."""
 
     traced: Any
     compiled: Any
     seconds: dict[str, float]
-    """Of the processor those of all threads: more than a busy machine adds."""
+    """Those of the processor count all threads: more than a busy machine adds."""
 
 
-def stages(
+def compile_step(
     lib: Any, tx: Any, *trees: Any, jit: Any = jax.jit, target: Any = None, **extra: Any
-) -> Stages:
-    """Trace, lower and compile a step from nothing, by the clock.
+) -> Step:
+    """Trace, lower and compile a step of update and apply from nothing, by the clock.
 
     Args:
       lib: the library of the step, gradtx or optax.
@@ -90,13 +90,14 @@ def stages(
     clock = [time.perf_counter()]
     traced = jit(step, donate_argnums=(1, 2)).trace(*trees, **arrays)
     clock.append(time.perf_counter())
-    with target.present() if target else nullcontext():
+    # Kernels written for a device ask whether it is there.
+    with jax.default_device(target and target.present):
         lowered = traced.lower()
     clock.append(time.perf_counter())
     worked = time.process_time()
-    compiled = lowered.compile(target.options or None if target else None)
+    compiled = lowered.compile((target and target.options) or None)
     worked = time.process_time() - worked
     clock.append(time.perf_counter())
-    names = ("trace s", "lower s", "compile s", "processor s")
-    spans = [*(after - before for before, after in pairwise(clock)), worked]
-    return Stages(traced, compiled, dict(zip(names, spans, strict=True)))
+    spans = (after - before for before, after in pairwise(clock))
+    seconds = {**dict(zip(STAGES, spans, strict=True)), "processor s": worked}
+    return Step(traced, compiled, seconds)

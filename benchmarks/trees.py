@@ -11,15 +11,12 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Size(NamedTuple):
-    """How large the trees are made."""
+    """How large the trees are: one big leaf, a transformer, and many small leaves."""
 
     leaf: int
-    """Parameters of the one big leaf."""
     width: int
-    """Width of the transformer; GPT-2 small has 768."""
     vocabulary: int
     leaves: int
-    """How many small leaves."""
 
 
 FULL = Size(leaf=2**24, width=768, vocabulary=50257, leaves=1000)

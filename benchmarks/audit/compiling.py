@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,45 +14,31 @@ from benchmarks.audit.hlo import parse
 from benchmarks.audit.moved import Cost, Work, cost_of
 from benchmarks.audit.targets import Target
 from benchmarks.report import Record
-from benchmarks.timing import stages
+from benchmarks.timing import Step, compile_step
 from benchmarks.trees import Shapes, parameters
 
 
-class Compiled(NamedTuple):
-    """A step of update and apply, parameters and state donated, for some target."""
-
-    seconds: dict[str, float]
-    cost: Cost
-    temporary: float
-    """Bytes of scratch memory."""
-    lower_bound: float
-    """The fewest bytes that can be read and written."""
-
-
-def compile_step(
-    library: ModuleType, tx: Any, grads: Any, params: Any, target: Target, **extra: Any
-) -> Compiled:
-    """Compile a step of a library.
+def compile_for(
+    target: Target, lib: ModuleType, tx: Any, grads: Any, params: Any, **extra: Any
+) -> tuple[Step, Cost, float]:
+    """Compile a step of a library; return it, its cost and its bytes of scratch memory.
 
     Args:
-      library: where ``tx`` comes from.
+      target: the device.
+      lib: where ``tx`` comes from.
       tx: the transformation.
       grads: shapes and types of the gradients.
       params: those of the parameters.
-      target: the device.
       **extra: what ``update`` wants besides: shapes, and functions.
     """
     *trees, extra = jax.tree.map(
         lambda x: x if callable(x) else x.update(sharding=target.sharding),
         (grads, params, jax.eval_shape(tx.init, params), extra),
     )
-    found = stages(library, tx, *trees, target=target, **extra)
-    return Compiled(
-        found.seconds,
-        cost_of(parse(found.compiled.as_text())),
-        getattr(found.compiled.memory_analysis(), "temp_size_in_bytes", math.nan),
-        lower_bound(found.traced, trees),
-    )
+    step = compile_step(lib, tx, *trees, target=target, **extra)
+    memory = step.compiled.memory_analysis()
+    scratch = getattr(memory, "temp_size_in_bytes", math.nan)
+    return step, cost_of(parse(step.compiled.as_text())), scratch
 
 
 def figures(
@@ -66,11 +52,11 @@ def figures(
     extra: Any = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in case.needs}
     if "obj_fn" in extra:
         extra["obj_fn"] = _bowl
-    found = compile_step(library, case.build(library), grads, params, target, **extra)
-    count = parameters(shapes)
+    tx = case.build(library)
+    step, cost, scratch = compile_for(target, library, tx, grads, params, **extra)
+    bound, count = lower_bound(step.traced, [grads]), parameters(shapes)
     for way in case.ways:
-        work = _picked(found.cost, way)
-        least = found.lower_bound / count + way.again
+        work, least = _picked(cost, way), bound / count + way.again
         yield {
             "way": way.label,
             "lower bound": least,
@@ -80,10 +66,10 @@ def figures(
             "B/param": work.moved / count,
             "ratio": work.moved / count / least,
             "kernels": work.kernels,
-            "temp": found.temporary / count,
-            "loops": found.cost.loops,
-            "open": found.cost.open,  # of unknown rounds: run once or not at all
-            **found.seconds,
+            "temp": scratch / count,
+            "loops": cost.loops,
+            "open": cost.open,  # of unknown rounds: run once or not at all
+            **step.seconds,
             "why": way.why,
         }
 
@@ -105,13 +91,15 @@ def _picked(cost: Cost, way: Way) -> Work:
 def lower_bound(traced: Any, arguments: Any) -> float:
     """Return the bytes of all arrays that a step needs, and of all that it changes.
 
-    Parameters and state come back in the order in which they were given.
+    Args:
+      traced: the step; parameters and state are what follows the gradients, and all
+        that comes back, in the order in which they were given.
+      arguments: what it was traced with: first the gradients.
     """
     jaxpr = traced.jaxpr.jaxpr
     needed = {id(v) for equation in jaxpr.eqns for v in equation.invars}
-    grads, *moving = (len(jax.tree.leaves(tree)) for tree in arguments[:3])
-    carried = jaxpr.invars[grads : grads + sum(moving)]
-    pairs = zip(carried, _origins(jaxpr), strict=True)
+    carried = jaxpr.invars[len(jax.tree.leaves(arguments[0])) :]
+    pairs = zip(carried, _origins(jaxpr), strict=False)  # the extra arguments come last
     changed = [old for old, new in pairs if new is not old]
     used = [v for v in jaxpr.invars if id(v) in needed]
     return sum(v.aval.size * v.aval.dtype.itemsize for v in (*used, *changed))
