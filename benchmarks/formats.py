@@ -24,11 +24,10 @@ from gradtx.compare.task import Start
 
 
 class Kept(NamedTuple):
-    """How weights and states are kept."""
+    """How weights are kept, and states: by what a learning rate makes."""
 
     weights: Any
     build: Callable[[Any], Any]
-    """From a learning rate to the optimizer."""
 
 
 SMALL = 256  # leaves below this stay as they are: here even the small ones are encoded
@@ -88,12 +87,9 @@ STUDIES: dict[str, tuple[Callable[[], Problem], float]] = {
 class Result(NamedTuple):
     """What came of one format."""
 
-    losses: np.ndarray
-    """Of every batch, (seeds, steps)."""
-    validation: np.ndarray
-    """At the end, of each seed."""
-    weight_bytes: float
-    """Per parameter."""
+    losses: np.ndarray  # of every batch, (seeds, steps)
+    validation: np.ndarray  # at the end, of each seed
+    weight_bytes: float  # per parameter
     state_bytes: float
 
     def away(self, reference: "Result") -> float:
@@ -104,6 +100,9 @@ class Result(NamedTuple):
         """
         off = self.validation.mean() - reference.validation.mean()
         return float(off / reference.validation.std(ddof=1))
+
+
+_as_float32 = partial(jax.tree.map, lambda p: p.astype(jnp.float32))
 
 
 def train(problem: Problem, highest: float, begin: Start, kept: Kept) -> Result:
@@ -138,8 +137,3 @@ def train(problem: Problem, highest: float, begin: Start, kept: Kept) -> Result:
     count = sum(x.size for x in jax.tree.leaves(params))
     losses, validation = (np.asarray(x, np.float64) for x in (losses, validation))
     return Result(losses, validation, nbytes(params) / count, nbytes(state) / count)
-
-
-def _as_float32(params: Any) -> Any:
-    """Return weights in float32, whatever type they are kept in."""
-    return jax.tree.map(lambda p: p.astype(jnp.float32), params)

@@ -9,16 +9,11 @@ PERIOD = 5
 class Method(NamedTuple):
     """One row of a benchmark."""
 
-    name: str
-    """What gradtx and optax call it."""
-    bound: float
-    """Bytes per float32 parameter and step if each array is moved only once."""
-    settings: dict[str, Any] = {}  # noqa: RUF012  (nothing changes it)
-    """Those of every library."""
-    torch: str = ""
-    """The class of ``torch.optim``, where PyTorch has the method."""
-    period: int = 1
-    """After how many steps it has done all that it does."""
+    name: str  # of gradtx and optax
+    bound: float  # bytes per float32 parameter and step, each array moved only once
+    settings: dict[str, Any] = {}  # noqa: RUF012  (nothing changes them)
+    torch: str = ""  # the class of ``torch.optim``, where PyTorch has the method
+    period: int = 1  # after so many steps it has done all that it does
 
     def build(self, lib: Any) -> Any:
         """Make the optimizer out of gradtx or of optax."""

@@ -12,9 +12,8 @@ from gradtx.compare.command import folder as folder, whole as whole
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser that shows a script's docstring as it is written."""
-    return argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    kept = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=description, formatter_class=kept)
 
 
 def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:

@@ -42,13 +42,10 @@ class Program(Loop):
         self.lib, self.tx, self.grads = lib, tx, grads
 
     def stages(self) -> dict[str, float]:
-        """Trace, lower and compile from nothing, by the clock.
+        """Compile from nothing; return the seconds, and what the compiler tells.
 
-        Returns:
-          The seconds; the equations of the jaxpr with all calls written out, as XLA
-          gets it; the bytes that it moves by XLA's own count; the state, which is all
-          that is carried besides the parameters; the scratch memory, and the memory
-          that the donated arguments share with the results.
+        Which are bytes moved by its own count, scratch memory, and the memory that
+        donated arguments share with results. The equations are those that it gets.
         """
         # gradtx has a compiler of steps of its own, which its users are told to use.
         jit = getattr(self.lib, "jit_step", jax.jit)
@@ -115,9 +112,6 @@ def copy_of(count: int) -> Loop:
     return Loop("jit", lambda x: (turn(x),), jnp.ones(count, jnp.float32))
 
 
-# --- PyTorch -------------------------------------------------------------------
-
-
 def load_torch() -> tuple[ModuleType | None, str]:
     """Return torch, or None and the reason why it is left out."""
     platform = jax.default_backend()
@@ -148,7 +142,7 @@ class TorchProgram:
         self._optimizer = kind(weights, lr=RATE, **settings)
 
     def __call__(self, steps: int) -> None:
-        """Make so many steps with the same gradients."""
+        """Make so many steps."""
         for _ in range(steps):
             self._optimizer.step()
         self._wait()

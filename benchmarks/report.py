@@ -30,13 +30,7 @@ def console() -> Console:
 
 
 def table(title: str, records: Sequence[Record], names: int = 1) -> Table:
-    """Make a table of records, which need not all have the same figures.
-
-    Args:
-      title: what stands above it.
-      records: its rows; an array of quartiles is written as the median and the others.
-      names: how many of its first columns are names, and not numbers.
-    """
+    """Make a table of records, whose first figures are names, and not numbers."""
     made = Table(title=title, box=box.MARKDOWN, title_justify="left")
     headings = list(dict.fromkeys(key for record in records for key in record))
     for place, heading in enumerate(headings):

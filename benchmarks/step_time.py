@@ -68,12 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measure(
     method: Method, params: Any, grads: Any, options: argparse.Namespace, torch: Any
 ) -> list[report.Record]:
-    """Time a method in all libraries on one tree.
+    """Time a method in all libraries on one tree, and a copy, by a record of each.
 
-    Returns:
-      A record of each library and of a copy: the quartiles of its milliseconds for a
-      step; the time of gradtx over its own in the same round, so that below 1 gradtx
-      wins; and the bytes that must be moved in the median time.
+    The time of gradtx is over its own in the same round, so that below 1 gradtx wins;
+    the bytes that must be moved are in the median time.
     """
     programs: dict[str, Any] = {
         lib.__name__: program_of(method, lib, params, grads, eager=options.eager)

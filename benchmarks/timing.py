@@ -28,12 +28,8 @@ def in_turn(
     """Return the seconds per step of every contestant, in every round.
 
     In each round all have one turn, in a new random order. A turn is as many steps as
-    last 20 ms, a multiple of ``period``. Two turns before the first round do not count.
-
-    Args:
-      contestants: by name.
-      repeats: how many rounds.
-      period: after how many steps a contestant has done all that it does.
+    last 20 ms, a multiple of ``period``, after which a contestant has done all that it
+    does. Two turns before the first round do not count.
     """
     warm = [_turn(run, period) for _ in range(2) for run in contestants.values()]
     slowest = max(warm[len(contestants) :]) * period
@@ -71,13 +67,8 @@ def compile_step(
 ) -> Step:
     """Trace, lower and compile a step of update and apply from nothing, by the clock.
 
-    Args:
-      lib: the library of the step, gradtx or optax.
-      tx: its transformation.
-      *trees: gradients, and parameters and state, which are donated.
-      jit: what compiles.
-      target: the device that is compiled for, if not the one at hand.
-      **extra: what ``update`` wants besides: arrays, and functions.
+    Of gradients, parameters and state, of which the last two are donated, and of what
+    ``update`` wants besides: arrays, and functions.
     """
     functions = {name: value for name, value in extra.items() if callable(value)}
     arrays = {name: value for name, value in extra.items() if name not in functions}
@@ -91,7 +82,7 @@ def compile_step(
     traced = jit(step, donate_argnums=(1, 2)).trace(*trees, **arrays)
     clock.append(time.perf_counter())
     # Kernels written for a device ask whether it is there.
-    with jax.default_device(target and target.present):
+    with jax.default_device(target and target.first):
         lowered = traced.lower()
     clock.append(time.perf_counter())
     worked = time.process_time()

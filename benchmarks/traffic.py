@@ -10,11 +10,11 @@ TPU v5e (by libtpu) and an H200 (by jax[cuda13]). From the compiled text are rea
 bytes that go from and to the device's main memory, loops with all their rounds and each
 branch of a conditional on its own, and the kernels that are launched. Tables go to the
 terminal; tables.md and traffic.json to the folder of ``--out``. Nothing is run, so no
-figure depends on how busy the machine is, except the seconds; those of the processor,
-the work of all threads, are hardly lengthened by it.
+figure depends on how busy the machine is, except the seconds; those of the processor
+are the work of all threads on compiling, which a busy machine hardly lengthens.
 
-With ``--trees`` it is steps of many leaves: AdamW, alone and after
-`clip_by_global_norm`, also within `pack_small_leaves`, if no other rows are asked for.
+With ``--trees`` these are steps of many leaves: if no other rows are asked for, AdamW
+alone and after `clip_by_global_norm`, and both within `pack_small_leaves`.
 """
 
 import argparse
@@ -27,33 +27,34 @@ from rich.console import Console
 
 import gradtx
 from benchmarks import report
-from benchmarks.audit import cases, targets
+from benchmarks.audit import targets
+from benchmarks.audit.cases import Case, cases
 from benchmarks.audit.compiling import figures
 from benchmarks.options import folder, parser, progress, some_of, whole
 from benchmarks.report import Record
-from benchmarks.trees import TREES
+from benchmarks.trees import TREES, Shapes
 
 SIZE = 2**26  # more bytes than any cache or scratchpad holds
-FINE = 1.02  # how many times its lower bound a step may move
 MANY_LEAVES = ["adamw", "clip_by_global_norm, adamw", "pack_small_leaves(*"]
+FINE = 1.02  # how many times its lower bound a step may move
 ROUNDING = 0.05  # bytes per parameter that are nothing: counts and other single numbers
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the audit."""
     targets.only_compile()
-    known = cases.cases()
+    known = cases()
     options = parse(arguments, known)
     console = report.console()
     rows: list[Record] = []
     for target in _loaded(options.target, console):
         for tree in options.trees:
-            found = [
-                row
-                for name in progress(options.rows, target.name)
-                for row in _audited(target, known[name], tree, options)
-            ]
-            of = "" if tree is None else f", {len(TREES[tree]()):,} leaves ({tree})"
+            found: list[Record] = []
+            for name in progress(options.rows, target.name):
+                case = known[name]
+                shapes = TREES[tree]() if tree else case.leaf(options.size)
+                found += _audited(target, case, shapes, theirs=not options.no_optax)
+            of = f", {len(TREES[tree]()):,} leaves ({tree})" if tree else ""
             title = f"{target.device}, {target.compiler}{of}"
             console.print(report.table(title, found, names=3))
             console.print(f"{target.device}: {summary(found)}.\n")
@@ -70,52 +71,42 @@ def _loaded(names: list[str], console: Console) -> list[targets.Target]:
             loaded.append(targets.load(name))
         except targets.Absent as absence:
             console.print(f"[bold]--target {name}[/]: {absence}")
-    if not loaded:
-        sys.exit(1)
-    return loaded
+    return loaded or sys.exit(1)
 
 
 def _audited(
-    target: targets.Target,
-    case: cases.Case,
-    tree: str | None,
-    options: argparse.Namespace,
+    target: targets.Target, case: Case, shapes: Shapes, *, theirs: bool
 ) -> Iterator[Record]:
     """Yield the records of a case: gradtx's, and optax's if it has the method."""
-    shapes = TREES[tree]() if tree else case.leaf(options.size)
     for row in figures(case, gradtx, target, shapes):
         yield {"row": case.name, "by": "gradtx", **row}
-    if options.no_optax:
-        return
     try:
-        theirs = list(figures(case, optax, target, shapes))
+        found = list(figures(case, optax, target, shapes)) if theirs else []
     except Exception as error:  # noqa: BLE001 - what it lacks, it says in many ways
-        theirs = [{"why": f"{type(error).__name__}: {error}".splitlines()[0]}]
-    for row in theirs:
+        found = [{"why": f"{type(error).__name__}: {error}".splitlines()[0]}]
+    for row in found:
         yield {"row": case.name, "by": "optax", **row}
-
-
-def above(row: Record) -> bool:
-    """Whether a step moves more than its lower bound, where that can be reached."""
-    far = row["B/param"] > row["lower bound"] + ROUNDING and row["ratio"] > FINE
-    return row["reachable"] and far
 
 
 def summary(rows: Iterable[Record]) -> str:
     """Say in a sentence how many ways are at their lower bound, and which are not."""
     ways = [row for row in rows if row["by"] == "gradtx" and row["reachable"]]
-    high = [f"{row['row']} {row['way']}".strip() for row in ways if above(row)]
+    high = [
+        f"{row['row']} {row['way']}".strip()
+        for row in ways
+        if row["B/param"]
+        > max(row["lower bound"] + ROUNDING, FINE * row["lower bound"])
+    ]
     said = f"{len(ways) - len(high)} of {len(ways)} ways within 2% of their lower bound"
     return f"{said}; above it: {', '.join(high)}" if high else said
 
 
 def parse(
-    arguments: Sequence[str] | None, known: dict[str, cases.Case]
+    arguments: Sequence[str] | None, known: dict[str, Case]
 ) -> argparse.Namespace:
     """Read the options; end with status 2 and a sentence where one is wrong."""
-    reader = parser(__doc__)
+    reader, every = parser(__doc__), list(targets.TARGETS)
     add = reader.add_argument
-    every = list(targets.TARGETS)
     told = "of cpu, tpu and cuda (default: all)"
     add("--target", type=some_of(every), default=every, metavar="A,B", help=told)
     add("--rows", nargs="+", metavar="ROW", help="names; * is allowed (default: all)")
@@ -125,9 +116,8 @@ def parse(
     add("--out", type=folder, default="results/traffic", help="a folder")
     add("--no-optax", action="store_true", help="leave optax out")
     options = reader.parse_args(arguments)
-    unpacked = [name for name in known if not name.startswith("pack_")]
-    default = MANY_LEAVES if options.trees[0] else unpacked
-    wanted = options.rows or default
+    usual = [name for name in known if not name.startswith("pack_")]
+    wanted = options.rows or (MANY_LEAVES if options.trees[0] else usual)
     chosen = {pattern: fnmatch.filter(known, pattern) for pattern in wanted}
     for pattern, names in chosen.items():
         if not names:

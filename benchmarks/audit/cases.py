@@ -6,12 +6,14 @@ only when all has been read. What they read again is said in ways.csv, and why.
 """
 
 from collections.abc import Callable
+from functools import partial
 from math import isqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+import gradtx
 from benchmarks.audit.optax_twin import catalogue, optax_rows
 from benchmarks.trees import Shapes
 
@@ -23,29 +25,23 @@ class Way(NamedTuple):
     """One of the ways that a step may take."""
 
     label: str = ""
+    # Which way through the compiled conditionals it is: what is rare (a norm that
+    # overflows) moves more, so the common way moves "least", another one "most". Of two
+    # loops for either case one runs: the "lesser loop" or the "greater loop".
     pick: str = "least"
-    """Which way through the compiled conditionals it is: what is rare (a norm that
-    overflows) moves more, so the common way moves "least", another one "most". Of two
-    loops for either case one runs: the "lesser loop" or the "greater loop"."""
-    again: float = 0.0
-    """Bytes per parameter beyond each array once in, once out."""
-    why: str = ""
-    """What these bytes are."""
-    reachable: bool = True
-    """Whether the lower bound can be reached: not where matrix products rule."""
+    again: float = 0.0  # bytes per parameter beyond each array once in, once out
+    why: str = ""  # what these bytes are
+    reachable: bool = True  # the lower bound is not where matrix products rule
 
 
 class Case(NamedTuple):
-    """One row of the audit."""
+    """One row of the audit: a transformation, and what it is compiled for."""
 
     name: str
-    build: Build
-    """Makes the transformation of a library; raises where the library lacks it."""
+    build: Build  # raises where the library lacks it
     matrix: bool = False
-    needs: tuple[str, ...] = ()
-    """Extra arguments that ``update`` wants."""
+    needs: tuple[str, ...] = ()  # extra arguments that ``update`` wants
     weights: Any = jnp.float32
-    """The type of the parameters and of their gradients."""
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -92,6 +88,7 @@ def around(wrap: str, *args: Any, inner: Build = ADAMW, **settings: Any) -> Buil
 
 
 CLIPPED = before("clip_by_global_norm", 1.0)
+INT8, INT8_ROWS = made("adamw8bit"), made("adamw8bit", block=None)
 AROUND = (
     "flatten cautious spike_aware_reset dynamic_loss_scale average ema_nesterov "
     "primal_averaging hyperball with_stochastic_rounding with_master_weights"
@@ -130,15 +127,11 @@ WRAPPERS: dict[str, Build] = {
     **{f"adamw8bit{x}": made("adamw8bit", **told) for x, told in EIGHT_BITS.items()},
     **{f"lion8bit{x}": made("lion8bit", **told) for x, told in EIGHT_BITS.items()},
     "adamw4bit": made("adamw4bit"),
-    "quantize_state(adamw, bfloat16)": lambda lib: lib.quantize_state(
-        ADAMW(lib), lib.codecs.bfloat16()
+    "quantize_state(adamw, bfloat16)": around(
+        "quantize_state", gradtx.codecs.bfloat16()
     ),
-    "with_compensation(adamw8bit)": around(
-        "with_compensation", inner=made("adamw8bit")
-    ),
-    "with_compensation(adamw8bit), rows": around(
-        "with_compensation", inner=made("adamw8bit", block=None)
-    ),
+    "with_compensation(adamw8bit)": around("with_compensation", inner=INT8),
+    "with_compensation(adamw8bit), rows": around("with_compensation", inner=INT8_ROWS),
     "pack_small_leaves(adamw)": around("pack_small_leaves"),
     "pack_small_leaves(clipped adamw)": around("pack_small_leaves", inner=CLIPPED),
 }
@@ -146,21 +139,17 @@ WRAPPERS: dict[str, Build] = {
 
 def cases() -> dict[str, Case]:
     """Return what there is to audit, by name."""
-    theirs = optax_rows()
-    found = [_case(row, theirs[row.name]) for row in catalogue()]
-    found += [_wrapper(name, build) for name, build in WRAPPERS.items()]
-    return {case.name: case for case in found}
+    theirs, found = optax_rows(), {}
+    for row in catalogue():
+        build = partial(_built, row, theirs[row.name])
+        found[row.name] = Case(row.name, build, len(row.shape) > 1, row.needs)
+    for name, build in WRAPPERS.items():
+        matrix = "bit" in name or name.startswith("hyperball")
+        needs = ("value",) if name.startswith("reduce_on_plateau") else ()
+        weights = jnp.bfloat16 if name.startswith("with_") else jnp.float32
+        found[name] = Case(name, build, matrix, needs, weights)
+    return found
 
 
-def _case(row: Any, twin: Any) -> Case:
-    def build(lib: Any) -> Any:
-        return (twin if lib.__name__ == "optax" else row).build()
-
-    return Case(row.name, build, len(row.shape) > 1, row.needs)
-
-
-def _wrapper(name: str, build: Build) -> Case:
-    matrix = "bit" in name or name.startswith("hyperball")
-    needs = ("value",) if name.startswith("reduce_on_plateau") else ()
-    weights = jnp.bfloat16 if name.startswith("with_") else jnp.float32
-    return Case(name, build, matrix, needs, weights)
+def _built(row: Any, twin: Any, lib: Any) -> Any:
+    return (twin if lib.__name__ == "optax" else row).build()

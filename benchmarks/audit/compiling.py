@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Var
+from jax.sharding import SingleDeviceSharding
 
 from benchmarks.audit.cases import Case, Way
 from benchmarks.audit.hlo import parse
@@ -21,18 +22,13 @@ from benchmarks.trees import Shapes, parameters
 def compile_for(
     target: Target, lib: ModuleType, tx: Any, grads: Any, params: Any, **extra: Any
 ) -> tuple[Step, Cost, float]:
-    """Compile a step of a library; return it, its cost and its bytes of scratch memory.
+    """Compile a step, of shapes and types, and functions that ``update`` wants besides.
 
-    Args:
-      target: the device.
-      lib: where ``tx`` comes from.
-      tx: the transformation.
-      grads: shapes and types of the gradients.
-      params: those of the parameters.
-      **extra: what ``update`` wants besides: shapes, and functions.
+    Returns it, its cost and its bytes of scratch memory.
     """
+    place = SingleDeviceSharding(target.first)
     *trees, extra = jax.tree.map(
-        lambda x: x if callable(x) else x.update(sharding=target.sharding),
+        lambda x: x if callable(x) else x.update(sharding=place),
         (grads, params, jax.eval_shape(tx.init, params), extra),
     )
     step = compile_step(lib, tx, *trees, target=target, **extra)
@@ -51,7 +47,9 @@ def figures(
         params = library.LookaheadParams(params, params)
     extra: Any = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in case.needs}
     if "obj_fn" in extra:
-        extra["obj_fn"] = _bowl
+        extra["obj_fn"] = lambda params: (
+            0.5 * sum(jnp.sum(x * x) for x in jax.tree.leaves(params))
+        )
     tx = case.build(library)
     step, cost, scratch = compile_for(target, library, tx, grads, params, **extra)
     bound, count = lower_bound(step.traced, [grads]), parameters(shapes)
@@ -74,10 +72,6 @@ def figures(
         }
 
 
-def _bowl(params: Any) -> Any:
-    return 0.5 * sum(jnp.sum(x * x) for x in jax.tree.leaves(params))
-
-
 def _picked(cost: Cost, way: Way) -> Work:
     most = way.pick in {"most", "greater loop"}
     if way.pick.endswith("loop") and cost.maybe:
@@ -85,21 +79,16 @@ def _picked(cost: Cost, way: Way) -> Work:
     return cost.most if most else cost.least
 
 
-# --- the lower bound ---------------------------------------------------------
-
-
 def lower_bound(traced: Any, arguments: Any) -> float:
     """Return the bytes of all arrays that a step needs, and of all that it changes.
 
-    Args:
-      traced: the step; parameters and state are what follows the gradients, and all
-        that comes back, in the order in which they were given.
-      arguments: what it was traced with: first the gradients.
+    Its arguments are gradients, parameters and state, and others; its results are
+    parameters and state, in the order in which they were given.
     """
     jaxpr = traced.jaxpr.jaxpr
     needed = {id(v) for equation in jaxpr.eqns for v in equation.invars}
     carried = jaxpr.invars[len(jax.tree.leaves(arguments[0])) :]
-    pairs = zip(carried, _origins(jaxpr), strict=False)  # the extra arguments come last
+    pairs = zip(carried, _origins(jaxpr), strict=False)  # the other arguments come last
     changed = [old for old, new in pairs if new is not old]
     used = [v for v in jaxpr.invars if id(v) in needed]
     return sum(v.aval.size * v.aval.dtype.itemsize for v in (*used, *changed))

@@ -5,9 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 ARRAY = re.compile(r"\b([a-z]+[0-9a-z]*)\[([0-9,<= ]*)\](\{[^}]*\})?")
-NEAR = re.compile(
-    r"S\((?!0\))"
-)  # in another memory than the main one, whose number is 0
+NEAR = re.compile(r"S\((?!0\))")  # not in main memory, whose number is 0
 HEAD = re.compile(r"(ENTRY )?%([\w.-]+) \(.*\{$")
 LINE = re.compile(r"\s+(ROOT )?%([\w.-]+) = (.*?) ([a-z][\w-]*)\((.*?)\)(?:, (.*))?$")
 NAME, COMMENT = re.compile(r"%([\w.-]+)"), re.compile(r"/\*.*?\*/")
@@ -18,17 +16,13 @@ TRIPS = re.compile(r'"known_trip_count":\s*\{\s*"n":\s*"?(\d+)"?')
 class Instruction:
     """One line of a computation."""
 
-    name: str
-    kind: str
-    """The text of its type."""
+    kind: str  # the text of its type
     opcode: str
-    inner: str
-    """The text between the parentheses: operands, a parameter's number, a constant."""
+    inner: str  # between the parentheses: operands, a parameter's number, a constant
     attributes: str
-    operands: "list[Instruction]" = field(default_factory=list)
-    users: "list[Instruction]" = field(default_factory=list)
-    named: "dict[str, Computation]" = field(default_factory=dict, repr=False)
-    """The computations of the program so far."""
+    named: "dict[str, Computation]" = field(repr=False)  # of the program so far
+    operands: "list[Instruction]" = field(repr=False)
+    users: "list[Instruction]" = field(default_factory=list, repr=False)
 
     @property
     def parts(self) -> list[str]:
@@ -57,25 +51,19 @@ class Instruction:
         return [self.named[name] for name in found if name in self.named]
 
 
-@dataclass(eq=False)
-class Computation:
-    """A list of instructions, of which one is the result."""
+class Computation(dict[str, Instruction]):
+    """Instructions by name, of which one is the result."""
 
-    instructions: dict[str, Instruction] = field(default_factory=dict)
     root: Instruction | None = None
 
     def parameter(self, number: int) -> Instruction:
         """Return a parameter."""
-        every = (x for x in self.instructions.values() if x.opcode == "parameter")
+        every = (x for x in self.values() if x.opcode == "parameter")
         return next(x for x in every if int(x.inner) == number)
 
 
 def parse(text: str) -> Computation:
-    """Read a whole program, and return the computation that is its entry.
-
-    Raises:
-      ValueError: if the text has none.
-    """
+    """Read a whole program, and return the computation that is its entry."""
     named: dict[str, Computation] = {}
     entry, current = None, Computation()
     for line in text.splitlines():
@@ -84,12 +72,11 @@ def parse(text: str) -> Computation:
             entry = current if head[1] else entry
         elif found := LINE.match(COMMENT.sub("", line)):
             root, name, kind, opcode, inner, rest = found.groups("")
-            x = Instruction(name, kind, opcode, inner, rest, named=named)
-            values = current.instructions  # whatever is read stands before its reader
-            x.operands = [values[operand] for operand in NAME.findall(inner)]
-            for value in dict.fromkeys(x.operands):
+            # Whatever is read stands before its reader.
+            operands = [current[operand] for operand in NAME.findall(inner)]
+            x = current[name] = Instruction(kind, opcode, inner, rest, named, operands)
+            for value in dict.fromkeys(operands):
                 value.users.append(x)
-            values[x.name] = x
             current.root = x if root else current.root
     if entry is None:
         raise ValueError("this is no compiled program: it has no ENTRY computation")
@@ -97,11 +84,9 @@ def parse(text: str) -> Computation:
 
 
 def nbytes(kind: str, *, far: bool = False) -> float:
-    """Count the bytes of the arrays that a type's text names.
+    """Count the bytes of a type's arrays, or of those ``far`` in main memory alone.
 
-    Args:
-      kind: the text; a number in the name of a type is its width, as in f8e4m3fn.
-      far: count those in the device's main memory only.
+    A number in the name of an array's type is its width, as in f8e4m3fn.
     """
     total = 0.0
     for dtype, shape, layout in ARRAY.findall(kind):

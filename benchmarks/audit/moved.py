@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable
-from operator import attrgetter
-from typing import NamedTuple
+from operator import add, attrgetter
+from typing import Any, NamedTuple
 
 from benchmarks.audit.hlo import Computation, Instruction, nbytes
 
@@ -21,53 +21,43 @@ CALLS = {
 }
 # What reads of its first operand only as much as it returns.
 SLICES = {"slice", "dynamic-slice", "gather"}
+MOVED = attrgetter("moved")
 
 
 class Work(NamedTuple):
-    """What is done on one way through a program."""
+    """What is done on one way through a program; of two parts it is the sum."""
 
-    read: float = 0.0
-    """Bytes, of the device's main memory."""
+    read: float = 0.0  # bytes, of the device's main memory
     written: float = 0.0
-    kernels: float = 0.0
-    """Launches: fusions, copies, calls of libraries, loops' rounds each counted."""
+    kernels: float = 0.0  # fusions, copies, calls of libraries; each round of a loop
 
     @property
     def moved(self) -> float:
         """Bytes read and written."""
         return self.read + self.written
 
-    def plus(self, other: "Work") -> "Work":
-        """Return the work of one after the other."""
-        return Work(*(x + y for x, y in zip(self, other, strict=True)))
+    def __add__(self, other: Any) -> "Work":
+        return Work(*map(add, self, other))
 
     def times(self, rounds: float) -> "Work":
         """Return the work of so many rounds."""
         return Work(*(rounds * x for x in self))
 
 
-MOVED = attrgetter("moved")
-
-
 class Cost(NamedTuple):
     """What a computation does, by the way that it takes at its conditionals."""
 
-    least: Work = Work()
-    """Where every choice falls on what moves least."""
+    least: Work = Work()  # where every choice falls on what moves least
     most: Work = Work()
-    loops: int = 0
-    """While-loops outside of conditionals."""
-    open: int = 0
-    """Loops whose number of rounds is not known, wherever they stand."""
+    loops: int = 0  # while-loops outside of conditionals
+    open: int = 0  # loops whose number of rounds is not known, wherever they stand
+    # Of each of those outside of conditionals, one round: it may be left out, as where
+    # a loop stands for something that is done in some steps only.
     maybe: "tuple[Cost, ...]" = ()
-    """Of each of those outside of conditionals, one round: it may be left out, as where
-    a loop stands for something that is done in some steps only."""
 
-    def plus(self, other: "Cost") -> "Cost":
-        """Return the cost of one after the other."""
-        works = self.least.plus(other.least), self.most.plus(other.most)
-        counts = self.loops + other.loops, self.open + other.open
-        return Cost(*works, *counts, self.maybe + other.maybe)
+    def __add__(self, other: Any) -> "Cost":
+        pairs: Any = zip(self, other, strict=True)
+        return Cost(*(x + y for x, y in pairs))
 
     def times(self, rounds: float) -> "Cost":
         """Return the cost of so many rounds, with the same choices at every one."""
@@ -82,15 +72,12 @@ class Cost(NamedTuple):
         for what is done if it does not.
         """
         rounds = [loop.least if pick is min else loop.most for loop in self.maybe]
-        return self.least.plus(pick(rounds, key=MOVED))
+        return self.least + pick(rounds, key=MOVED)
 
 
 def cost_of(computation: Computation) -> Cost:
     """Return what a program does, by its entry, or one of its computations."""
-    total = Cost()
-    for x in computation.instructions.values():
-        total = total.plus(_cost(x))
-    return total
+    return sum(map(_cost, computation.values()), Cost())
 
 
 def _cost(x: Instruction) -> Cost:
@@ -101,34 +88,23 @@ def _cost(x: Instruction) -> Cost:
         return _loop(x)
     branches = [cost_of(way) for way in x.called(*CALLS.get(x.opcode, ()))]
     if not branches:
-        work = Work(_read(x), _written(x), kernels=1)
+        values = dict.fromkeys(x.operands)
+        read = sum(min(nbytes(v.kind, far=True), _taken(x, v)) for v in values)
+        work = Work(read, _written(x), kernels=1)
         return Cost(work, work)
     if len(branches) == 1:
         return branches[0]
-    return Cost(
-        min((branch.least for branch in branches), key=MOVED),
-        max((branch.most for branch in branches), key=MOVED),
-        open=sum(branch.open for branch in branches),
-    )
+    least = min((branch.least for branch in branches), key=MOVED)
+    most = max((branch.most for branch in branches), key=MOVED)
+    return Cost(least, most, open=sum(branch.open for branch in branches))
 
 
 def _loop(x: Instruction) -> Cost:
     condition, body = map(cost_of, x.called("condition", "body"))
-    if x.trips is None:
-        most = max(Work(), body.most, key=MOVED)
-        rounds = Cost(Work(), most, body.loops, body.open + 1, (body,))
-    else:
-        rounds = body.times(x.trips)
-    return condition.plus(rounds).plus(Cost(loops=1))
-
-
-# --- one instruction ---------------------------------------------------------
-
-
-def _read(x: Instruction) -> float:
-    """Return how many bytes of its operands an instruction reads of main memory."""
-    values = dict.fromkeys(x.operands)
-    return sum(min(nbytes(v.kind, far=True), _taken(x, v)) for v in values)
+    if x.trips is not None:
+        return condition + body.times(x.trips) + Cost(loops=1)
+    most = max(Work(), body.most, key=MOVED)
+    return condition + Cost(Work(), most, body.loops + 1, body.open + 1, (body,))
 
 
 def _taken(x: Instruction, value: Instruction) -> float:
@@ -168,9 +144,8 @@ def _new(value: Instruction) -> float:
     """Return how many bytes of a value are not those that stood there before."""
     if value.opcode == "bitcast":
         return _new(value.operands[0])
-    if value.opcode == "dynamic-update-slice":
-        return nbytes(value.operands[1].kind)
-    return nbytes(value.kind)
+    changed = value.opcode == "dynamic-update-slice"
+    return nbytes(value.operands[1].kind if changed else value.kind)
 
 
 def _result(x: Instruction) -> str:

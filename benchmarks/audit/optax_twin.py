@@ -26,11 +26,9 @@ def catalogue() -> list[Any]:
 def optax_rows() -> dict[str, Any]:
     """Return the rows of the tests by name, made by optax."""
     catalogue()  # so that nothing is imported below but the rows
+    loading = patch.object(_Lacking, "loading", new=True)
     # The tests may be running: what they have imported is put back in its place.
-    with (
-        patch.dict(sys.modules, gradtx=_Lacking(optax)),
-        patch.object(_Lacking, "loading", new=True),
-    ):
+    with loading, patch.dict(sys.modules, gradtx=_Lacking(optax)):
         for name in list(sys.modules):
             if name.split(".")[0] in {"catalogue", "methods"}:
                 del sys.modules[name]
@@ -51,10 +49,8 @@ class _Lacking:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        found = getattr(self._module, name, None)
-        if isinstance(found, ModuleType):
-            return _Lacking(found)
-        return partial(_refuse, name) if found is None else found
+        found = getattr(self._module, name, partial(_refuse, name))
+        return _Lacking(found) if isinstance(found, ModuleType) else found
 
 
 def _refuse(name: str, *_: Any, **__: Any) -> Any:

@@ -60,7 +60,7 @@ def exchange(text: str, devices: int) -> Exchange:
 def _of(around: Computation, devices: int) -> Exchange:
     sent: Any = Counter()
     within, perhaps = 0.0, []
-    for x in around.instructions.values():
+    for x in around.values():
         kind = x.opcode.removesuffix("-start")
         if kind in KINDS:
             sent[kind] += _bytes_of(x, kind, devices)
@@ -120,7 +120,7 @@ def products(text: str) -> float:
 
 def _products(around: Computation) -> float:
     total = 0.0
-    for x in around.instructions.values():
+    for x in around.values():
         if x.opcode == "dot" or "cublas$gemm" in x.attributes:
             total += _multiplications(x)
         times = x.trips or 1 if x.opcode == "while" else 1

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import topologies
-from jax.sharding import SingleDeviceSharding
 
 from benchmarks.report import version_of
 
@@ -32,25 +31,6 @@ class Absent(RuntimeError):
     """Says which compiler is not installed, and how it would be."""
 
 
-class Target(NamedTuple):
-    """A device that steps are compiled for."""
-
-    name: str
-    device: str
-    """What it is called."""
-    compiler: str
-    """What compiles for it, with its version."""
-    sharding: Any
-    """Where the arguments are said to be placed."""
-    options: dict[str, Any]
-    """Handed to the compiler."""
-
-    @property
-    def present(self) -> Any:
-        """The device itself."""
-        return next(iter(self.sharding.device_set))
-
-
 def h200s(count: int = 1) -> list[Any]:
     """Return H200s that are not there."""
     _need("jax_cuda13_plugin", "jax[cuda13]")
@@ -73,6 +53,16 @@ def _need(module: str, package: str) -> None:
         )
 
 
+class Target(NamedTuple):
+    """A device that steps are compiled for, by what, and with which options."""
+
+    name: str
+    device: str
+    compiler: str
+    first: Any
+    options: dict[str, Any]
+
+
 # The name of a device, what compiles for it, how it is had, and the compiler's options.
 # There is nothing to time the choices on that a GPU's compiler has.
 UNTIMED = {"xla_gpu_autotune_level": 0}
@@ -84,22 +74,15 @@ TARGETS: dict[str, tuple[str, str, Callable[[], list[Any]], dict[str, Any]]] = {
 
 
 def load(name: str) -> Target:
-    """Return a target.
-
-    Raises:
-      Absent: if its compiler is not installed, or does not start.
-    """
-    device, compiler, make, options = TARGETS[name]
+    """Return a target, or raise `Absent` where its compiler is not to be had."""
+    device, package, make, options = TARGETS[name]
     try:
-        sharding = SingleDeviceSharding(make()[0])
+        first = make()[0]
     except Absent:
         raise
     except Exception as error:  # whatever a plugin stumbles over
-        raise Absent(
-            f"--target {name}: its compiler does not start: {error}"
-        ) from error
-    version = f"{compiler} {version_of(compiler)}"
-    return Target(name, device, version, sharding, options)
+        raise Absent(f"its compiler does not start: {error}") from error
+    return Target(name, device, f"{package} {version_of(package)}", first, options)
 
 
 def only_compile() -> None:
