@@ -14,19 +14,19 @@ is not installed it is left out.
 import argparse
 import importlib
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import jax
 import numpy as np
 
 import gradtx
 from benchmarks import report
 from benchmarks.options import parser, some_of, whole
+from benchmarks.programs import Program
+from benchmarks.timing import in_turn
 from benchmarks.trees import gpt2, parameters, random_tree
 
 RATE, PERIOD, LONGEST = 1e-4, 10, 1024
@@ -72,25 +72,13 @@ THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-class Ours:
-    """A step of gradtx, compiled and donated."""
-
-    def __init__(self, name: str) -> None:
-        tx = OURS[name]()
-        self.params = random_tree(SHAPES, 0, 0.02)
-        self.grads = random_tree(SHAPES, 1, 1e-3)
-        self.state = tx.init(self.params)
-
-        def step(grads: Any, params: Any, state: Any) -> tuple[Any, Any]:
-            updates, state = tx.update(grads, state, params)
-            return gradtx.apply_updates(params, updates), state
-
-        self.step = gradtx.jit_step(step, donate_argnums=(1, 2))
-
-    def __call__(self) -> None:
-        """Make a step."""
-        self.params, self.state = self.step(self.grads, self.params, self.state)
-        jax.block_until_ready(self.params)
+def ours(name: str) -> Program:
+    """Return a step of gradtx, compiled and donated."""
+    program = Program(
+        gradtx, OURS[name](), random_tree(SHAPES, 0, 0.02), random_tree(SHAPES, 1, 1e-3)
+    )
+    program.stages()
+    return program
 
 
 class Theirs:
@@ -113,56 +101,44 @@ class Theirs:
         kind, settings = THEIRS[name]
         self.optimizer = getattr(heavyball, kind)(params, lr=RATE, **settings)
 
-    def __call__(self) -> None:
-        """Make a step."""
-        for p, g in zip(self.params, self.grads, strict=True):
-            p.grad = g  # it may be taken away after a step
-        self.optimizer.step()
+    def __call__(self, steps: int) -> None:
+        """Make so many steps."""
+        for _ in range(steps):
+            for p, g in zip(self.params, self.grads, strict=True):
+                p.grad = g  # it may be taken away after a step
+            self.optimizer.step()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse(arguments)
     console = report.console()
-    runs: dict[tuple[str, str], Any] = {}
+    runs: dict[str, Any] = {}
     for name in dict.fromkeys(("adamw", *options.methods)):
-        runs["gradtx", name] = Ours(name)
+        runs[f"gradtx {name}"] = ours(name)
         if name in THEIRS:
             try:
-                runs["heavyball", name] = Theirs(name)
+                runs[f"heavyball {name}"] = Theirs(name)
             except ImportError as absence:
                 console.print(f"heavyball is left out: {absence}")
-    found = timed(runs, options.rounds)
+    turns = in_turn(runs, options.rounds, PERIOD)
+    found = {key: float(np.median(seconds)) for key, seconds in turns.items()}
     title = f"{parameters(SHAPES):,} parameters, a step of {PERIOD} on average"
-    rows = [_row(found, name) for library, name in found if library == "gradtx"]
+    rows = [_row(found, name) for name in OURS if f"gradtx {name}" in found]
     console.print(report.table(title, rows))
 
 
-def timed(runs: dict[Any, Any], rounds: int) -> dict[Any, float]:
-    """Return the median over the rounds of each one's seconds for a step."""
-    for run in runs.values():  # the first steps compile, and begin bases
-        run()
-        run()
-    found: dict[Any, list[float]] = {key: [] for key in runs}
-    for _ in range(rounds):
-        for key, run in runs.items():
-            begun = time.perf_counter()
-            for _ in range(PERIOD):
-                run()
-            found[key].append((time.perf_counter() - begun) / PERIOD)
-    return {key: float(np.median(seconds)) for key, seconds in found.items()}
-
-
-def _row(found: dict[Any, float], name: str) -> report.Record:
+def _row(found: dict[str, float], name: str) -> report.Record:
     """Return the milliseconds of a method, and how they compare."""
     row: report.Record = {"method": name}
     for library in ("gradtx", "heavyball"):
-        if seconds := found.get((library, name)):
+        if seconds := found.get(f"{library} {name}"):
             row[f"{library}, ms"] = f"{1e3 * seconds:.0f}"
-            of = seconds / found[library, "adamw"]
+            of = seconds / found[f"{library} adamw"]
             row[f"{library}, of its AdamW"] = f"{of:.1f}"
-    if theirs := found.get(("heavyball", name)):
-        row["gradtx / heavyball"] = f"{found['gradtx', name] / theirs:.2f}"
+    if theirs := found.get(f"heavyball {name}"):
+        ratio = found[f"gradtx {name}"] / theirs
+        row["gradtx / heavyball"] = f"{ratio:.2f}"
     return row
 
 

@@ -90,15 +90,16 @@ def train_all(console: Console, options: argparse.Namespace) -> None:
             each: train(problem, rate, begin, FORMATS[each])
             for each in progress(options.formats, name)
         }
-        console.print(report.table(title, list(_shown(results))))
-        rows += [_record(name, *result) for result in results.items()]
+        held = list(_records(name, results))
+        console.print(report.table(title, held, names=2))
+        rows += held
         report.write(options.out, "precision", rows, console)
         pictures.formats(found, options.out / "precision.png")
     console.print(f"Written to {options.out}: tables.md, precision.json, precision.png")
 
 
-def _shown(results: dict[str, Result]) -> Iterator[report.Record]:
-    """Yield the rows of a task's table, one for every format."""
+def _records(task: str, results: dict[str, Result]) -> Iterator[report.Record]:
+    """Yield a record of every format; lists are for the file alone."""
 
     def told(values: np.ndarray) -> str:
         return f"{values.mean():.4f} ±{values.std(ddof=1):.4f}"
@@ -107,20 +108,16 @@ def _shown(results: dict[str, Result]) -> Iterator[report.Record]:
     for name, x in results.items():
         last = max(x.losses.shape[1] // 10, 1)  # over so many steps a loss is averaged
         yield {
+            "task": task,
             "format": name,
             "weights B/param": x.weight_bytes,
             "state B/param": x.state_bytes,
             "training loss": told(x.losses[:, -last:].mean(axis=1)),
             "validation loss": told(x.validation),
             "off float32, in its sd": reference and f"{x.away(reference):+.2f}",
+            "validation": x.validation.tolist(),
+            "losses": x.losses.round(5).tolist(),
         }
-
-
-def _record(task: str, name: str, result: Result) -> report.Record:
-    """Return a result as JSON has it."""
-    arrays = {"validation": result.validation, "losses": result.losses.round(5)}
-    lists = {key: x.tolist() for key, x in arrays.items()}
-    return {"task": task, "format": name, **result._asdict(), **lists}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """Donated steps of gradtx, optax and PyTorch, and what they cost to make."""
 
+import importlib.util
 import inspect
 import math
 import time
@@ -112,16 +113,13 @@ def copy_of(count: int) -> Loop:
     return Loop("jit", lambda x: (turn(x),), jnp.ones(count, jnp.float32))
 
 
-def load_torch() -> tuple[ModuleType | None, str]:
-    """Return torch, or None and the reason why it is left out."""
+def load_torch() -> Any:
+    """Return torch, or None where it is not installed, or not for this device."""
     platform = jax.default_backend()
-    try:
-        import torch  # noqa: PLC0415  (it may be missing)
-    except ImportError:
-        return None, "PyTorch is left out: it is not installed"
-    if platform not in DEVICES or (platform == "gpu" and not torch.cuda.is_available()):
-        return None, f"PyTorch is left out: this one cannot use the {platform}"
-    return torch, ""
+    if platform not in DEVICES or importlib.util.find_spec("torch") is None:
+        return None
+    torch = importlib.import_module("torch")
+    return torch if platform == "cpu" or torch.cuda.is_available() else None
 
 
 class TorchProgram:

@@ -30,9 +30,12 @@ def console() -> Console:
 
 
 def table(title: str, records: Sequence[Record], names: int = 1) -> Table:
-    """Make a table of records, whose first figures are names, and not numbers."""
+    """Make a table of records, whose first figures are names; lists are left out."""
     made = Table(title=title, box=box.MARKDOWN, title_justify="left")
-    headings = list(dict.fromkeys(key for record in records for key in record))
+    shown = [
+        k for x in records for k, value in x.items() if not isinstance(value, list)
+    ]
+    headings = dict.fromkeys(shown)
     for place, heading in enumerate(headings):
         side = "left" if place < names else "right"
         made.add_column(heading, justify=side, no_wrap=True)

@@ -77,7 +77,7 @@ def figures(row: Row, place: Place) -> Figures:
     )
     params = {k: _leaf(s, mesh, row.cut) for k, s in row.tree().items()}
     tx = row.build(place.names)
-    step = _summed(tx) if row.summed else _plain(tx)
+    step = _step(tx, summed=row.summed)
     state = _state(tx, row, place, mesh)
     parts = {
         k: jax.ShapeDtypeStruct(
@@ -130,19 +130,12 @@ def _leaf(shape: tuple[int, ...], mesh: Any, cut: bool) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, spec))
 
 
-def _plain(tx: Any) -> Any:
+def _step(tx: Any, *, summed: bool) -> Any:
+    """Make a step whose gradients are, if summed, means over what the devices found."""
+
     def step(grads: Any, params: Any, state: Any) -> Any:
-        updates, state = tx.update(grads, state, params)
-        return gradtx.apply_updates(params, updates), state
-
-    return step
-
-
-def _summed(tx: Any) -> Any:
-    """Make a step whose gradients are means over what the devices have found."""
-
-    def step(parts: Any, params: Any, state: Any) -> Any:
-        grads = jax.tree.map(lambda x: jnp.mean(x, axis=0), parts)
+        if summed:
+            grads = jax.tree.map(lambda x: jnp.mean(x, axis=0), grads)
         updates, state = tx.update(grads, state, params)
         return gradtx.apply_updates(params, updates), state
 

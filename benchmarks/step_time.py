@@ -46,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
     alone = options.no_torch or options.eager
-    torch, absence = (None, "") if alone else load_torch()
-    if absence:
-        console.print(absence)
+    torch = None if alone else load_torch()
+    if torch is None and not alone:
+        console.print("PyTorch, for this device, is not installed: it is left out")
     rows: list[report.Record] = []
     for case in options.cases:
         shapes = CASES[case](options.sizes)

@@ -24,9 +24,9 @@ def test_a_short_run_writes_its_figures(
     # The first loss is that of the initial weights, but for their rounding.
     first = [np.array(row["losses"])[:, 0] for row in (one, other)]
     np.testing.assert_allclose(*first, rtol=0.02)
-    assert (one["weight_bytes"], other["weight_bytes"]) == (4, 2)
-    assert one["state_bytes"] == pytest.approx(8, abs=0.01)
-    assert 4 < other["state_bytes"] < 4.3  # small leaves stay as they are
+    assert (one["weights B/param"], other["weights B/param"]) == (4, 2)
+    assert one["state B/param"] == pytest.approx(8, abs=0.01)
+    assert 4 < other["state B/param"] < 4.3  # small leaves stay as they are
     assert (tmp_path / "precision.png").stat().st_size > 10_000
     assert "int8" in (tmp_path / "tables.md").read_text()
     assert "bfloat16-compensated-int8" in capsys.readouterr().out
