@@ -92,15 +92,6 @@ class Result(NamedTuple):
     weight_bytes: float  # per parameter
     state_bytes: float
 
-    def away(self, reference: "Result") -> float:
-        """By how many standard deviations of a reference its validation loss is off.
-
-        Seeds begin alike and see the same batches in all formats, but the deviation is
-        that between the seeds: what chance does anyway.
-        """
-        off = self.validation.mean() - reference.validation.mean()
-        return float(off / reference.validation.std(ddof=1))
-
 
 _as_float32 = partial(jax.tree.map, lambda p: p.astype(jnp.float32))
 

@@ -54,12 +54,10 @@ class Instruction:
 class Computation(dict[str, Instruction]):
     """Instructions by name, of which one is the result."""
 
-    root: Instruction | None = None
-
-    def parameter(self, number: int) -> Instruction:
-        """Return a parameter."""
-        every = (x for x in self.values() if x.opcode == "parameter")
-        return next(x for x in every if int(x.inner) == number)
+    def __init__(self) -> None:
+        super().__init__()
+        self.root: Instruction | None = None
+        self.parameters: dict[int, Instruction] = {}
 
 
 def parse(text: str) -> Computation:
@@ -78,6 +76,8 @@ def parse(text: str) -> Computation:
             for value in dict.fromkeys(operands):
                 value.users.append(x)
             current.root = x if root else current.root
+            if opcode == "parameter":
+                current.parameters[int(inner)] = x
     if entry is None:
         raise ValueError("this is no compiled program: it has no ENTRY computation")
     return entry

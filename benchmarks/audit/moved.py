@@ -114,7 +114,7 @@ def _taken(x: Instruction, value: Instruction) -> float:
     if x.opcode == "fusion":
         (inside,) = x.called("calls")
         places = [i for i, operand in enumerate(x.operands) if operand is value]
-        return sum(_used(inside.parameter(i)) for i in places)
+        return sum(_used(inside.parameters[i]) for i in places)
     opcode = x.opcode.removesuffix("-start") if x.operands[0] is value else ""
     if opcode in SLICES:
         return nbytes(_result(x))

@@ -54,9 +54,9 @@ def test_every_format_keeps_what_its_name_says(part: Any) -> None:
 
 def test_the_distance_is_in_deviations_of_float32(part: Any) -> None:
     """A loss that is higher by one deviation between the seeds is off by 1."""
-    training = part("formats")
-    losses = np.ones((3, 10))
-    reference = training.Result(losses, np.array([1.0, 2.0, 3.0]), 4, 8)
-    result = reference._replace(validation=reference.validation + 1)
-    assert result.away(reference) == pytest.approx(1)
-    assert reference.away(reference) == 0
+    result = part("formats").Result
+    ends = {"float32": np.array([1.0, 2.0, 3.0]), "other": np.array([2.0, 3.0, 4.0])}
+    results = {name: result(np.ones((3, 10)), end, 4, 8) for name, end in ends.items()}
+    one, other = part("precision")._records("task", results)  # noqa: SLF001
+    assert one["off float32, in its sd"] == "+0.00"
+    assert other["off float32, in its sd"] == "+1.00"
