@@ -54,14 +54,11 @@ def test_the_way_of_a_gradient_is_short() -> None:
 # rare states need is not entered.
 FILES = {
     "optimizers/adam.py",
-    "wrappers/descend.py",
     "wrappers/chain.py",
-    "primitives/decay.py",
-    "primitives/scale.py",
+    "primitives/downhill.py",
     "core/leafwise.py",
     "core/rules.py",
     "core/transformation.py",
-    "core/order.py",
     "common/arguments.py",
     "common/checks.py",
     "common/spec.py",

@@ -17,6 +17,7 @@ import jax
 from jax.core import Tracer
 
 from gradtx.common import arguments, checks, lines
+from gradtx.common.replacing import replaced
 
 # The leaves of an argument, its structure, and which of the leaves are dynamic.
 Split = tuple[list[Any], Any, tuple[bool, ...]]
@@ -90,10 +91,16 @@ class Recipe:
                 made = made.recipe.product
         return made, owners
 
+    @property
+    def parts(self) -> list[Any]:
+        """The values among the arguments."""
+        found = jax.tree.leaves(self.arguments, is_leaf=is_value)
+        return [x for x in found if is_value(x)]
+
     # --- as a pytree ---------------------------------------------------------
 
     @cached_property
-    def _split(self) -> dict[str, Split]:
+    def split(self) -> dict[str, Split]:
         """Part every argument; a value among them is a leaf, and a tree of its own."""
         split = {}
         for name, value in self.arguments.items():
@@ -109,7 +116,7 @@ class Recipe:
     def flat(self) -> tuple[list[Any], Any]:
         """The numbers, by argument, and all that is fixed."""
         children, fixed = [], []
-        for name, (leaves, treedef, dynamic) in self._split.items():
+        for name, (leaves, treedef, dynamic) in self.split.items():
             pairs = list(zip(leaves, dynamic, strict=True))
             child = treedef.unflatten([x if free else None for x, free in pairs])
             # Containers without a leaf are none of a framework's business.
@@ -141,7 +148,7 @@ class Recipe:
         """
         given = {name: treedef.unflatten(x) for name, (x, treedef, _) in split.items()}
         recipe = type(self)(self.factory, {**self.arguments, **given})
-        recipe._split = {**recipe._split, **split}  # noqa: SLF001
+        recipe.split = {**recipe.split, **split}
         return recipe
 
     # --- as a value ----------------------------------------------------------
@@ -162,42 +169,6 @@ class Recipe:
         shown = partial(arguments.shown, self.factory.signature, self.arguments)
         return lines.enclosed(f"{self.factory.name}(", shown, ")")
 
-    # --- changed -------------------------------------------------------------
-
-    def replace(self, **changes: Any) -> "Recipe":
-        """Return the recipe with other arguments, its own or those of one part.
-
-        Raises:
-          InvalidArgument: if no part, or more than one, has an argument of that name.
-        """
-        recipe = self
-        for name, value in changes.items():
-            recipe = recipe._replace_one(name, value)
-        return recipe
-
-    def _replace_one(self, name: str, value: Any) -> "Recipe":
-        if name in self.arguments:
-            value = self.factory.settled(name, value)
-            changed = Recipe(self.factory, {**self.arguments, name: value})
-            return changed.joined({k: x for k, x in self._split.items() if k != name})
-        owners = [
-            (argument, i)
-            for argument, (leaves, _, _) in self._split.items()
-            for i, x in enumerate(leaves)
-            if is_value(x) and name in _names(x.recipe)
-        ]
-        if len(owners) != 1:
-            found = "no part has" if not owners else f"{len(owners)} parts have"
-            raise checks.InvalidArgument(
-                f"replace: {found} an argument {name!r}; {self.factory.name} and its "
-                f"parts have {sorted(set(_names(self)))}"
-            )
-        ((argument, i),) = owners
-        leaves, treedef, dynamic = self._split[argument]
-        part = leaves[i].replace(**{name: value})
-        leaves = [*leaves[:i], part, *leaves[i + 1 :]]
-        return self.joined({**self._split, argument: (leaves, treedef, dynamic)})
-
 
 def is_value(x: Any) -> bool:
     """Whether ``x`` remembers how it was made."""
@@ -207,15 +178,6 @@ def is_value(x: Any) -> bool:
 def _is_whole(x: Any) -> bool:
     """Whether an argument is not looked into: None, and other values."""
     return x is None or is_value(x)
-
-
-def _names(recipe: Recipe) -> list[str]:
-    """List the argument names of a recipe and of its parts."""
-    names = list(recipe.arguments)
-    for part in jax.tree.leaves(recipe.arguments, is_leaf=is_value):
-        if is_value(part):
-            names += _names(part.recipe)
-    return names
 
 
 class Value:
@@ -261,7 +223,10 @@ class Value:
             raise checks.InvalidArgument(
                 "replace: this was not made by a factory, so nothing is known"
             )
-        return self.from_recipe(self.recipe.replace(**changes)).checked()
+        recipe = self.recipe
+        for name, value in changes.items():
+            recipe = replaced(recipe, name, value)
+        return self.from_recipe(recipe).checked()
 
     def checked(self) -> Self:
         """Refuse wrong settings immediately; traced ones cannot be looked at."""

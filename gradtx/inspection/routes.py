@@ -12,7 +12,7 @@ from gradtx.core.masking import masked
 from gradtx.core.transformation import GradientTransformation, identity
 from gradtx.inspection import paths
 from gradtx.inspection.parts import is_part, is_whole, name_of, parts
-from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.downhill import add_decayed_weights
 from gradtx.primitives.scale import set_to_zero
 from gradtx.tree import masks
 from gradtx.wrappers.freeze import freeze

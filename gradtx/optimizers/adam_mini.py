@@ -39,7 +39,7 @@ from gradtx.optimizers.adam_mini_blocks import (
     spread,
 )
 from gradtx.tree.packed import unpacked_only
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByAdamMiniState(NamedTuple):

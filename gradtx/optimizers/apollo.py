@@ -36,7 +36,7 @@ from gradtx.optimizers.apollo_parts import (
 from gradtx.optimizers.low_rank import all_planned
 from gradtx.primitives.noise import random_key
 from gradtx.tree.packed import unpacked_only
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ApolloState(NamedTuple):

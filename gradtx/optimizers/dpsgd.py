@@ -24,10 +24,10 @@ from gradtx.core.leafwise import (
 )
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.lowering.sharding import replicated_like
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.primitives.momentum import trace
 from gradtx.primitives.noise import normal_like, random_key
 from gradtx.primitives.per_example import per_example_global_norm_clip
-from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
 
 

@@ -36,8 +36,7 @@ from gradtx.optimizers.low_rank import (
     all_planned,
     zeros_along,
 )
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.downhill import add_decayed_weights, scale_by_learning_rate
 from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.chain import chain
 

@@ -33,8 +33,9 @@ from gradtx.core.transformation import GradientTransformation, identity, transfo
 from gradtx.linesearch.zoom import scale_by_zoom_linesearch
 from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.two_loops import Arrays, inner_product, two_loops, wide
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.primitives.history import history, put
-from gradtx.primitives.scale import scale, scale_by_learning_rate
+from gradtx.primitives.scale import scale
 from gradtx.tree.norms import norm
 from gradtx.wrappers.chain import chain
 

@@ -34,7 +34,7 @@ from gradtx.optimizers.orthogonal import Iteration
 from gradtx.optimizers.routing import of_two_axes
 from gradtx.optimizers.scion_norms import MATRIX, NORMS, Oracle
 from gradtx.primitives.shape import MuonDimensionNumbers
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 from gradtx.wrappers.partition import partition
 
 

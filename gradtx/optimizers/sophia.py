@@ -37,7 +37,7 @@ from gradtx.core.transformation import (
 from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.control_flow import either
 from gradtx.optimizers.hutchinson import hutchinson_estimator_diag_hessian
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 _HUTCHINSON = hutchinson_estimator_diag_hessian()
 
