@@ -57,15 +57,12 @@ FILES = {
     "wrappers/chain.py",
     "primitives/downhill.py",
     "core/leafwise.py",
-    "core/rules.py",
     "core/transformation.py",
     "common/arguments.py",
     "common/checks.py",
     "common/spec.py",
     "lowering/settings.py",
-    "common/leaves.py",
     "common/numerics.py",
-    "common/shapes.py",
     "lowering/eager.py",
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import Params
 from gradtx.core.apply_updates import apply_updates
 from gradtx.inspection import passes, paths, products, tables

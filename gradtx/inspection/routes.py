@@ -6,7 +6,7 @@ import jax
 from jax.core import Tracer
 
 from gradtx.common import arguments, lines, spec
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import Params
 from gradtx.core.masking import masked
 from gradtx.core.transformation import GradientTransformation, identity

@@ -53,7 +53,6 @@ from jax.core import Tracer
 from gradtx.common import arguments, checks
 from gradtx.common.leaves import is_numeric
 from gradtx.common.numerics import known_rests
-from gradtx.common.shapes import checked_step
 from gradtx.common.spec import Recipe, Value
 from gradtx.lowering import settings
 
@@ -92,7 +91,8 @@ class Update:
                     if not _are_scattered((updates, state, params, arrays)):
                         raise
             found = parts.update(updates, state, params, **extra)
-            return checked_step(state, found) if self._closed else found
+            if self._closed:
+                checks.same_shapes(state, found[1])
         except checks.InvalidArgument as error:
             for owner in owners:
                 error.within(owner)
@@ -103,6 +103,7 @@ class Update:
                     like = updates if params is None else params
                     self._explain(parts.init, state, like)
             raise
+        return found
 
     def _arrays(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
@@ -201,7 +202,8 @@ def _program(structure: Any, kinds: settings.Kinds) -> Callable[..., Any]:
         with known_rests(known, rests):
             recipe = structure.unflatten(known)
             found = recipe.built[0].update(updates, state, params, **extra)
-            return checked_step(state, found)
+            checks.same_shapes(state, found[1])
+            return found
 
     return step
 

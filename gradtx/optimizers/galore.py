@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import safe_increment
+from gradtx.common.numerics import is_differentiable, safe_increment
 from gradtx.common.types import (
     Count,
     MaskOrFn,
@@ -19,7 +18,8 @@ from gradtx.common.types import (
     Static,
     Updates,
 )
-from gradtx.core.leafwise import matching_params, settled, to_compute_dtype
+from gradtx.core.by_hand import settled
+from gradtx.core.leafwise import matching_params, to_compute_dtype
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,

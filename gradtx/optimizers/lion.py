@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ema, sign
+from gradtx.common.directions import sign
+from gradtx.common.numerics import ema
 from gradtx.common.types import (
     Count,
     DTypeLike,

@@ -7,14 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import (
-    clip_magnitude,
-    compute_dtype,
-    debias,
-    ema,
-    real_dtype,
-    safe_divide,
-)
+from gradtx.common.directions import clip_magnitude
+from gradtx.common.numerics import compute_dtype, debias, ema, real_dtype, safe_divide
 from gradtx.common.types import (
     Count,
     DTypeLike,

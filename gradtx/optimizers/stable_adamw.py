@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import (
     debias,
     ema,
     ema_of_squares,
+    is_differentiable,
     safe_divide,
     sqrt,
     value_at,

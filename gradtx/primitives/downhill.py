@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, directions, numerics
 from gradtx.common.types import (
     Count,
     MaskOrFn,
@@ -179,7 +179,7 @@ def _everywhere(g: jax.Array, *, p: jax.Array, decay: Any) -> jax.Array:
 
 
 def _cautiously(g: jax.Array, *, p: jax.Array, decay: Any) -> jax.Array:
-    return g + jnp.where(numerics.agreement(g, p) >= 0, decay * p, 0)
+    return g + jnp.where(directions.agreement(g, p) >= 0, decay * p, 0)
 
 
 @order.keeps("direction")

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, directions, numerics
 from gradtx.common.leaves import frozen_update, is_numeric
 from gradtx.common.types import (
     Count,
@@ -152,4 +152,4 @@ def scale_by_sign() -> GradientTransformation:
       >>> print(updates.round(3))
       [ 1. -1.]
     """
-    return leafwise(numerics.sign, EmptyState)
+    return leafwise(directions.sign, EmptyState)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import Params, PyTree
 from gradtx.groups.paths import path_of
 from gradtx.lowering.sharding import laid_out

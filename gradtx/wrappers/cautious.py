@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.directions import agreement
 from gradtx.common.leaves import map_differentiable
-from gradtx.common.numerics import agreement
 from gradtx.common.types import AxisName, OptState, Params, Scalar, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import sum_over_leaves

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from gradtx.common import checks
-from gradtx.common.numerics import lengthened
+from gradtx.common.directions import lengthened
 from gradtx.common.types import AxisName, MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise

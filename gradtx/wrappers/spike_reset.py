@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, directions, numerics
 from gradtx.common.types import Count, OptState, Params, PyTree, Scalar, Updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
@@ -151,7 +151,7 @@ def _cutting(threshold: Scalar) -> GradientTransformation:
         if masks.is_masked(v):  # there is none of this leaf
             return g, v
         bound = numerics.sqrt(threshold * v)
-        return jnp.where(known, numerics.clip_magnitude(g, bound), g), v
+        return jnp.where(known, directions.clip_magnitude(g, bound), g), v
 
     return leafwise(rule, _Work, nu=jnp.zeros_like)
 
