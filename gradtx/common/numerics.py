@@ -1,4 +1,4 @@
-"""What has a gradient, and arithmetic right at zero, near overflow and in few bits."""
+"""Kinds of numbers, and arithmetic right at zero, near overflow and in few bits."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -36,6 +36,20 @@ def dtype_of(x: Any) -> Any:
 @cache
 def _is_inexact(kind: Any) -> bool:
     return jnp.issubdtype(kind, jnp.inexact)
+
+
+def holds_numbers(leaf: Any) -> bool:
+    """Whether a setting holds numbers: flags, names and functions do not."""
+    if isinstance(leaf, bool | np.bool_ | type | np.dtype):  # types have a shape too
+        return False
+    return isinstance(leaf, int | float | complex) or hasattr(leaf, "shape")
+
+
+def is_constant(leaf: Any) -> bool:
+    """Whether this is a known array of several numbers, or a known random key."""
+    if isinstance(leaf, Tracer) or not isinstance(leaf, np.ndarray | jax.Array):
+        return False
+    return bool(leaf.shape) or jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
 
 
 def compute_dtype(dtype: DTypeLike) -> Any:

@@ -8,15 +8,18 @@ first called, as the numbers may by then be tracers.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import Any, Self
 
 import jax
+import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import arguments, checks, lines
+from gradtx.common.arguments import Constant
+from gradtx.common.numerics import holds_numbers, is_constant
 from gradtx.common.replacing import replaced
 
 # The leaves of an argument, its structure, and which of the leaves are dynamic.
@@ -58,7 +61,7 @@ class Factory:
         """Return an argument as it is kept: with numbers for arrays of one number."""
         if name in self.ordered:
             value = arguments.in_order(value)
-        return arguments.settled(value, _is_whole)
+        return _settled(value)
 
 
 class Recipe:
@@ -106,9 +109,7 @@ class Recipe:
         for name, value in self.arguments.items():
             leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
             free = not self.factory.is_static(name, value)
-            dynamic = tuple(
-                free and (arguments.is_dynamic(x) or is_value(x)) for x in leaves
-            )
+            dynamic = tuple(free and _is_dynamic(x) for x in leaves)
             split[name] = leaves, treedef, dynamic
         return split
 
@@ -121,8 +122,9 @@ class Recipe:
             child = treedef.unflatten([x if free else None for x, free in pairs])
             # Containers without a leaf are none of a framework's business.
             children.append(child if any(dynamic) else None)
-            static = tuple(arguments.held(x) for x, free in pairs if not free)
-            fixed.append((name, treedef, dynamic, static))
+            static = (x for x, free in pairs if not free)
+            held = (Constant(x) if is_constant(x) else x for x in static)
+            fixed.append((name, treedef, dynamic, tuple(held)))
         return children, (self.factory, tuple(fixed))
 
     @classmethod
@@ -132,7 +134,7 @@ class Recipe:
         split: dict[str, Split] = {}
         for (name, treedef, dynamic, kept), child in zip(fixed, children, strict=True):
             given = treedef.flatten_up_to(child) if any(dynamic) else dynamic
-            static = map(arguments.released, kept)
+            static = (x.array if isinstance(x, Constant) else x for x in kept)
             pairs = zip(given, dynamic, strict=True)
             leaves = [x if free else next(static) for x, free in pairs]
             split[name] = leaves, treedef, dynamic
@@ -180,6 +182,33 @@ def _is_whole(x: Any) -> bool:
     return x is None or is_value(x)
 
 
+def _is_dynamic(x: Any) -> bool:
+    """Whether this is a value, or a number that is no array of its own, or traced."""
+    return is_value(x) or (holds_numbers(x) and not is_constant(x))
+
+
+def _settled(value: Any) -> Any:
+    """Return an argument with every array of one known number as that number.
+
+    What can be read once only, such as a generator, becomes a list.
+    """
+    if _is_whole(value):
+        return value
+    if isinstance(value, Iterator):
+        value = list(value)
+    leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
+    numbers = [x if _is_whole(x) else _as_number(x) for x in leaves]
+    same = all(x is y for x, y in zip(numbers, leaves, strict=True))
+    return value if same else treedef.unflatten(numbers)
+
+
+def _as_number(x: Any) -> Any:
+    if isinstance(x, Tracer) or not isinstance(x, np.ndarray | jax.Array):
+        return x
+    stays = is_constant(x) or not getattr(x, "is_fully_addressable", True)
+    return x if stays else np.asarray(x)[()]
+
+
 class Value:
     """What every remembered thing can do; the class that inherits says what it is.
 
@@ -208,10 +237,15 @@ class Value:
             return super().__reduce_ex__(protocol)
         return revive, (self.recipe.factory.public, self.recipe.arguments)
 
+    # For a class of tuples: what makes each item of a recipe, not looking at it yet.
+    deferred: tuple[Callable[[Recipe], Any], ...] = ()
+
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
         """Make the value that a recipe describes, without making its parts."""
-        raise NotImplementedError
+        self = cls(*(make(recipe) for make in cls.deferred))
+        self.recipe = recipe
+        return self
 
     def replace(self, **changes: Any) -> Self:
         """Return this value with other arguments: ``tx.replace(learning_rate=1e-4)``.

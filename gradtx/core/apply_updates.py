@@ -28,7 +28,7 @@ from jax.core import Tracer
 from gradtx.common import checks, leaves
 from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import Params, Updates
-from gradtx.lowering.eager import one_program
+from gradtx.lowering.one_program import one_program
 
 
 @one_program

@@ -159,7 +159,7 @@ def _pair(tx: Any) -> GradientTransformation:
         raise checks.InvalidArgument(
             f"every link must be a transformation, a pair (init, update), got {tx!r}"
         )
-    return with_extra_args_support(tx)
+    return tx if is_value(tx) else with_extra_args_support(tx)
 
 
 def _one_state_each(
