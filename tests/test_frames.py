@@ -48,10 +48,10 @@ def test_the_way_of_a_gradient_is_short() -> None:
     assert built | entered <= FILES
 
 
-# One idea is one file here, and these are the ideas: the method; the chain of its links;
-# the links downhill; what makes a transformation of a rule for one array; one program
-# of it all; values, which remember their settings; what is refused; arithmetic. What
-# only errors or rare states need is not entered.
+# One idea is one file here, and these are the ideas: the method; the chain of its
+# links; the links downhill; what makes a transformation of a rule for one array; one
+# program of it all; values, which remember their settings; what is refused; arithmetic.
+# What only errors or rare states need is not entered.
 FILES = {
     "optimizers/adam.py",
     "wrappers/chain.py",

@@ -1,8 +1,9 @@
 """Which leaves of a tree can have a gradient; the others are frozen.
 
-Floats and complex numbers can: arrays of them, their shapes
-(``jax.ShapeDtypeStruct``), Python's numbers. Integers, booleans, random keys,
-functions, strings and all else cannot. One rule holds for those everywhere:
+Floats and complex numbers can, as :func:`gradtx.common.numerics.is_differentiable`
+says: arrays of them, their shapes (``jax.ShapeDtypeStruct``), Python's numbers.
+Integers, booleans, random keys, functions, strings and all else cannot. One rule holds
+for those everywhere:
 
 - ``init`` makes no state for them: their place in a tree of state holds None;
 - a gradient of None or of float0, which JAX gives for integers, leaves them as they

@@ -18,7 +18,6 @@ import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import arguments, checks, lines
-from gradtx.common.arguments import Constant
 from gradtx.common.numerics import holds_numbers, is_constant
 from gradtx.common.replacing import replaced
 
@@ -123,7 +122,7 @@ class Recipe:
             # Containers without a leaf are none of a framework's business.
             children.append(child if any(dynamic) else None)
             static = (x for x, free in pairs if not free)
-            held = (Constant(x) if is_constant(x) else x for x in static)
+            held = (arguments.Constant(x) if is_constant(x) else x for x in static)
             fixed.append((name, treedef, dynamic, tuple(held)))
         return children, (self.factory, tuple(fixed))
 
@@ -134,7 +133,7 @@ class Recipe:
         split: dict[str, Split] = {}
         for (name, treedef, dynamic, kept), child in zip(fixed, children, strict=True):
             given = treedef.flatten_up_to(child) if any(dynamic) else dynamic
-            static = (x.array if isinstance(x, Constant) else x for x in kept)
+            static = (x.array if isinstance(x, arguments.Constant) else x for x in kept)
             pairs = zip(given, dynamic, strict=True)
             leaves = [x if free else next(static) for x, free in pairs]
             split[name] = leaves, treedef, dynamic
@@ -216,6 +215,8 @@ class Value:
     """
 
     recipe: Recipe | None = None
+    # For a class of tuples: what makes each item of a recipe, not looking at it yet.
+    deferred: tuple[Callable[[Recipe], Any], ...] = ()
 
     def __eq__(self, other: object) -> bool:
         recipe = getattr(other, "recipe", None)
@@ -236,9 +237,6 @@ class Value:
         if self.recipe is None:
             return super().__reduce_ex__(protocol)
         return revive, (self.recipe.factory.public, self.recipe.arguments)
-
-    # For a class of tuples: what makes each item of a recipe, not looking at it yet.
-    deferred: tuple[Callable[[Recipe], Any], ...] = ()
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:

@@ -144,17 +144,6 @@ def leafwise(
 Leaf = tuple[Any, Any]  # the path, and the gradient or what stands in its place
 
 
-def _traced_once(settle: Rule, given: PyTree) -> Rule:
-    """Return a rule that is traced once for all leaves of one shape and type.
-
-    Where anything is traced it is compiled apart, and made anew in each step, as the
-    rule's surroundings may have changed.
-    """
-    if any(isinstance(x, Tracer) for x in jax.tree.leaves(given)):
-        return jax.jit(settle, static_argnames="target")
-    return settle
-
-
 def flatten_updates(updates: Updates) -> tuple[list[Leaf], Any]:
     """Return the leaves with their paths, None being a leaf, and the structure.
 
@@ -183,7 +172,7 @@ def matching_params(params: Params | None, leaves: list[Leaf], treedef: Any) -> 
     for (path, g), p in zip(leaves, found, strict=True):
         both = is_differentiable(g) and is_differentiable(p)
         if not (both and jnp.shape(g) == jnp.shape(p)):
-            gradient_fits(path, g, p)  # or refuse it
+            gradient_fits(path, g, p)
     return found
 
 
@@ -194,11 +183,7 @@ def matching_slots(
     name: str,
     made: Callable[[Any, Any], PyTree] = jax.ShapeDtypeStruct,
 ) -> list[PyTree]:
-    """Return the slot of every leaf, of a tree of state; refuse one of another shape.
-
-    The shapes are those that ``made`` returns for a parameter's shape and type. Errors
-    call the tree ``name``.
-    """
+    """Return the slot of every leaf; refuse one of other shapes than ``made`` makes."""
     found = checks.leaves_like(slot, treedef, f"the state {name!r}", "updates")
     for (path, g), s in zip(leaves, found, strict=True):
         if isinstance(s, jax.Array) and s.shape == getattr(g, "shape", None):
@@ -240,6 +225,17 @@ class Wants:
         return {**named, "p": p} if self.takes_p else named
 
 
+def _traced_once(settle: Rule, given: PyTree) -> Rule:
+    """Return a rule that is traced once for all leaves of one shape and type.
+
+    Where anything is traced it is compiled apart, and made anew in each step, as the
+    rule's surroundings may have changed.
+    """
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves(given)):
+        return jax.jit(settle, static_argnames="target")
+    return settle
+
+
 def _one_leaf(
     settle: Rule, wants: Wants, given: dict[str, Any], leaf: Leaf, p: Any, *old: Any
 ) -> tuple[Any, ...]:
@@ -270,20 +266,23 @@ def _apply_rule(
     if named.get("p") is not None:
         named = {**named, "p": to_compute_dtype(named["p"])}
     results = rule(to_compute_dtype(g), *jax.tree.map(to_compute_dtype, old), **named)
-    u, *new = results if isinstance(results, tuple) else (results,)
-    if not _alike([u, *new], [g, *old]):
-        u, new = rules.parted(results, g, slots, old)  # or refuse them
+    u, *new = _arrays(results, g, slots, old)
     kept = jax.tree.map(_stored, list(old), new)
     return (numerics.cast(u, target), *kept)
 
 
-def _alike(some: list[PyTree], others: list[PyTree]) -> bool:
-    """Whether all leaves are arrays, and of the same shapes."""
-    (given, treedef), (like, structure) = map(jax.tree.flatten, (some, others))
-    return treedef == structure and all(
+def _arrays(
+    results: Any, g: jax.Array, slots: Sequence[str], old: Sequence[PyTree]
+) -> list[PyTree]:
+    """Return the update and the new slots, all of the shapes that they must have."""
+    found = list(results) if isinstance(results, tuple) else [results]
+    (new, treedef), (like, structure) = map(jax.tree.flatten, (found, [g, *old]))
+    if treedef == structure and all(
         isinstance(x, jax.Array) and x.shape == y.shape
-        for x, y in zip(given, like, strict=True)
-    )
+        for x, y in zip(new, like, strict=True)
+    ):
+        return found
+    return rules.explained(found, g, slots, old)
 
 
 def _stored(old: jax.Array, new: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Which transformations may come after one that must see the final update.
+"""What must not follow a transformation, and what it leaves: its factory declares it.
 
 Some transformations rely on what becomes of their updates: one that keeps the norm of
 the weights keeps it only if the updates reach the parameters as they are. Each says so

@@ -35,13 +35,13 @@ def refuse_state(state_type: Any, slots: Iterable[str]) -> NoReturn:
     )
 
 
-def parted(
-    results: Any, g: jax.Array, slots: Sequence[str], old: Sequence[PyTree]
-) -> tuple[jax.Array, list[PyTree]]:
-    """Return the update and the new slots.
+def explained(
+    things: Sequence[Any], g: jax.Array, slots: Sequence[str], old: Sequence[PyTree]
+) -> list[PyTree]:
+    """Return what a rule returned that is not at once what it must: numbers as arrays.
 
     Args:
-      results: what the rule returned.
+      things: what the rule returned.
       g: the gradient it was given.
       slots: the names of the slots.
       old: the slots it was given.
@@ -50,7 +50,6 @@ def parted(
       InvalidArgument: if something is missing, or too much, or has another shape
         than before.
     """
-    things = results if isinstance(results, tuple) else (results,)
     wanted = ", ".join(["u", *(f"new_{name}" for name in slots)])
     if len(things) != 1 + len(slots):
         raise checks.InvalidArgument(
@@ -63,7 +62,7 @@ def parted(
     _same_shape(u, g, "the update", "the gradient")
     for name, before, after in zip(slots, old, new, strict=True):
         _like(before, after, f"the slot {name!r}")
-    return u, new
+    return [u, *new]
 
 
 def _like(before: PyTree, after: PyTree, what: str) -> None:
