@@ -61,7 +61,7 @@ SKIPPING = Way("skipping", "least", -24, "all but g is unchanged")
 SCALED = Way("stepping", "most", 4, "g, after looking at all of it")
 NO_MEAN = Way("between", "least", -8, "the mean is unchanged")
 BEFORE = NO_MEAN._replace(label="before")
-MEAN = Way("averaging", "most", 4, "p, to be averaged apart")
+MEAN = Way("averaging", "most")
 ADDING = Way("adding", "lesser loop", -24, "all but g and the sum is unchanged")
 FINITE = Way("", "most", 4, "g, after looking whether it is finite")
 SLOW = Way("exploring", "least", -8, "the slow weights are unchanged")
@@ -69,13 +69,16 @@ OUTER = Way("exploring", "least", -16, "the slow weights and b are unchanged")
 PRODUCTS = Way(reachable=False, why="matrix products or histories rule")
 PROJECTED = Way(again=4, why="g, after its projection", reachable=False)
 CURVED = Way("between", "least", -4, "h is unchanged")
-NORMS = Way("", "least", 16, "g after its norm; u out and in, and p, for the norm of u")
+CURVING = Way("with h", "most", reachable=False, why="the objective's gradients rule")
+FITTED = Way("fitting", "most", 20, "m thrice and Q twice, after what is found of them")
+KEPT = Way("between", "least", 4, "Q and m, after the update's norm; Q is unchanged")
 MASKING = Way("masking", "least", -28, "all is unchanged")
 
 # What is read again, in bytes and in words, by which rows: names parted by "; ".
 READS: dict[tuple[float, str], str] = {
     (4, "g, after its norm"): "chain; novograd; polyak_sgd; dpsgd; zclip, sgd; "
-    "adagc, adamw; clip_by_global_norm, adamw; clip_by_block_rms, adamw",
+    "adagc, adamw; clip_by_global_norm, adamw; clip_by_block_rms, adamw; "
+    "clip_by_global_norm, adamw, with_metrics",
     (4, "g, after its mean squares"): "adam_mini",
     (8, "g and p, after the distance"): "distance over gradients; dog; dowg; "
     "dog, learning rate",
@@ -92,8 +95,16 @@ READS: dict[tuple[float, str], str] = {
     (12, "g, v and p, after their mean squares"): "adafactor, momentum",
     (12, "g twice and m, after their mean squares"): "came",
     (12, "g, p and the start, after inner products"): "mechanize",
-    (12, "u out and in, and p, for the norm of u"): "with_metrics; adamw, with_metrics",
-    (-8, "one gradient of three is replaced"): "grokfast_ma, sgd",
+    (-12, "one gradient of three is replaced, and not read"): "grokfast_ma, sgd",
+}
+# The same, where matrix products rule.
+AMONG_PRODUCTS: dict[tuple[float, str], str] = {
+    (-8, "the roots are found anew, or only read"): "shampoo; shampoo, grafted",
+    (-4, "the bases are found anew, or only read"): "corrected_shampoo",
+    (4, "v, after the norm of the update"): "adamuon",
+    (4, "p, after inner products"): "soap_muon",
+    (16, "g and p, after inner products; p twice, for lengths"): "muown",
+    (2, "which entries of the mean are finite, out and in"): "dion2, as Dion3",
 }
 # The ways of the steps that may take several, or cannot do with what is necessary.
 WAYS: dict[str, tuple[Way, ...]] = {
@@ -105,14 +116,18 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "outer_nesterov, adam; outer_nesterov(adamw)": (OUTER, SYNC),
     "average, adam; average(adamw), every 8": (NO_MEAN, MEAN),
     "tail_average, adam; tail_average(adamw)": (BEFORE, MEAN),
-    "sophia; sophia, as in the paper": (CURVED,),
+    "sophia; sophia, as in the paper": (CURVED, CURVING),
+    "psgd_kron": (KEPT, FITTED),
     "skip_spikes, adam; skip_spikes(adamw)": (SKIPPING, SCALED),
     "dynamic_loss_scale(adamw)": (SKIPPING, SCALED),
     "dynamic_loss_scale, sgd": (SKIPPING._replace(again=-8), SCALED),
-    "clip_by_global_norm, adamw, with_metrics": (NORMS,),
     "conditionally_mask(adamw)": (MASKING, Way("step", "most")),
 }
 WAYS |= {names: (Way("", "least", *again),) for again, names in READS.items()}
+WAYS |= {
+    names: (Way("", "least", *again, reachable=False),)
+    for again, names in AMONG_PRODUCTS.items()
+}
 BY_NAME = {name: ways for names, ways in WAYS.items() for name in names.split("; ")}
 
 
