@@ -126,11 +126,11 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "conditionally_mask(adamw)": (MASKING, Way("step", "most")),
 }
 WAYS |= {
-    f"{name}, single pass": tuple(way._replace(pick=IN_ONE[way.pick]) for way in ways)
-    for name, ways in {
-        "average(adamw), every 8": (NO_MEAN, MEAN),
+    f"{names}, single pass": tuple(way._replace(pick=IN_ONE[way.pick]) for way in ways)
+    for names, ways in {
+        "average, adam, single pass; average(adamw), every 8": (NO_MEAN, MEAN),
         "tail_average(adamw)": (BEFORE, MEAN),
-        "outer_nesterov(adamw)": (OUTER, SYNC),
+        "outer_nesterov, adam, single pass; outer_nesterov(adamw)": (OUTER, SYNC),
         "lookahead(adam, 5)": (SLOW, SYNC),
     }.items()
 }

@@ -32,6 +32,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.wrappers.averages import is_absent, made_with
+from gradtx.wrappers.half_precision import as_stored
 from gradtx.wrappers.step import step_and, widest
 
 
@@ -266,7 +267,7 @@ def _nearer(mean: PyTree, there: Params, share: Any, *, anew: Any = False) -> Py
     def one(m: Any, x: Any) -> Any:
         if is_absent(m):
             return m
-        x = x.astype(m.dtype)
+        x = as_stored(x).astype(m.dtype)
         return jnp.where(anew, x, m + share(real_dtype(m.dtype)) * (x - m))
 
     return jax.tree.map(one, mean, there, is_leaf=is_absent)

@@ -11,7 +11,7 @@ from gradtx.common.types import OptState, Params, Updates
 from gradtx.core.apply_updates import remember
 from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.conditional import cond_inplace, either_inplace
-from gradtx.wrappers.half_precision import is_narrow, nearest_update
+from gradtx.wrappers.half_precision import as_stored, is_narrow, nearest_update
 from gradtx.wrappers.step import Now
 
 Held = TypeVar("Held")
@@ -45,7 +45,7 @@ def synchronised(
     def step(old: Any) -> Any:
         u, held, state = old
         u, state, fast = take((u, state, held.fast))
-        return u, held._replace(fast=fast), state
+        return u, held._replace(fast=jax.tree.map(as_stored, fast)), state
 
     def meet(params: Params, now: Any) -> Any:
         u, held, state = now

@@ -1,6 +1,7 @@
 """Averages of the weights and outer loops: rows of the catalogue and papers."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,13 @@ ROWS: list[Row] = [
         ),
     ),
     Row(
+        "average, adam, single pass",
+        made_around(partial(gradtx.average, single_pass=True), gradtx.adam),
+        {"learning_rate": 0.1, "decay": 0.9, "every": 2},
+        averaged_adam,
+        state_bytes=12,
+    ),
+    Row(
         "tail_average, adam",
         made_around(gradtx.tail_average, gradtx.adam),
         {"learning_rate": 0.1, "start": 2, "decay": 0.9, "weight": 0.6},
@@ -242,6 +250,18 @@ ROWS: list[Row] = [
             "around AdamW or Muon, for large batches and few exchanges",
             "Douillard et al., 2023",
         ),
+    ),
+    Row(
+        "outer_nesterov, adam, single pass",
+        made_around(partial(gradtx.outer_nesterov, single_pass=True), gradtx.adam),
+        {
+            "learning_rate": 0.1,
+            "every": 3,
+            "outer_learning_rate": 0.7,
+            "outer_momentum": 0.5,
+        },
+        outer_nesterov,
+        state_bytes=16,
     ),
     Row(
         "primal_averaging, adam",
