@@ -108,8 +108,10 @@ def outer_nesterov(
         p: jax.Array,
         due: jax.Array,
     ) -> tuple[jax.Array, ...]:
-        old, b = b, outer_momentum * b + outer_learning_rate * (phi - theta)
-        phi = phi - (b + outer_momentum * (b - old))  # μ b + η Δ, of b alone
+        old, step = outer_momentum * b, outer_learning_rate * (phi - theta)
+        b = old + step
+        # A TPU's compiler finds b and φ in one pass if what both need is in b alone.
+        phi = phi - (outer_momentum * b + (b - old if single_pass else step))
         return phi - p, jnp.where(due, phi, p if single_pass else theta), phi, b
 
     follow = leafwise(rule, _Held, fast=jnp.copy, slow=weights, velocity=wide_zeros)
