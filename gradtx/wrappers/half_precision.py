@@ -16,7 +16,8 @@ import jax.numpy as jnp
 
 from gradtx.codecs.dither import rounded, rounded_down, share_of
 from gradtx.common import checks, numerics
-from gradtx.common.leaves import is_differentiable, map_differentiable
+from gradtx.common.leaves import map_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.apply_updates import apply_updates, remember_sum
 from gradtx.core.leafwise import to_compute_dtype
