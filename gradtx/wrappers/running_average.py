@@ -90,12 +90,12 @@ def average(
         part in it. Without a decay it always is.
       every: k, at least 1: after how many steps the mean is updated.
       single_pass: whether a step that updates the mean is one pass over memory, too.
-        Right where gradients are in memory anyway, as when they come out of a
-        collective of data-parallel training, or of :func:`gradtx.accumulate` around
-        this. Wrong where the compiler would fuse the step with what makes them: it then
-        does so in no step, which costs up to 8 bytes for each parameter. ``inner``
-        must be all that is done with the gradients, and is compiled twice. With k = 1
-        nothing changes.
+        Right where the gradients that this is given are in memory anyway, as when they
+        come out of a collective of data-parallel training. Wrong where the compiler
+        would fuse the step with what makes them, such as a clipping in front of this,
+        which may be in ``inner``, or :func:`gradtx.accumulate` around it: then that is
+        fused in no step, 8 bytes more for each parameter. ``inner`` is compiled twice.
+        With k = 1 nothing changes.
 
     Raises:
       ValueError: if β is outside [0, 1) or k is no whole number of at least 1; from
