@@ -63,6 +63,8 @@ NO_MEAN = Way("between", "least", -8, "the mean is unchanged")
 BEFORE = NO_MEAN._replace(label="before")
 MEAN = Way("averaging", "most")
 ADDING = Way("adding", "lesser loop", -24, "all but g and the sum is unchanged")
+# Where either way through a step is a loop of its own.
+IN_ONE: dict[Pick, Pick] = {"least": "lesser loop", "most": "greater loop"}
 FINITE = Way("", "most", 4, "g, after looking whether it is finite")
 SLOW = Way("exploring", "least", -8, "the slow weights are unchanged")
 OUTER = Way("exploring", "least", -16, "the slow weights and b are unchanged")
@@ -123,6 +125,15 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "dynamic_loss_scale, sgd": (SKIPPING._replace(again=-8), SCALED),
     "conditionally_mask(adamw)": (MASKING, Way("step", "most")),
 }
+WAYS |= {
+    f"{names}, single pass": tuple(way._replace(pick=IN_ONE[way.pick]) for way in ways)
+    for names, ways in {
+        "average, adam, single pass; average(adamw), every 8": (NO_MEAN, MEAN),
+        "tail_average(adamw)": (BEFORE, MEAN),
+        "outer_nesterov, adam, single pass; outer_nesterov(adamw)": (OUTER, SYNC),
+        "lookahead(adam, 5)": (SLOW, SYNC),
+    }.items()
+}
 WAYS |= {names: (Way("", "least", *again),) for again, names in READS.items()}
 WAYS |= {
     names: (Way("", "least", *again, reachable=False),)
@@ -149,6 +160,9 @@ def around(wrap: str, *args: Any, **settings: Any) -> Build:
 WRAPPERS: dict[str, Build] = {
     "MultiSteps(adamw, 4)": around("MultiSteps", 4),
     "lookahead(adam, 5)": lambda lib: lib.lookahead(lib.adam(RATE), 5, 0.5),
+    "lookahead(adam, 5), single pass": lambda lib: lib.lookahead(
+        lib.adam(RATE), 5, 0.5, single_pass=True
+    ),
     "apply_if_finite(adamw)": around("apply_if_finite", 3),
     "conditionally_mask(adamw)": around("conditionally_mask", lambda x: x % 2 == 0),
     "clip_by_global_norm, adamw": before("clip_by_global_norm", 1.0),
@@ -176,9 +190,18 @@ WRAPPERS: dict[str, Build] = {
     "dynamic_loss_scale(adamw)": around("dynamic_loss_scale"),
     "average(adamw)": around("average"),
     "average(adamw), every 8": around("average", every=8),
+    "average(adamw), every 8, single pass": around(
+        "average", every=8, single_pass=True
+    ),
     "tail_average(adamw)": around("tail_average", start=1000),
+    "tail_average(adamw), single pass": around(
+        "tail_average", start=1000, single_pass=True
+    ),
     "ema_nesterov(adamw)": around("ema_nesterov"),
     "outer_nesterov(adamw)": around("outer_nesterov", every=30),
+    "outer_nesterov(adamw), single pass": around(
+        "outer_nesterov", every=30, single_pass=True
+    ),
     "primal_averaging(adamw)": around("primal_averaging"),
     "adamw, with_metrics": around("with_metrics"),
     "clip_by_global_norm, adamw, with_metrics": lambda lib: lib.with_metrics(

@@ -94,6 +94,24 @@ def is_narrow(p: Any) -> bool:
     return numerics.compute_dtype(dtype) != dtype
 
 
+def as_stored(p: Any) -> Any:
+    """Return a parameter as it will be in memory, to use it before it is there.
+
+    Where one kernel computes and uses it, a compiler may keep the bits of float32.
+    """
+    return _as_stored(p) if is_narrow(p) else p
+
+
+@jax.custom_jvp
+def _as_stored(p: jax.Array) -> jax.Array:
+    return numerics.cast(rounded(to_compute_dtype(p), p.dtype), p.dtype)
+
+
+@_as_stored.defjvp
+def _as_stored_jvp(primals: Any, tangents: Any) -> Any:
+    return _as_stored(*primals), *tangents
+
+
 def in_float32(p: Any) -> jax.Array:
     """Return a parameter in at least float32."""
     return to_compute_dtype(jnp.asarray(p))
