@@ -93,10 +93,15 @@ AROUND = (
     "flatten cautious spike_aware_reset dynamic_loss_scale average ema_nesterov "
     "primal_averaging hyperball with_stochastic_rounding with_master_weights"
 )
+IN_PHASES = {
+    "lookahead(adam, 5)": partial(around, "lookahead", 5, 0.5, inner=made("adam")),
+    "average(adamw), every 8": partial(around, "average", every=8),
+    "tail_average(adamw)": partial(around, "tail_average", start=1000),
+    "outer_nesterov(adamw)": partial(around, "outer_nesterov", every=30),
+}
 EIGHT_BITS = {"": {}, ", rows": {"block": None}, ", kernel": {"kernel": True}}
 WRAPPERS: dict[str, Build] = {
     "MultiSteps(adamw, 4)": around("MultiSteps", 4),
-    "lookahead(adam, 5)": around("lookahead", 5, 0.5, inner=made("adam")),
     "apply_if_finite(adamw)": around("apply_if_finite", 3),
     "conditionally_mask(adamw)": around("conditionally_mask", lambda x: x % 2 == 0),
     "clip_by_global_norm, adamw": CLIPPED,
@@ -117,9 +122,8 @@ WRAPPERS: dict[str, Build] = {
     "grokfast_ema, adamw": before("grokfast_ema"),
     **{f"{name}(adamw)": around(name) for name in AROUND.split()},
     "cautious(adamw), rescale=None": around("cautious", rescale=None),
-    "average(adamw), every 8": around("average", every=8),
-    "tail_average(adamw)": around("tail_average", start=1000),
-    "outer_nesterov(adamw)": around("outer_nesterov", every=30),
+    **{name: make() for name, make in IN_PHASES.items()},
+    **{f"{x}, single pass": make(single_pass=True) for x, make in IN_PHASES.items()},
     "adamw, with_metrics": around("with_metrics"),
     "clip_by_global_norm, adamw, with_metrics": around("with_metrics", inner=CLIPPED),
     # A block's largest number is known when the block has been computed; that it is

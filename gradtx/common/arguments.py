@@ -1,4 +1,4 @@
-"""The arguments of a value: which are dynamic, how they compare and are written.
+"""The arguments of a value: which are static, how they compare and are written.
 
 A number is dynamic: it is a leaf of the value. A flag, a name, a type or a function is
 static: it is part of the structure. So is an array of several numbers or a random key,
@@ -9,7 +9,7 @@ to arrays that are trained, such as ``nnx`` of Flax, take no arrays in it.
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import lines
+from gradtx.common.numerics import holds_numbers, is_constant
 from gradtx.common.types import Schedule
 
 _NAMES = (bool, int, str, types.NoneType)
@@ -66,29 +67,10 @@ def may_be_schedule(parameter: inspect.Parameter) -> bool:
     return float in members or Schedule in members
 
 
-def is_numeric(leaf: Any) -> bool:
-    """Whether a leaf holds numbers: flags, names and functions do not."""
-    if isinstance(leaf, bool | np.bool_ | type | np.dtype):  # types have a shape too
-        return False
-    return isinstance(leaf, int | float | complex) or hasattr(leaf, "shape")
-
-
 def is_ours(function: Any) -> bool:
     """Whether a function is this library's, and not a user's or another library's."""
     module = getattr(function, "__module__", None) or ""
     return module.split(".")[0] == __name__.split(".")[0]
-
-
-def is_dynamic(leaf: Any) -> bool:
-    """Whether a leaf is dynamic: a number that is no array of its own, or traced."""
-    return is_numeric(leaf) and not is_constant(leaf)
-
-
-def is_constant(leaf: Any) -> bool:
-    """Whether this is a known array of several numbers, or a known random key."""
-    if isinstance(leaf, Tracer) or not isinstance(leaf, np.ndarray | jax.Array):
-        return False
-    return bool(leaf.shape) or jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
 
 
 class Constant:
@@ -107,35 +89,6 @@ class Constant:
         return self.array is other.array or key(self.array) == key(other.array)
 
 
-def held(x: Any) -> Any:
-    """Return what an argument is known by in the structure of a value."""
-    return Constant(x) if is_constant(x) else x
-
-
-def released(x: Any) -> Any:
-    """Return the argument that was held."""
-    return x.array if isinstance(x, Constant) else x
-
-
-def settled(value: Any, is_whole: Callable[[Any], bool]) -> Any:
-    """Return an argument with every array of one known number as that number.
-
-    What can be read once only, such as a generator, becomes a list.
-
-    Args:
-      value: a tree of anything.
-      is_whole: says what in it is not looked into.
-    """
-    if is_whole(value):
-        return value
-    if isinstance(value, Iterator):
-        value = list(value)
-    leaves, treedef = jax.tree.flatten(value, is_leaf=is_whole)
-    numbers = [x if is_whole(x) else _as_number(x) for x in leaves]
-    same = all(x is y for x, y in zip(numbers, leaves, strict=True))
-    return value if same else treedef.unflatten(numbers)
-
-
 def in_order(value: Any) -> Any:
     """Return the items of a mapping, or a list of pairs, as a tuple in their order."""
     if isinstance(value, Mapping):
@@ -145,18 +98,9 @@ def in_order(value: Any) -> Any:
     return value
 
 
-def _as_number(value: Any) -> Any:
-    if isinstance(value, Tracer) or not isinstance(value, np.ndarray | jax.Array):
-        return value
-    extended = jnp.issubdtype(value.dtype, jax.dtypes.extended)  # such as random keys
-    if value.shape or extended or not getattr(value, "is_fully_addressable", True):
-        return value
-    return np.asarray(value)[()]
-
-
 def key(leaf: Any) -> Any:
     """Return what a number is known by when compared."""
-    if isinstance(leaf, Tracer) or not is_numeric(leaf):
+    if isinstance(leaf, Tracer) or not holds_numbers(leaf):
         return id(leaf)
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
@@ -176,7 +120,9 @@ def same(value: Any, default: Any) -> bool:
 def _one_same(value: Any, default: Any) -> bool:
     if value is default or (isinstance(value, str) and value == default):
         return True
-    return is_numeric(value) and is_numeric(default) and key(value) == key(default)
+    return (
+        holds_numbers(value) and holds_numbers(default) and key(value) == key(default)
+    )
 
 
 def shown(signature: inspect.Signature, given: dict[str, Any]) -> list[str]:

@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.common import leaves
-from gradtx.common.types import PyTree
+from gradtx.common.types import OptState, PyTree
 
 
 class InvalidArgument(ValueError):
@@ -215,51 +214,6 @@ def require_params(params: PyTree) -> None:
         )
 
 
-def float_leaves(tree: PyTree, what: str) -> None:
-    """Refuse leaves that cannot have a gradient, such as integers and booleans."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if not leaves.is_differentiable(leaf):
-            raise InvalidArgument(
-                f"{what} at {path_name(path)} is {leaves.described(leaf)}, which has "
-                "no gradient: leave it out, or convert it to floats"
-            )
-
-
-def gradient_fits(path: Any, g: Any, p: Any) -> None:
-    """Refuse a gradient that its parameter cannot have: see :mod:`.leaves`."""
-    if g is None or leaves.is_missing(g):
-        return
-    where, kind = path_name(path), leaves.described(p)
-    if leaves.is_differentiable(g) and not leaves.is_differentiable(p):
-        raise InvalidArgument(
-            f"the parameter at {where} is {kind} and cannot have a gradient, but one "
-            f"{leaves.described(g)} came for it: give None, or make it a float"
-        )
-    if not leaves.is_differentiable(g) and not _both_whole(g, p):
-        raise InvalidArgument(
-            f"the gradient at {where} is {leaves.described(g)}, and the parameter "
-            f"{kind}: give a gradient of floats, or None where there is none"
-        )
-    same_shape(jnp.shape(g), jnp.shape(p), path, "the gradient", "the parameter")
-
-
-def _both_whole(g: Any, p: Any) -> bool:
-    """Whether this may be the update of integers, which is zero."""
-    numeric = leaves.is_numeric(g) and leaves.is_numeric(p)
-    return numeric and not leaves.is_differentiable(p)
-
-
-def gradient_known(path: Any, g: Any) -> None:
-    """Refuse what is no gradient, where there is no parameter to compare it with."""
-    known = g is None or leaves.is_missing(g) or leaves.is_differentiable(g)
-    if not known:
-        raise InvalidArgument(
-            f"the gradient at {path_name(path)} is {leaves.described(g)}: give one of "
-            "floats, None where there is none, or the parameters too: "
-            "update(updates, state, params)"
-        )
-
-
 def leaves_like(tree: PyTree, treedef: Any, what: str, like: str) -> list[Any]:
     """Return the subtrees of ``tree`` at the leaves of ``treedef``.
 
@@ -297,3 +251,29 @@ def same_shape(shape: Any, expected: Any, path: Any, what: str, like: str) -> No
             f"{what} at {path_name(path)} has shape {tuple(shape)}, but {like} has "
             f"shape {tuple(expected)}"
         )
+
+
+def same_shapes(state: OptState, expected: OptState) -> None:
+    """Refuse a state of other shapes than another of the same structure.
+
+    Args:
+      state: the state that was given.
+      expected: a state of the right shapes; if its structure is another, nothing is
+        said.
+
+    Raises:
+      InvalidArgument: if a shape differs; its path is named.
+    """
+    given, treedef = jax.tree_util.tree_flatten_with_path(state)
+    others, structure = jax.tree.flatten(expected)
+    if treedef != structure:
+        return
+    for (path, x), other in zip(given, others, strict=True):
+        # A number has no shape, nor has a function in a model.
+        has, must = (getattr(leaf, "shape", ()) for leaf in (x, other))
+        if has != must:
+            raise InvalidArgument(
+                f"the state at {path_name(path)} has shape {has}, but would be "
+                f"of shape {must}: it was made for another parameter, or has been "
+                "replaced"
+            )

@@ -1,8 +1,9 @@
 """Which leaves of a tree can have a gradient; the others are frozen.
 
-Floats and complex numbers can: arrays of them, their shapes
-(``jax.ShapeDtypeStruct``), Python's numbers. Integers, booleans, random keys,
-functions, strings and all else cannot. One rule holds for those everywhere:
+Floats and complex numbers can, as :func:`gradtx.common.numerics.is_differentiable`
+says: arrays of them, their shapes (``jax.ShapeDtypeStruct``), Python's numbers.
+Integers, booleans, random keys, functions, strings and all else cannot. One rule holds
+for those everywhere:
 
 - ``init`` makes no state for them: their place in a tree of state holds None;
 - a gradient of None or of float0, which JAX gives for integers, leaves them as they
@@ -19,15 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradtx.common import checks
+from gradtx.common.numerics import dtype_of, is_differentiable
 from gradtx.common.types import PyTree
-
-
-def is_differentiable(x: Any) -> bool:
-    """Whether this is a parameter that can have a gradient, or such a gradient."""
-    if isinstance(x, float | complex):
-        return True
-    kind = _dtype(x)
-    return kind is not None and _is_inexact(kind)
 
 
 def is_numeric(x: Any) -> bool:
@@ -37,7 +32,7 @@ def is_numeric(x: Any) -> bool:
     """
     if isinstance(x, bool | int | float | complex):
         return True
-    kind = _dtype(x)
+    kind = dtype_of(x)
     return kind is not None and kind != jax.dtypes.float0 and _is_number(kind)
 
 
@@ -145,23 +140,56 @@ def described(x: Any) -> str:
     return f"of type {type(x).__name__ if kind is None else kind}"
 
 
+# --- what is refused in their place -------------------------------------------
+
+
+def float_leaves(tree: PyTree, what: str) -> None:
+    """Refuse leaves that cannot have a gradient, such as integers and booleans."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not is_differentiable(leaf):
+            raise checks.InvalidArgument(
+                f"{what} at {checks.path_name(path)} is {described(leaf)}, which has "
+                "no gradient: leave it out, or convert it to floats"
+            )
+
+
+def gradient_fits(path: Any, g: Any, p: Any) -> None:
+    """Refuse a gradient that its parameter cannot have."""
+    if g is None or is_missing(g):
+        return
+    where, kind = checks.path_name(path), described(p)
+    if is_differentiable(g) and not is_differentiable(p):
+        raise checks.InvalidArgument(
+            f"the parameter at {where} is {kind} and cannot have a gradient, but one "
+            f"{described(g)} came for it: give None, or make it a float"
+        )
+    if not is_differentiable(g) and not _both_whole(g, p):
+        raise checks.InvalidArgument(
+            f"the gradient at {where} is {described(g)}, and the parameter "
+            f"{kind}: give a gradient of floats, or None where there is none"
+        )
+    checks.same_shape(jnp.shape(g), jnp.shape(p), path, "the gradient", "the parameter")
+
+
+def _both_whole(g: Any, p: Any) -> bool:
+    """Whether this may be the update of integers, which is zero."""
+    numeric = is_numeric(g) and is_numeric(p)
+    return numeric and not is_differentiable(p)
+
+
+def gradient_known(path: Any, g: Any) -> None:
+    """Refuse what is no gradient, where there is no parameter to compare it with."""
+    known = g is None or is_missing(g) or is_differentiable(g)
+    if not known:
+        raise checks.InvalidArgument(
+            f"the gradient at {checks.path_name(path)} is {described(g)}: give one of "
+            "floats, None where there is none, or the parameters too: "
+            "update(updates, state, params)"
+        )
+
+
 def _is_none(x: Any) -> bool:
     return x is None
-
-
-def _dtype(x: Any) -> Any:
-    """Return the type of an array; None for what is none, and for random keys."""
-    if isinstance(x, type):  # NumPy's types have a type too
-        return None
-    kind = getattr(x, "dtype", None)
-    if kind is None and hasattr(x, "__jax_array__"):
-        kind = jnp.asarray(x).dtype
-    return kind if isinstance(kind, np.dtype) else None
-
-
-@cache
-def _is_inexact(kind: Any) -> bool:
-    return jnp.issubdtype(kind, jnp.inexact)
 
 
 @cache

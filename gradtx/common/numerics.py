@@ -1,9 +1,9 @@
-"""Arithmetic that stays right at zero, at the largest float, in half precision."""
+"""Kinds of numbers, and arithmetic right at zero, near overflow and in few bits."""
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -13,6 +13,43 @@ from jax.core import Tracer
 
 from gradtx.common import checks
 from gradtx.common.types import Count, DTypeLike, Scalar, ScalarOrSchedule
+
+
+def is_differentiable(x: Any) -> bool:
+    """Whether this is a parameter that can have a gradient, or such a gradient."""
+    if isinstance(x, float | complex):
+        return True
+    kind = dtype_of(x)
+    return kind is not None and _is_inexact(kind)
+
+
+def dtype_of(x: Any) -> Any:
+    """Return the type of an array; None for what is none, and for random keys."""
+    if isinstance(x, type):  # NumPy's types have a type too
+        return None
+    kind = getattr(x, "dtype", None)
+    if kind is None and hasattr(x, "__jax_array__"):
+        kind = jnp.asarray(x).dtype
+    return kind if isinstance(kind, np.dtype) else None
+
+
+@cache
+def _is_inexact(kind: Any) -> bool:
+    return jnp.issubdtype(kind, jnp.inexact)
+
+
+def holds_numbers(leaf: Any) -> bool:
+    """Whether a setting holds numbers: flags, names and functions do not."""
+    if isinstance(leaf, bool | np.bool_ | type | np.dtype):  # types have a shape too
+        return False
+    return isinstance(leaf, int | float | complex) or hasattr(leaf, "shape")
+
+
+def is_constant(leaf: Any) -> bool:
+    """Whether this is a known array of several numbers, or a known random key."""
+    if isinstance(leaf, Tracer) or not isinstance(leaf, np.ndarray | jax.Array):
+        return False
+    return bool(leaf.shape) or jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
 
 
 def compute_dtype(dtype: DTypeLike) -> Any:
@@ -71,19 +108,6 @@ def _inverse_sqrt_jvp(primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
     root = inverse_sqrt(x)
     return root, -0.5 * (root * (root * (root * dx)))
-
-
-@jax.custom_jvp
-def hypot(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Return √(x² + y²) without overflow, with the derivative 0 at (0, 0)."""
-    return jnp.hypot(x, y)
-
-
-@hypot.defjvp
-def _hypot_jvp(primals: Any, tangents: Any) -> Any:
-    (x, y), (dx, dy) = primals, tangents
-    root = hypot(x, y)
-    return root, safe_divide(x, root) * dx + safe_divide(y, root) * dy
 
 
 def abs_sq(x: jax.Array) -> jax.Array:
@@ -253,25 +277,6 @@ def _incremented(count: Any) -> jax.Array:
 safe_int32_increment = safe_increment  # its name of before
 
 
-def sign(x: jax.Array) -> jax.Array:
-    """Return the sign of every entry, of both parts apart where it is complex."""
-    if jnp.iscomplexobj(x):
-        return jax.lax.complex(jnp.sign(x.real), jnp.sign(x.imag))
-    return jnp.sign(x)
-
-
-def agreement(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Return of every two entries whether they point the same way: 1, 0, or -1 if not.
-
-    Of complex entries it is the cosine of the angle between them. Unlike that of x y,
-    the sign of the result is right where the product would overflow or vanish.
-    """
-    if not (jnp.iscomplexobj(x) and jnp.iscomplexobj(y)):
-        return jnp.sign(x.real) * jnp.sign(y.real)
-    a, b = (safe_divide(z, jnp.abs(jnp.where(z == 0, 1, z))) for z in (x, y))
-    return a.real * b.real + a.imag * b.imag
-
-
 def safe_divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Return numerator / denominator, and 0 where the denominator is 0.
 
@@ -281,20 +286,3 @@ def safe_divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     if not (jnp.iscomplexobj(numerator) or jnp.iscomplexobj(denominator)):
         return numerator / jnp.where(zero, jnp.inf, denominator)
     return jnp.where(zero, 0, numerator / jnp.where(zero, 1, denominator))
-
-
-def clip_magnitude(x: jax.Array, bound: Scalar) -> jax.Array:
-    """Return every entry of x, brought to |x| ≤ bound along its direction."""
-    if not jnp.iscomplexobj(x):
-        return jnp.clip(x, -bound, bound)
-    zero = x == 0
-    length = jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, x)))
-    return jnp.where(length > bound, safe_divide(x, length) * bound, x)
-
-
-def lengthened(x: jax.Array, length: jax.Array, least: jax.Array) -> jax.Array:
-    """Return x, of a norm that is known, scaled up to the norm ``least`` if below it.
-
-    Where the norm is 0, x stays 0.
-    """
-    return jnp.where(length < least, least * safe_divide(x, length), x)

@@ -8,15 +8,18 @@ first called, as the numbers may by then be tracers.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import Any, Self
 
 import jax
+import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import arguments, checks, lines
+from gradtx.common.numerics import holds_numbers, is_constant
+from gradtx.common.replacing import replaced
 
 # The leaves of an argument, its structure, and which of the leaves are dynamic.
 Split = tuple[list[Any], Any, tuple[bool, ...]]
@@ -57,7 +60,7 @@ class Factory:
         """Return an argument as it is kept: with numbers for arrays of one number."""
         if name in self.ordered:
             value = arguments.in_order(value)
-        return arguments.settled(value, _is_whole)
+        return _settled(value)
 
 
 class Recipe:
@@ -90,18 +93,22 @@ class Recipe:
                 made = made.recipe.product
         return made, owners
 
+    @property
+    def parts(self) -> list[Any]:
+        """The values among the arguments."""
+        found = jax.tree.leaves(self.arguments, is_leaf=is_value)
+        return [x for x in found if is_value(x)]
+
     # --- as a pytree ---------------------------------------------------------
 
     @cached_property
-    def _split(self) -> dict[str, Split]:
+    def split(self) -> dict[str, Split]:
         """Part every argument; a value among them is a leaf, and a tree of its own."""
         split = {}
         for name, value in self.arguments.items():
             leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
             free = not self.factory.is_static(name, value)
-            dynamic = tuple(
-                free and (arguments.is_dynamic(x) or is_value(x)) for x in leaves
-            )
+            dynamic = tuple(free and _is_dynamic(x) for x in leaves)
             split[name] = leaves, treedef, dynamic
         return split
 
@@ -109,13 +116,14 @@ class Recipe:
     def flat(self) -> tuple[list[Any], Any]:
         """The numbers, by argument, and all that is fixed."""
         children, fixed = [], []
-        for name, (leaves, treedef, dynamic) in self._split.items():
+        for name, (leaves, treedef, dynamic) in self.split.items():
             pairs = list(zip(leaves, dynamic, strict=True))
             child = treedef.unflatten([x if free else None for x, free in pairs])
             # Containers without a leaf are none of a framework's business.
             children.append(child if any(dynamic) else None)
-            static = tuple(arguments.held(x) for x, free in pairs if not free)
-            fixed.append((name, treedef, dynamic, static))
+            static = (x for x, free in pairs if not free)
+            held = (arguments.Constant(x) if is_constant(x) else x for x in static)
+            fixed.append((name, treedef, dynamic, tuple(held)))
         return children, (self.factory, tuple(fixed))
 
     @classmethod
@@ -125,7 +133,7 @@ class Recipe:
         split: dict[str, Split] = {}
         for (name, treedef, dynamic, kept), child in zip(fixed, children, strict=True):
             given = treedef.flatten_up_to(child) if any(dynamic) else dynamic
-            static = map(arguments.released, kept)
+            static = (x.array if isinstance(x, arguments.Constant) else x for x in kept)
             pairs = zip(given, dynamic, strict=True)
             leaves = [x if free else next(static) for x, free in pairs]
             split[name] = leaves, treedef, dynamic
@@ -141,7 +149,7 @@ class Recipe:
         """
         given = {name: treedef.unflatten(x) for name, (x, treedef, _) in split.items()}
         recipe = type(self)(self.factory, {**self.arguments, **given})
-        recipe._split = {**recipe._split, **split}  # noqa: SLF001
+        recipe.split = {**recipe.split, **split}
         return recipe
 
     # --- as a value ----------------------------------------------------------
@@ -162,42 +170,6 @@ class Recipe:
         shown = partial(arguments.shown, self.factory.signature, self.arguments)
         return lines.enclosed(f"{self.factory.name}(", shown, ")")
 
-    # --- changed -------------------------------------------------------------
-
-    def replace(self, **changes: Any) -> "Recipe":
-        """Return the recipe with other arguments, its own or those of one part.
-
-        Raises:
-          InvalidArgument: if no part, or more than one, has an argument of that name.
-        """
-        recipe = self
-        for name, value in changes.items():
-            recipe = recipe._replace_one(name, value)
-        return recipe
-
-    def _replace_one(self, name: str, value: Any) -> "Recipe":
-        if name in self.arguments:
-            value = self.factory.settled(name, value)
-            changed = Recipe(self.factory, {**self.arguments, name: value})
-            return changed.joined({k: x for k, x in self._split.items() if k != name})
-        owners = [
-            (argument, i)
-            for argument, (leaves, _, _) in self._split.items()
-            for i, x in enumerate(leaves)
-            if is_value(x) and name in _names(x.recipe)
-        ]
-        if len(owners) != 1:
-            found = "no part has" if not owners else f"{len(owners)} parts have"
-            raise checks.InvalidArgument(
-                f"replace: {found} an argument {name!r}; {self.factory.name} and its "
-                f"parts have {sorted(set(_names(self)))}"
-            )
-        ((argument, i),) = owners
-        leaves, treedef, dynamic = self._split[argument]
-        part = leaves[i].replace(**{name: value})
-        leaves = [*leaves[:i], part, *leaves[i + 1 :]]
-        return self.joined({**self._split, argument: (leaves, treedef, dynamic)})
-
 
 def is_value(x: Any) -> bool:
     """Whether ``x`` remembers how it was made."""
@@ -209,13 +181,31 @@ def _is_whole(x: Any) -> bool:
     return x is None or is_value(x)
 
 
-def _names(recipe: Recipe) -> list[str]:
-    """List the argument names of a recipe and of its parts."""
-    names = list(recipe.arguments)
-    for part in jax.tree.leaves(recipe.arguments, is_leaf=is_value):
-        if is_value(part):
-            names += _names(part.recipe)
-    return names
+def _is_dynamic(x: Any) -> bool:
+    """Whether this is a value, or a number that is no array of its own, or traced."""
+    return is_value(x) or (holds_numbers(x) and not is_constant(x))
+
+
+def _settled(value: Any) -> Any:
+    """Return an argument with every array of one known number as that number.
+
+    What can be read once only, such as a generator, becomes a list.
+    """
+    if _is_whole(value):
+        return value
+    if isinstance(value, Iterator):
+        value = list(value)
+    leaves, treedef = jax.tree.flatten(value, is_leaf=_is_whole)
+    numbers = [x if _is_whole(x) else _as_number(x) for x in leaves]
+    same = all(x is y for x, y in zip(numbers, leaves, strict=True))
+    return value if same else treedef.unflatten(numbers)
+
+
+def _as_number(x: Any) -> Any:
+    if isinstance(x, Tracer) or not isinstance(x, np.ndarray | jax.Array):
+        return x
+    stays = is_constant(x) or not getattr(x, "is_fully_addressable", True)
+    return x if stays else np.asarray(x)[()]
 
 
 class Value:
@@ -225,6 +215,8 @@ class Value:
     """
 
     recipe: Recipe | None = None
+    # For a class of tuples: what makes each item of a recipe, not looking at it yet.
+    deferred: tuple[Callable[[Recipe], Any], ...] = ()
 
     def __eq__(self, other: object) -> bool:
         recipe = getattr(other, "recipe", None)
@@ -249,7 +241,9 @@ class Value:
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
         """Make the value that a recipe describes, without making its parts."""
-        raise NotImplementedError
+        self = cls(*(make(recipe) for make in cls.deferred))
+        self.recipe = recipe
+        return self
 
     def replace(self, **changes: Any) -> Self:
         """Return this value with other arguments: ``tx.replace(learning_rate=1e-4)``.
@@ -261,7 +255,10 @@ class Value:
             raise checks.InvalidArgument(
                 "replace: this was not made by a factory, so nothing is known"
             )
-        return self.from_recipe(self.recipe.replace(**changes)).checked()
+        recipe = self.recipe
+        for name, value in changes.items():
+            recipe = replaced(recipe, name, value)
+        return self.from_recipe(recipe).checked()
 
     def checked(self) -> Self:
         """Refuse wrong settings immediately; traced ones cannot be looked at."""

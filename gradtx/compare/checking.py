@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.common import leaves
-from gradtx.common.checks import InvalidArgument, float_leaves
+from gradtx.common.checks import InvalidArgument
 from gradtx.compare.method import Method
 from gradtx.compare.protocol import Build
 from gradtx.compare.stepping import loss_of, train_step
@@ -23,7 +23,7 @@ def check_init(task: Task) -> None:
     params = jax.eval_shape(task.init, jax.random.key(0))
     if not jax.tree.leaves(params):
         raise InvalidArgument("init: gives no parameters")
-    float_leaves(params, "the parameter that init gives")
+    leaves.float_leaves(params, "the parameter that init gives")
 
 
 def opening_loss(task: Task, start: Start) -> np.ndarray:

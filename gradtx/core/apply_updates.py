@@ -26,9 +26,9 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks, leaves
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import Params, Updates
-from gradtx.lowering.eager import one_program
+from gradtx.lowering.one_program import one_program
 
 
 @one_program
@@ -73,7 +73,7 @@ def _added(path: Any, p: Any, u: Any) -> Any:
     if known is not None:
         return known
     numeric = leaves.is_numeric(p) and leaves.is_numeric(u)
-    if not numeric or leaves.is_differentiable(u) > leaves.is_differentiable(p):
+    if not numeric or is_differentiable(u) > is_differentiable(p):
         raise checks.InvalidArgument(
             f"apply_updates: the parameter at {checks.path_name(path)} is "
             f"{leaves.described(p)} and cannot take an update "

@@ -5,7 +5,8 @@ once: the walk over the tree, leaves that are None, the precision of the arithme
 types in which state and updates are kept, the step count, and what is refused.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -13,18 +14,17 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from gradtx.codecs import is_encoded
 from gradtx.common import checks, numerics
-from gradtx.common.leaves import frozen_update, is_differentiable
+from gradtx.common.leaves import frozen_update, gradient_fits, gradient_known
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import AxisName, OptState, Params, PyTree, Updates
-from gradtx.core import state_fit
-from gradtx.core.rules import Rule as Rule, Wants, counter_of, parted
-from gradtx.core.slots import Slot, make_slot
+from gradtx.core import rules, state_fit
+from gradtx.core.slots import Slot, make_slots
 from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.collective import shared_along
-from gradtx.lowering.sharding import zero_count
-from gradtx.tree.masks import is_masked
 from gradtx.tree.packed import unpacked_only
+
+Rule = Callable[..., Any]
 
 
 def leafwise(
@@ -87,7 +87,10 @@ def leafwise(
       [-0.1 -0.1] [1. 1.]
     """
     wants = Wants(rule, list(slots))
-    counter = counter_of(state_type, slots)
+    fields = getattr(state_type, "_fields", None)
+    if fields is None or not slots.keys() <= set(fields):
+        rules.refuse_state(state_type, slots)
+    counter = next((x for x in ("count", "t") if x in fields and x not in slots), None)
     kept = [*slots, counter] if counter else list(slots)
 
     @cache
@@ -97,11 +100,9 @@ def leafwise(
     def init(params: Params) -> OptState:
         if not elementwise:
             unpacked_only(params)
-        made = {name: make_slot(make, params) for name, make in slots.items()}
+        made = make_slots(slots, params, counter)
         made |= {name: shared_along(made[name], axis_name) for name in shared}
-        if counter:
-            made[counter] = zero_count(params)
-        return state_type(**(dict.fromkeys(state_type._fields) | made))
+        return state_type(**(dict.fromkeys(fields) | made))
 
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **extra: Any
@@ -113,10 +114,8 @@ def leafwise(
         leaves, treedef = flatten_updates(updates)
         parameters = matching_params(params, leaves, treedef)
         columns = [
-            matching_slots(
-                getattr(state, name), leaves, treedef, name, partial(shapes, name)
-            )
-            for name in slots
+            matching_slots(getattr(state, x), leaves, treedef, x, partial(shapes, x))
+            for x in slots
         ]
         given = wants.chosen(extra)
         if counter:
@@ -127,16 +126,15 @@ def leafwise(
             _one_leaf(settle, wants, given, leaf, p, *old)
             for leaf, p, *old in zip(leaves, parameters, *columns, strict=True)
         ]
-        new = [
-            treedef.unflatten([result[1 + i] for result in results])
-            for i in range(len(slots))
-        ]
-        fields = dict(zip(slots, new, strict=True))
+        changed = {
+            name: treedef.unflatten([result[1 + i] for result in results])
+            for i, name in enumerate(slots)
+        }
         if counter:
-            fields[counter] = given["t"]
+            changed[counter] = given["t"]
         u = treedef.unflatten([result[0] for result in results])
         # Without state, whatever the caller holds in its place goes through.
-        return u, state._replace(**fields) if fields else state
+        return u, state._replace(**changed) if changed else state
 
     return GradientTransformation(init, update)
 
@@ -144,17 +142,6 @@ def leafwise(
 # --- the walk ----------------------------------------------------------------
 
 Leaf = tuple[Any, Any]  # the path, and the gradient or what stands in its place
-
-
-def _traced_once(settle: Rule, given: PyTree) -> Rule:
-    """Return a rule that is traced once for all leaves of one shape and type.
-
-    Where anything is traced it is compiled apart, and made anew in each step, as the
-    rule's surroundings may have changed.
-    """
-    if any(isinstance(x, Tracer) for x in jax.tree.leaves(given)):
-        return jax.jit(settle, static_argnames="target")
-    return settle
 
 
 def flatten_updates(updates: Updates) -> tuple[list[Leaf], Any]:
@@ -179,11 +166,13 @@ def matching_params(params: Params | None, leaves: list[Leaf], treedef: Any) -> 
     """Return the parameter of every leaf, or None for each where none are given."""
     if params is None:
         for path, g in leaves:
-            checks.gradient_known(path, g)
+            gradient_known(path, g)
         return [None] * len(leaves)
     found = checks.leaves_like(params, treedef, "parameters", "updates")
     for (path, g), p in zip(leaves, found, strict=True):
-        checks.gradient_fits(path, g, p)
+        both = is_differentiable(g) and is_differentiable(p)
+        if not (both and jnp.shape(g) == jnp.shape(p)):
+            gradient_fits(path, g, p)
     return found
 
 
@@ -194,61 +183,57 @@ def matching_slots(
     name: str,
     made: Callable[[Any, Any], PyTree] = jax.ShapeDtypeStruct,
 ) -> list[PyTree]:
-    """Return the slot of every leaf.
-
-    Args:
-      slot: a tree of state.
-      leaves: the leaves of the updates.
-      treedef: their structure.
-      name: the field of the state, for errors.
-      made: from the shape and type of a parameter to the shapes of its slot; those of
-        the parameter by default.
-
-    Raises:
-      ValueError: if the structure or a shape is another.
-    """
+    """Return the slot of every leaf; refuse one of other shapes than ``made`` makes."""
     found = checks.leaves_like(slot, treedef, f"the state {name!r}", "updates")
     for (path, g), s in zip(leaves, found, strict=True):
         if isinstance(s, jax.Array) and s.shape == getattr(g, "shape", None):
-            continue  # as most are; the others are asked for
-        if is_encoded(s):
-            raise checks.InvalidArgument(
-                f"the state {name!r} at {checks.path_name(path)} is quantized: give it "
-                "to `quantize_state` of this transformation, or decode it first by "
-                "gradtx.codecs.decoded(state)"
-            )
-        plain = getattr(s, "shape", None) == g.shape if is_differentiable(g) else True
-        plain = plain or is_masked(s)
-        if not plain and _shapes(s) != _shapes(made(g.shape, g.dtype)):
-            raise checks.InvalidArgument(
-                f"the gradient at {checks.path_name(path)} has shape {g.shape}, but "
-                f"its state {name!r} is {_written(s)}: it was made for another "
-                "parameter, or for one without a gradient, or has been replaced"
-            )
+            continue
+        state_fit.check_slot(path, g, s, name, made)
     return found
 
 
-def _shapes(slot: PyTree) -> Any:
-    leaves, treedef = jax.tree.flatten(slot)
-    return treedef, list(map(jnp.shape, leaves))
+# --- the rule ----------------------------------------------------------------
 
 
-def _written(slot: PyTree) -> str:
-    shapes = jax.tree.map(jnp.shape, slot)
-    return f"of shape {shapes}" if jax.tree.leaves(slot) else repr(slot)
+class Wants:
+    """What a rule names by keyword."""
+
+    def __init__(self, rule: Rule, slots: Sequence[str]) -> None:
+        signature = inspect.signature(rule)
+        named = [x for x in signature.parameters.values() if x.kind is x.KEYWORD_ONLY]
+        keywords = {x.name: x for x in named}
+        try:
+            signature.bind("g", *slots, **dict.fromkeys(keywords))
+        except TypeError as error:
+            raise rules.wrong_arguments(signature, slots) from error
+        p = keywords.pop("p", None)
+        self.takes_p = p is not None
+        self.params = p is not None and p.default is p.empty
+        self.takes_t = keywords.pop("t", None) is not None
+        self._extra = keywords
+
+    def chosen(self, extra: dict[str, Any]) -> dict[str, Any]:
+        """Return the extra arguments that the rule wants; refuse if one is missing."""
+        for name, parameter in self._extra.items():
+            if name not in extra and parameter.default is parameter.empty:
+                checks.require_extra_arg(name, None)
+        return {name: extra[name] for name in self._extra if name in extra}
+
+    def named(self, given: dict[str, Any], p: Any) -> dict[str, Any]:
+        """Return what the rule names, of what there is for one leaf."""
+        named = {k: x for k, x in given.items() if k != "t" or self.takes_t}
+        return {**named, "p": p} if self.takes_p else named
 
 
-def settled(u: Any, g: Any, p: Any) -> Any:
-    """Return the update of one leaf in its parameter's type, for a walk by hand.
+def _traced_once(settle: Rule, given: PyTree) -> Rule:
+    """Return a rule that is traced once for all leaves of one shape and type.
 
-    Args:
-      u: the update; where there is no gradient it does not matter.
-      g: the gradient, or what stands in its place.
-      p: the parameter; None where none are given.
+    Where anything is traced it is compiled apart, and made anew in each step, as the
+    rule's surroundings may have changed.
     """
-    if not is_differentiable(g):
-        return frozen_update(g, p)
-    return numerics.cast(u, jnp.result_type(g if p is None else p))
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves(given)):
+        return jax.jit(settle, static_argnames="target")
+    return settle
 
 
 def _one_leaf(
@@ -281,9 +266,23 @@ def _apply_rule(
     if named.get("p") is not None:
         named = {**named, "p": to_compute_dtype(named["p"])}
     results = rule(to_compute_dtype(g), *jax.tree.map(to_compute_dtype, old), **named)
-    u, new = parted(results, g, slots, old)
+    u, *new = _arrays(results, g, slots, old)
     kept = jax.tree.map(_stored, list(old), new)
     return (numerics.cast(u, target), *kept)
+
+
+def _arrays(
+    results: Any, g: jax.Array, slots: Sequence[str], old: Sequence[PyTree]
+) -> list[PyTree]:
+    """Return the update and the new slots, all of the shapes that they must have."""
+    found = list(results) if isinstance(results, tuple) else [results]
+    (new, treedef), (like, structure) = map(jax.tree.flatten, (found, [g, *old]))
+    if treedef == structure and all(
+        isinstance(x, jax.Array) and x.shape == y.shape
+        for x, y in zip(new, like, strict=True)
+    ):
+        return found
+    return rules.explained(found, g, slots, old)
 
 
 def _stored(old: jax.Array, new: jax.Array) -> jax.Array:

@@ -10,25 +10,22 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jax.core import Tracer
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable, map_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import AxisName, OptState, Params, PyTree, Updates
+from gradtx.core.by_hand import settled_leaves, stored, wide_leaves
 from gradtx.core.leafwise import (
     Leaf,
     flatten_updates,
     leafwise,
     matching_params,
-    settled,
     to_compute_dtype,
 )
 from gradtx.core.slots import Slot, make_slot
 from gradtx.core.transformation import GradientTransformation
 from gradtx.linalg.leaf_stacks import in_stacks
 from gradtx.lowering.fusion import hint_horizontal_fusion
-from gradtx.lowering.sharding import sharded_like
 from gradtx.tree.packed import unpacked_only
 
 Numbers = Callable[[PyTree], list[Any]]
@@ -139,29 +136,6 @@ def slots_of_matrices(
     return treedef.unflatten(slots)
 
 
-def settled_leaves(new: list[Any], leaves: list[Leaf], params: list[Any]) -> list[Any]:
-    """Return updates in the types of their parameters, or else of their gradients."""
-    return [settled(u, g, p) for u, (_, g), p in zip(new, leaves, params, strict=True)]
-
-
 def has_entries(g: Any) -> bool:
     """Whether this is a gradient, and not an empty one."""
     return is_differentiable(g) and g.size > 0
-
-
-def stored(old: PyTree, new: PyTree) -> PyTree:
-    """Return new state in the types and the places of the old.
-
-    What comes out of a stack lies where its computation happens to end.
-    """
-
-    def one(x: Any, y: Any) -> Any:
-        y = y.astype(x.dtype)
-        return sharded_like(x, y) if isinstance(y, Tracer) else y
-
-    return jax.tree.map(one, old, new)
-
-
-def wide_leaves(tree: PyTree) -> PyTree:
-    """Return a tree whose leaves that can have a gradient are in at least float32."""
-    return map_differentiable(lambda x: to_compute_dtype(jnp.asarray(x)), tree)

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import numerics
-from gradtx.common.leaves import differentiable, is_differentiable
+from gradtx.common.leaves import differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import AxisName, DTypeLike, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     flatten_updates,

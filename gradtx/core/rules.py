@@ -1,87 +1,47 @@
-"""The rule of a method for one array: what it takes, what it must return, its state."""
+"""What is refused of a rule: its arguments, its results, the state it is to have."""
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.types import PyTree
-from gradtx.core.slots import Slot
-
-Rule = Callable[..., Any]
 
 
-class Wants:
-    """What a rule names by keyword."""
-
-    def __init__(self, rule: Rule, slots: Sequence[str]) -> None:
-        keywords = {
-            name: parameter
-            for name, parameter in inspect.signature(rule).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        }
-        p = keywords.pop("p", None)
-        self.takes_p = p is not None
-        self.params = p is not None and p.default is p.empty
-        self.takes_t = keywords.pop("t", None) is not None
-        self._extra = keywords
-        _check_positions(rule, slots)
-
-    def chosen(self, extra: dict[str, Any]) -> dict[str, Any]:
-        """Return the extra arguments that the rule wants; refuse if one is missing."""
-        for name, parameter in self._extra.items():
-            if name not in extra and parameter.default is parameter.empty:
-                checks.require_extra_arg(name, None)
-        return {name: extra[name] for name in self._extra if name in extra}
-
-    def named(self, given: dict[str, Any], p: Any) -> dict[str, Any]:
-        """Return what the rule names, of what there is for one leaf."""
-        named = {k: x for k, x in given.items() if k != "t" or self.takes_t}
-        return {**named, "p": p} if self.takes_p else named
+def wrong_arguments(
+    signature: inspect.Signature, slots: Sequence[str]
+) -> checks.InvalidArgument:
+    """Return the error for a rule that does not take the gradient and every slot."""
+    return checks.InvalidArgument(
+        f"leafwise: the rule must take rule({', '.join(['g', *slots])}), what else "
+        f"it wants by keyword, after a `*`; it takes {signature}"
+    )
 
 
-def _check_positions(rule: Rule, slots: Sequence[str]) -> None:
-    """Refuse a rule that does not take the gradient and every slot."""
-    signature = inspect.signature(rule)
-    names = inspect.getfullargspec(rule).kwonlyargs
-    try:
-        signature.bind("g", *slots, **dict.fromkeys(names))
-    except TypeError as error:
-        raise checks.InvalidArgument(
-            f"leafwise: the rule must take rule({', '.join(['g', *slots])}), what else "
-            f"it wants by keyword, after a `*`; it takes {signature}"
-        ) from error
-
-
-def counter_of(state_type: Any, slots: dict[str, Slot]) -> str | None:
-    """Return the field in which steps are counted; refuse slots that are no fields."""
+def refuse_state(state_type: Any, slots: Iterable[str]) -> NoReturn:
+    """Refuse a state that is no class of named tuples, or lacks the field of a slot."""
     fields = getattr(state_type, "_fields", None)
     if fields is None:
         raise checks.InvalidArgument(
             f"leafwise: the state must be a class of named tuples, got {state_type!r}"
         )
-    for name in slots:
-        if name not in fields:
-            raise checks.InvalidArgument(
-                f"leafwise: {state_type.__name__} has no field for the slot {name!r}: "
-                f"add one; it has {', '.join(fields) or 'none'}"
-            )
-    return next((x for x in ("count", "t") if x in fields and x not in slots), None)
+    name = next(x for x in slots if x not in fields)
+    raise checks.InvalidArgument(
+        f"leafwise: {state_type.__name__} has no field for the slot {name!r}: "
+        f"add one; it has {', '.join(fields) or 'none'}"
+    )
 
 
-# --- what it returned ---------------------------------------------------------
-
-
-def parted(
-    results: Any, g: jax.Array, slots: Sequence[str], old: Sequence[PyTree]
-) -> tuple[jax.Array, list[PyTree]]:
-    """Return the update and the new slots.
+def explained(
+    things: Sequence[Any], g: jax.Array, slots: Sequence[str], old: Sequence[PyTree]
+) -> list[PyTree]:
+    """Return what a rule returned that is not at once what it must: numbers as arrays.
 
     Args:
-      results: what the rule returned.
+      things: what the rule returned.
       g: the gradient it was given.
       slots: the names of the slots.
       old: the slots it was given.
@@ -90,7 +50,6 @@ def parted(
       InvalidArgument: if something is missing, or too much, or has another shape
         than before.
     """
-    things = results if isinstance(results, tuple) else (results,)
     wanted = ", ".join(["u", *(f"new_{name}" for name in slots)])
     if len(things) != 1 + len(slots):
         raise checks.InvalidArgument(
@@ -103,7 +62,7 @@ def parted(
     _same_shape(u, g, "the update", "the gradient")
     for name, before, after in zip(slots, old, new, strict=True):
         _like(before, after, f"the slot {name!r}")
-    return u, new
+    return [u, *new]
 
 
 def _like(before: PyTree, after: PyTree, what: str) -> None:

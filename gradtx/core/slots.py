@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.common import checks, leaves, numerics
+from gradtx.common import checks, numerics
 from gradtx.common.types import DTypeLike, Params, PyTree, Role
-from gradtx.lowering.sharding import placed_like, sharded_like
+from gradtx.lowering.sharding import placed_like, sharded_like, zero_count
 from gradtx.tree.placeholders import with_role
 
 __all__ = ["squares", "totals", "weights", "wide_zeros", "zeros"]
@@ -134,7 +134,7 @@ def make_slot(make: Slot, params: Params) -> PyTree:
     """
 
     def one(p: Any) -> PyTree:
-        if not leaves.is_differentiable(p):
+        if not numerics.is_differentiable(p):
             return None
         if isinstance(p, jax.ShapeDtypeStruct):
             return _made_of_shape(make, p)
@@ -142,6 +142,14 @@ def make_slot(make: Slot, params: Params) -> PyTree:
         return jax.tree.map(partial(placed_like, p), make(p))
 
     return with_role(jax.tree.map(one, params), role_of(make))
+
+
+def make_slots(
+    slots: dict[str, Slot], params: Params, counter: str | None
+) -> dict[str, PyTree]:
+    """Make every slot, and the count of steps if there is one, by their names."""
+    made = {name: make_slot(make, params) for name, make in slots.items()}
+    return {**made, counter: zero_count(params)} if counter else made
 
 
 def made_of(f: Callable[..., PyTree], *trees: PyTree) -> PyTree:

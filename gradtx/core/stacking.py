@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx.common import checks, numerics
-from gradtx.common.leaves import frozen_update, is_differentiable
+from gradtx.common.leaves import frozen_update
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import AxisName, Count, OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     Leaf,

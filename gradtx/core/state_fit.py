@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradtx.codecs import is_encoded
 from gradtx.common import checks
-from gradtx.common.shapes import checked_shapes
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import OptState, PyTree
 from gradtx.tree.keys import is_named_tuple
+from gradtx.tree.masks import is_masked
 from gradtx.tree.params import fits, marks_of
 from gradtx.tree.placeholders import SlotPlaceholder
 
@@ -78,7 +80,45 @@ def check_fits(
         expected = jax.eval_shape(init, params)
     except _ERRORS:
         return
-    checked_shapes(state, expected)
+    checks.same_shapes(state, expected)
 
 
 _ERRORS = (TypeError, ValueError, AttributeError, LookupError)
+
+
+def check_slot(
+    path: Any, g: Any, s: PyTree, name: str, made: Callable[[Any, Any], PyTree]
+) -> None:
+    """Refuse the slot of a leaf that has another shape than the gradient's.
+
+    Args:
+      path: the leaf's.
+      g: the gradient.
+      s: the slot.
+      name: the field of the state, for errors.
+      made: from the shape and type of a parameter to the shapes of its slot.
+    """
+    if is_encoded(s):
+        raise checks.InvalidArgument(
+            f"the state {name!r} at {checks.path_name(path)} is quantized: give it "
+            "to `quantize_state` of this transformation, or decode it first by "
+            "gradtx.codecs.decoded(state)"
+        )
+    plain = getattr(s, "shape", None) == g.shape if is_differentiable(g) else True
+    plain = plain or is_masked(s)
+    if not plain and _shapes(s) != _shapes(made(g.shape, g.dtype)):
+        raise checks.InvalidArgument(
+            f"the gradient at {checks.path_name(path)} has shape {g.shape}, but "
+            f"its state {name!r} is {_written(s)}: it was made for another "
+            "parameter, or for one without a gradient, or has been replaced"
+        )
+
+
+def _shapes(slot: PyTree) -> Any:
+    leaves, treedef = jax.tree.flatten(slot)
+    return treedef, list(map(jnp.shape, leaves))
+
+
+def _written(slot: PyTree) -> str:
+    shapes = jax.tree.map(jnp.shape, slot)
+    return f"of shape {shapes}" if jax.tree.leaves(slot) else repr(slot)

@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec, Protocol, Self
+from functools import partial
+from typing import Any, NamedTuple, ParamSpec, Protocol
 
 import jax
 
@@ -46,6 +47,12 @@ class _Pair(NamedTuple):
     update: TransformUpdateExtraArgsFn
 
 
+def _init(recipe: spec.Recipe, params: Params) -> OptState:
+    pair, owners = recipe.built
+    with checks.named(*owners):
+        return pair.init(params)
+
+
 class GradientTransformation(spec.Value, OptaxTransformation, _Pair):
     """A pair of pure functions that turns gradients into updates.
 
@@ -69,12 +76,7 @@ class GradientTransformation(spec.Value, OptaxTransformation, _Pair):
       [0.5 0.5]
     """
 
-    @classmethod
-    def from_recipe(cls, recipe: spec.Recipe) -> Self:
-        """Make the transformation that ``recipe`` describes, when it is first used."""
-        self = cls(_Init(recipe), Update(recipe, state_fit.check_fits))
-        self.recipe = recipe
-        return self
+    deferred = (partial(partial, _init), partial(Update, explain=state_fit.check_fits))
 
     def flatten(self) -> tuple[list[Any], Any]:
         """Return the parts of a pair made by hand: no leaves."""
@@ -84,18 +86,6 @@ class GradientTransformation(spec.Value, OptaxTransformation, _Pair):
 # Every update takes extra arguments, so that there is one class.
 GradientTransformationExtraArgs = GradientTransformation
 value_pytree.register(GradientTransformation)
-
-
-class _Init:
-    """``init`` of a value: asks its recipe for the working pair."""
-
-    def __init__(self, recipe: spec.Recipe) -> None:
-        self._recipe = recipe
-
-    def __call__(self, params: Params) -> OptState:
-        pair, owners = self._recipe.built
-        with checks.named(*owners):
-            return pair.init(params)
 
 
 def transformation(

@@ -3,7 +3,7 @@
 import jax
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import Params, PyTree
 from gradtx.optimizers.layouts import Model
 

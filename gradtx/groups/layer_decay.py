@@ -7,13 +7,13 @@ import jax
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import map_differentiable
 from gradtx.common.types import FixedInOrder, OptState, Params, PyTree, Scalar, Updates
-from gradtx.core import order
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
 from gradtx.groups.depths import depths
+from gradtx.wrappers.chain import check_inner
 from gradtx.wrappers.inside import around_base
 
 
@@ -57,7 +57,7 @@ def layer_decay(
     within = around_base(tx, lambda base: layer_decay(base, rate, depth=depth))
     if within is not None:
         return within
-    order.check_inner(tx, "layer_decay")
+    check_inner(tx, "layer_decay")
     inner = with_extra_args_support(tx)
 
     def update(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import arguments, checks, spec
+from gradtx.common import arguments, checks, numerics, spec
 from gradtx.common.types import Count, OptState
 from gradtx.inspection.parts import name_of, parts
 from gradtx.schedules.value import ScheduleValue
@@ -167,8 +167,8 @@ def _own(tx: Any, state: OptState, place: Place) -> list[Setting]:
 
 
 def _is_setting(parameter: Any, given: Any) -> bool:
-    if arguments.is_numeric(given):
-        return not arguments.is_constant(given) and not _is_key(given)
+    if numerics.holds_numbers(given):
+        return not numerics.is_constant(given) and not _is_key(given)
     return is_schedule(parameter, given)
 
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from gradtx.common import checks, numerics, spec
 from gradtx.common.foreign import plain
-from gradtx.common.leaves import differentiable, is_differentiable
+from gradtx.common.leaves import differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import AxisName, Count, OptState, Params, PyTree, Updates
 from gradtx.core import order, reductions
 from gradtx.core.transformation import (

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import OptState, Params, PyTree
 from gradtx.core.transformation import GradientTransformation
 from gradtx.inspection import tables

@@ -1,26 +1,19 @@
 """How many products of matrices a function takes, counted in its equations."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-
-import jax
 
 # The number of products, and the additions and multiplications in them.
 Cost = tuple[int, int]
 
 
-def count(f: Callable[..., Any], *args: Any) -> Cost:
+def count(program: Any) -> Cost:
     """Return how many products of matrices a function takes, and their operations.
 
     Args:
-      f: a function of arrays.
-      *args: its arguments, or their shapes.
+      program: its equations, as ``jax.make_jaxpr`` returns them.
     """
-    return _all(jax.make_jaxpr(f)(*args).jaxpr)
-
-
-def _all(program: Any) -> Cost:
     return _sum(_one(equation) for equation in program.eqns)
 
 
@@ -28,7 +21,7 @@ def _one(equation: Any) -> Cost:
     name, params = equation.primitive.name, equation.params
     if name == "dot_general":
         return _product(equation)
-    within = [_all(x) for x in _programs(params)]
+    within = [count(x) for x in _programs(params)]
     if name == "cond":
         return max(within, key=lambda cost: cost[1])
     times = params["length"] if name == "scan" else 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import Params
 from gradtx.core.apply_updates import apply_updates
 from gradtx.inspection import passes, paths, products, tables
@@ -49,10 +49,12 @@ class Report(tables.Shown):
         it changes is written once, and what is multiplied by a number that is known
         only when all has been read, such as the norm of all gradients, is read once
         more; or an array in between is written and read, where that is less. Numbers
-        that sums are multiplied by are taken out of them. Of the branches of a
-        condition it is the one that does most, of a loop one turn. A lower bound of
-        what a compiled step moves: compilers read more often, and products of matrices
-        move their own arrays besides.
+        that sums are multiplied by are taken out of them, and so is what is the same
+        along a row or column. Of the branches of a condition it is the one that does
+        most, of two cases that one number decides between the one that more must be
+        known for, of a loop one turn. A lower bound of what a compiled step moves:
+        compilers read more often, and products of matrices move what they take and
+        give besides.
       products: the products of matrices in a step; of a loop whose length is not known,
         those of one turn, and of the branches of a condition those of the longest.
       flops: the additions and multiplications in them.
@@ -112,7 +114,8 @@ def report(
     Args:
       tx: a transformation.
       params: the parameters, or their shapes.
-      extra: the extra arguments that ``update`` needs, or their shapes.
+      extra: the extra arguments that ``update`` needs, or their shapes; functions as
+        they are.
       compiled: whether to compile the step, for this machine's default device, and ask
         the compiler for the memory. That takes as long as the first step would.
 
@@ -134,19 +137,22 @@ def report(
     stored = storage(tx, shapes)
     found = tuple(groups(tx, shapes, stored.by_leaf))
     given = dict(extra or {})
+    functions = {name: x for name, x in given.items() if callable(x)}
+    arrays = {name: x for name, x in given.items() if name not in functions}
 
-    def step(params: Any, state: Any, grads: Any, given: Any) -> Any:
-        updates, state = tx.update(grads, state, params, **given)
+    def step(params: Any, state: Any, grads: Any, arrays: Any) -> Any:
+        updates, state = tx.update(grads, state, params, **arrays, **functions)
         return apply_updates(params, updates), state
 
-    args = (shapes, state, grads, given)
-    many, flops = products.count(step, *args)
+    args = (shapes, state, grads, arrays)
+    program = jax.make_jaxpr(step)(*args).jaxpr
+    many, flops = products.count(program)
     return Report(
         groups=found,
         params_bytes=nbytes(shapes),
         gradient_bytes=nbytes(grads),
         state_bytes=stored.total,
-        moved_bytes=passes.moved(step, args, _still(shapes, found)),
+        moved_bytes=passes.moved(program, _still(shapes, found)),
         products=many,
         flops=flops,
         memory=_memory(step, args) if compiled else None,

@@ -6,13 +6,13 @@ import jax
 from jax.core import Tracer
 
 from gradtx.common import arguments, lines, spec
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import Params
 from gradtx.core.masking import masked
 from gradtx.core.transformation import GradientTransformation, identity
 from gradtx.inspection import paths
 from gradtx.inspection.parts import is_part, is_whole, name_of, parts
-from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.downhill import add_decayed_weights
 from gradtx.primitives.scale import set_to_zero
 from gradtx.tree import masks
 from gradtx.wrappers.freeze import freeze

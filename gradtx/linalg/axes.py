@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.foreign import plain
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import PyTree
 from gradtx.linalg.heads import block_columns, cut, joined
 from gradtx.lowering.sharding import laid_out

@@ -12,12 +12,11 @@ from gradtx.common import checks
 from gradtx.common.leaves import (
     described,
     differentiable,
-    is_differentiable,
     is_numeric,
     map_differentiable,
     parted,
 )
-from gradtx.common.numerics import cast
+from gradtx.common.numerics import cast, is_differentiable
 from gradtx.common.types import AxisName, OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.reductions import shared_scalar, sum_over_leaves

@@ -58,6 +58,20 @@ def cond_inplace(condition: Any, run: Callable[[T], T], kept: T) -> T:
     return treedef.unflatten([ends.get(i, x) for i, x in enumerate(leaves)])
 
 
+def either_inplace(
+    condition: Any, run: Callable[[T], T], otherwise: Callable[[T], T], kept: T
+) -> T:
+    """Return ``run(kept)`` if the condition holds, and ``otherwise(kept)`` if not.
+
+    Each is one pass over memory, in place, as :func:`cond_inplace` does it; what both
+    begin with is compiled twice. What they use from around them is in memory before, so
+    the compiler does not fuse them with what makes it.
+    """
+    if not isinstance(condition, Tracer):
+        return run(kept) if condition else otherwise(kept)
+    return cond_inplace(~condition, otherwise, cond_inplace(condition, run, kept))
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _loop(run: Callable[..., Any], condition: Any, around: Any, kept: Any) -> Any:
     def once(carried: Any) -> Any:

@@ -42,22 +42,21 @@ Under `jit`, and wherever else anything is traced, nothing is done here.
 
 import enum
 import inspect
-from collections.abc import Callable
-from functools import cache, cached_property, wraps
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property, partial
+from typing import Any
 
 import jax
 import numpy as np
 from jax.core import Tracer
 
 from gradtx.common import arguments, checks
-from gradtx.common.leaves import is_numeric
+from gradtx.common.leaves import is_missing, is_numeric
 from gradtx.common.numerics import known_rests
-from gradtx.common.shapes import checked_step
 from gradtx.common.spec import Recipe, Value
-from gradtx.lowering import settings
+from gradtx.lowering.sharding import are_scattered
 
-F = TypeVar("F", bound=Callable[..., Any])
+Kinds = tuple[type | None, ...]  # of numbers, as `_kind_of` returns them
 
 
 class Update:
@@ -89,10 +88,11 @@ class Update:
                         self._numbers(), updates, state, params, arrays
                     )
                 except ValueError:
-                    if not _are_scattered((updates, state, params, arrays)):
+                    if not are_scattered((updates, state, params, arrays)):
                         raise
             found = parts.update(updates, state, params, **extra)
-            return checked_step(state, found) if self._closed else found
+            if self._closed:
+                checks.same_shapes(state, found[1])
         except checks.InvalidArgument as error:
             for owner in owners:
                 error.within(owner)
@@ -103,6 +103,7 @@ class Update:
                     like = updates if params is None else params
                     self._explain(parts.init, state, like)
             raise
+        return found
 
     def _arrays(
         self, updates: Any, state: Any, params: Any, extra: dict[str, Any]
@@ -110,13 +111,13 @@ class Update:
         """Return the extra arguments for the program, or None where none is to run."""
         if not self._closed or _CONFIG.jax_disable_jit:
             return None
-        if not _all_arrays((updates, state, params)) or self._program is None:
+        if not all_arrays((updates, state, params)) or self._program is None:
             return None
         if not extra:
             return extra
-        if _any_traced(extra):
+        if any(isinstance(x, Tracer) for x in jax.tree.leaves(extra)):
             return None
-        arrays = {name: x for name, x in extra.items() if _all_arrays(x)}
+        arrays = {name: x for name, x in extra.items() if all_arrays(x)}
         others = extra.keys() - arrays.keys()
         # A flag among what is left out may be looked at; a function only if asked for.
         if self.asks & others or any(_has_data(extra[name]) for name in others):
@@ -129,26 +130,22 @@ class Update:
         On the device they are handed over faster, but it takes long to put them there.
         """
         if _CONFIG.jax_enable_x64:
-            return self._wide
+            return self._packed_as(np.float64)
         if self._calls < _OFTEN:
             self._calls += 1
-            return self._plain
+            return self._packed_as(np.float32)
         return self._put
 
     @cached_property
-    def _wide(self) -> Any:
-        return settings.packed(jax.tree.leaves(self._recipe), np.float64)
-
-    @cached_property
-    def _plain(self) -> Any:
-        return settings.packed(jax.tree.leaves(self._recipe), np.float32)
+    def _packed_as(self) -> Callable[[Any], Any]:
+        return cache(partial(_packed, jax.tree.leaves(self._recipe)))
 
     @cached_property
     def _put(self) -> Any:
         if jax.process_count() > 1:
-            return self._plain
+            return self._packed_as(np.float32)
         with jax.ensure_compile_time_eval():
-            return jax.device_put(self._plain)
+            return jax.device_put(self._packed_as(np.float32))
 
     @cached_property
     def _closed(self) -> bool:
@@ -160,7 +157,7 @@ class Update:
         """The compiled program of this structure, or None where none can be made."""
         numbers, structure = jax.tree.flatten(self._recipe)
         try:
-            return _program(structure, tuple(map(settings.kind_of, numbers)))
+            return _program(structure, tuple(map(_kind_of, numbers)))
         except TypeError:  # an array among what is fixed has no hash
             return None
 
@@ -190,40 +187,63 @@ _CONFIG: Any = jax.config  # its options are not declared
 
 
 @cache
-def _program(structure: Any, kinds: settings.Kinds) -> Callable[..., Any]:
+def _program(structure: Any, kinds: Kinds) -> Callable[..., Any]:
     """Return the one program of all transformations of a structure."""
 
     @jax.jit
     def step(
         numbers: Any, updates: Any, state: Any, params: Any, extra: dict[str, Any]
     ) -> Any:
-        known, rests = settings.unpacked(kinds, *numbers)
+        known, rests = _unpacked(kinds, *numbers)
         with known_rests(known, rests):
             recipe = structure.unflatten(known)
             found = recipe.built[0].update(updates, state, params, **extra)
-            return checked_step(state, found)
+            checks.same_shapes(state, found[1])
+            return found
 
     return step
 
 
-def one_program(function: F) -> F:
-    """Compile a function of arrays for calls outside of jit; use it as a decorator.
+# --- numbers of Python as one argument -----------------------------------------
 
-    Given anything else, or arrays on several devices, it is run as it stands.
+
+def _kind_of(x: Any) -> type | None:
+    """Return the type of a number that goes into the array, or None if it does not."""
+    whole = type(x) is int and abs(x) <= 2**24  # so far float32 has every one
+    return type(x) if whole or type(x) is float else None
+
+
+def _packed(
+    numbers: Sequence[Any], dtype: type[np.floating[Any]]
+) -> tuple[np.ndarray, list[Any]]:
+    """Return an array of the numbers and by how much each grows, and what is not in it.
+
+    A zero stands for each that has a type of its own. JAX must not narrow ``dtype``, as
+    too large a number ends it.
     """
-    together = jax.jit(function)
+    rows = [(x if _kind_of(x) else 0, _growth(x)) for x in numbers]
+    with np.errstate(over="ignore"):
+        array = np.asarray(rows, dtype).reshape(-1, 2)
+    return array, [x for x in numbers if not _kind_of(x)]
 
-    @wraps(function)
-    def call(*args: Any) -> Any:
-        if _all_arrays(args):
-            try:
-                return together(*args)
-            except ValueError:
-                if not _are_scattered(args):
-                    raise
-        return function(*args)
 
-    return call  # type: ignore[return-value]
+def _unpacked(
+    kinds: Kinds, array: jax.Array, others: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
+    """Return all the numbers that were packed, and by how much each grew."""
+    rest = iter(others)
+    numbers = [
+        # As a number of Python does, it takes on the type of what it meets.
+        jax.lax.full_like(kind(), array[i, 0]) if kind else next(rest)
+        for i, kind in enumerate(kinds)
+    ]
+    return numbers, [array[i, 1] for i in range(len(kinds))]
+
+
+def _growth(x: Any) -> float:
+    """Return by how much a number grows in float32; it matters near 1 alone."""
+    near_1 = isinstance(x, float) and 0.5 < x < 1  # noqa: PLR2004
+    return float(np.float32(x)) - x if near_1 else 0.0
 
 
 # --- what can be compiled ----------------------------------------------------
@@ -259,14 +279,13 @@ _KNOWN = (float, complex, str, np.generic, np.dtype, type, enum.Enum)
 # --- arrays ------------------------------------------------------------------
 
 
-def _all_arrays(tree: Any) -> bool:
+def all_arrays(tree: Any) -> bool:
+    """Whether all leaves are known numbers or arrays of them."""
     leaves = jax.tree.leaves(tree)
     kinds = set(map(type, leaves))
-    if np.ndarray in kinds:
-        arrays = [x for x in leaves if type(x) is np.ndarray]
-        # JAX gives the gradient of an integer in a type that has no numbers.
-        if any(x.dtype == jax.dtypes.float0 for x in arrays):
-            return False
+    # JAX gives the gradient of an integer in a type that has no numbers.
+    if np.ndarray in kinds and any(map(is_missing, leaves)):
+        return False
     return all(map(_is_array, kinds))
 
 
@@ -278,13 +297,3 @@ def _is_array(kind: type) -> bool:
 
 def _has_data(x: Any) -> bool:
     return not callable(x) and any(map(is_numeric, jax.tree.leaves(x)))
-
-
-def _any_traced(tree: Any) -> bool:
-    return any(isinstance(x, Tracer) for x in jax.tree.leaves(tree))
-
-
-def _are_scattered(tree: Any) -> bool:
-    """Whether some arrays lie on other devices than others do."""
-    arrays = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array)]
-    return len({frozenset(x.sharding.device_set) for x in arrays}) > 1

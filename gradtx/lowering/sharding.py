@@ -128,3 +128,9 @@ def _mesh_of(leaf: Any) -> Any:
     if named and isinstance(sharding.mesh, Mesh) and sharding.num_devices > 1:
         return NamedSharding(sharding.mesh, PartitionSpec())
     return None
+
+
+def are_scattered(tree: Any) -> bool:
+    """Whether some arrays lie on other devices than others do."""
+    arrays = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array)]
+    return len({frozenset(x.sharding.device_set) for x in arrays}) > 1

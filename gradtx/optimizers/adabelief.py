@@ -29,7 +29,7 @@ from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import nesterov_mean
 from gradtx.optimizers.radam import averaged_steps, rectification
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByBeliefState(NamedTuple):

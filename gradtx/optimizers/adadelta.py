@@ -10,8 +10,7 @@ from gradtx.common.types import MaskOrFn, Scalar, ScalarOrSchedule, SecondMoment
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.downhill import add_decayed_weights, scale_by_learning_rate
 from gradtx.wrappers.chain import chain
 
 

@@ -29,9 +29,9 @@ from gradtx.core.slots import squares, totals, unused, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.core.whole import of_whole_leaves
 from gradtx.primitives.clip import clip_by_block_rms
-from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.downhill import add_decayed_weights, scale_by_learning_rate
 from gradtx.primitives.momentum import EmaState
-from gradtx.primitives.scale import scale, scale_by_learning_rate
+from gradtx.primitives.scale import scale
 from gradtx.primitives.trust_ratio import scale_by_param_block_rms
 from gradtx.wrappers.chain import chain
 

@@ -11,7 +11,7 @@ from gradtx.common.types import Scalar, ScalarOrSchedule, SecondMoment
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByRssState(NamedTuple):

@@ -19,7 +19,7 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByAdamState(NamedTuple):

@@ -6,8 +6,14 @@ from typing import Any, NamedTuple
 import jax
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import abs_sq, debias, ema, safe_divide, sqrt
+from gradtx.common.numerics import (
+    abs_sq,
+    debias,
+    ema,
+    is_differentiable,
+    safe_divide,
+    sqrt,
+)
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -20,13 +26,13 @@ from gradtx.common.types import (
     Static,
     Updates,
 )
+from gradtx.core.by_hand import settled_leaves, stored, wide_leaves
 from gradtx.core.leafwise import (
     flatten_updates,
     leafwise,
     matching_params,
     to_compute_dtype,
 )
-from gradtx.core.matrixwise import settled_leaves, stored, wide_leaves
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.core.whole import of_whole_leaves
@@ -39,7 +45,7 @@ from gradtx.optimizers.adam_mini_blocks import (
     spread,
 )
 from gradtx.tree.packed import unpacked_only
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByAdamMiniState(NamedTuple):

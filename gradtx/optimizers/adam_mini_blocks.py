@@ -10,8 +10,7 @@ import jax.numpy as jnp
 
 from gradtx.common import checks
 from gradtx.common.foreign import plain
-from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import mean
+from gradtx.common.numerics import is_differentiable, mean
 from gradtx.common.types import Params, PyTree
 from gradtx.core.slots import totals
 from gradtx.optimizers import naming

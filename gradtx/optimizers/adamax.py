@@ -11,7 +11,7 @@ from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import ScaleByAdamState
 from gradtx.tree.norms import modulus
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 @transformation

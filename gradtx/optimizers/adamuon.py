@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ema_of_squares, safe_divide, sign, sqrt, square
+from gradtx.common.directions import sign
+from gradtx.common.numerics import ema_of_squares, safe_divide, sqrt, square
 from gradtx.common.types import (
     AxisName,
     Count,

@@ -30,7 +30,7 @@ from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, wide_zeros, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.lowering.sharding import zero_count
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByAdemamixState(NamedTuple):

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import abs_sq, clip_magnitude, ema, sqrt
+from gradtx.common.directions import clip_magnitude
+from gradtx.common.numerics import abs_sq, ema, sqrt
 from gradtx.common.types import Count, DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import ScaleByAdamState
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 def fourth_root(count: Count) -> jax.Array:

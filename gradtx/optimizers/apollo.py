@@ -20,8 +20,8 @@ from gradtx.common.types import (
     Static,
     Updates,
 )
-from gradtx.core.leafwise import matching_params, settled
-from gradtx.core.matrixwise import stored
+from gradtx.core.by_hand import settled, stored
+from gradtx.core.leafwise import matching_params
 from gradtx.core.slots import make_slot, squares, totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.core.whole import of_whole_leaves
@@ -36,7 +36,7 @@ from gradtx.optimizers.apollo_parts import (
 from gradtx.optimizers.low_rank import all_planned
 from gradtx.primitives.noise import random_key
 from gradtx.tree.packed import unpacked_only
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ApolloState(NamedTuple):

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import (
     compute_dtype,
     ema,
     ema_of_squares,
+    is_differentiable,
     one_minus_power,
     real_dtype,
     safe_divide,

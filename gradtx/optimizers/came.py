@@ -22,7 +22,7 @@ from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.core.whole import of_whole_leaves
 from gradtx.optimizers.adafactor import over_outer
 from gradtx.tree import norms
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByCameState(NamedTuple):

@@ -22,18 +22,14 @@ from gradtx.common.types import (
     Static,
     Updates,
 )
+from gradtx.core.by_hand import settled_leaves, stored
 from gradtx.core.leafwise import (
     flatten_updates,
     matching_params,
     matching_slots,
     to_compute_dtype,
 )
-from gradtx.core.matrixwise import (
-    has_entries,
-    settled_leaves,
-    slots_of_matrices,
-    stored,
-)
+from gradtx.core.matrixwise import has_entries, slots_of_matrices
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg.leaf_stacks import in_stacks

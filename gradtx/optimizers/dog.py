@@ -23,8 +23,7 @@ from gradtx.core.reductions import compute_leaves, shared_scalar
 from gradtx.core.slots import made_of, weights
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.lowering.sharding import replicated_like
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.downhill import add_decayed_weights, scale_by_learning_rate
 from gradtx.tree import norms
 from gradtx.wrappers.chain import chain
 

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable, parted
+from gradtx.common.leaves import gradient_fits, parted
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import (
     AxisName,
     OptState,
@@ -15,19 +16,19 @@ from gradtx.common.types import (
     ScalarOrSchedule,
     Updates,
 )
+from gradtx.core.by_hand import settled
 from gradtx.core.leafwise import (
     Leaf,
     flatten_updates,
     matching_params,
-    settled,
     to_compute_dtype,
 )
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.lowering.sharding import replicated_like
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.primitives.momentum import trace
 from gradtx.primitives.noise import normal_like, random_key
 from gradtx.primitives.per_example import per_example_global_norm_clip
-from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
 
 
@@ -126,7 +127,7 @@ def _parameters(params: Params | None, leaves: list[Leaf], treedef: Any) -> list
             what = "the gradient of one example"
             checks.same_shape(g.shape[1:], jnp.shape(p), path, what, "the parameter")
         elif is_differentiable(g) or is_differentiable(p):
-            checks.gradient_fits(path, g, p)
+            gradient_fits(path, g, p)
     return found
 
 

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import safe_increment
+from gradtx.common.numerics import is_differentiable, safe_increment
 from gradtx.common.types import (
     Count,
     MaskOrFn,
@@ -19,7 +18,8 @@ from gradtx.common.types import (
     Static,
     Updates,
 )
-from gradtx.core.leafwise import matching_params, settled, to_compute_dtype
+from gradtx.core.by_hand import settled
+from gradtx.core.leafwise import matching_params, to_compute_dtype
 from gradtx.core.slots import make_slot, zeros
 from gradtx.core.transformation import (
     GradientTransformation,
@@ -36,8 +36,7 @@ from gradtx.optimizers.low_rank import (
     all_planned,
     zeros_along,
 )
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.downhill import add_decayed_weights, scale_by_learning_rate
 from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.chain import chain
 

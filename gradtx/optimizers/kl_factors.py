@@ -27,7 +27,7 @@ from gradtx.linalg.kronecker import (
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.optimizers.eigenbasis import Has, factors_and_bases, per_axis, up_to
 from gradtx.primitives.shape import MuonDimensionNumbers
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 from gradtx.wrappers.partition import partition
 
 ORDERS = (2, 3)  # for more axes, nobody gives an order to average the factors in

@@ -3,8 +3,7 @@
 from gradtx.common.types import AxisName, MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import scale_by_adam
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.downhill import add_decayed_weights, scale_by_learning_rate
 from gradtx.primitives.trust_ratio import scale_by_trust_ratio
 from gradtx.wrappers.chain import chain
 

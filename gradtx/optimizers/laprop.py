@@ -27,7 +27,7 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, wide_zeros, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByLapropState(NamedTuple):

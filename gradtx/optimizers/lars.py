@@ -24,9 +24,9 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.lowering.sharding import zero_count
-from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.downhill import add_decayed_weights, scale_by_learning_rate
 from gradtx.primitives.momentum import trace
-from gradtx.primitives.scale import ScaleByScheduleState, scale_by_learning_rate
+from gradtx.primitives.scale import ScaleByScheduleState
 from gradtx.primitives.trust_ratio import scale_by_trust_ratio, trusted
 from gradtx.tree import masks, norms
 from gradtx.tree.packed import unpacked_only

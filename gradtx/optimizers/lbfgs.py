@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax.lax import dynamic_update_index_in_dim
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import safe_divide, safe_increment
+from gradtx.common.numerics import is_differentiable, safe_divide, safe_increment
 from gradtx.common.types import (
     AxisName,
     Count,
@@ -21,20 +20,17 @@ from gradtx.common.types import (
     Updates,
     Weights,
 )
-from gradtx.core.leafwise import (
-    flatten_updates,
-    matching_params,
-    matching_slots,
-    settled,
-)
+from gradtx.core.by_hand import settled
+from gradtx.core.leafwise import flatten_updates, matching_params, matching_slots
 from gradtx.core.reductions import shared_scalar
 from gradtx.core.slots import make_slot, wide_zeros, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.linesearch.zoom import scale_by_zoom_linesearch
 from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.two_loops import Arrays, inner_product, two_loops, wide
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.primitives.history import history, put
-from gradtx.primitives.scale import scale, scale_by_learning_rate
+from gradtx.primitives.scale import scale
 from gradtx.tree.norms import norm
 from gradtx.wrappers.chain import chain
 

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import ema, sign
+from gradtx.common.directions import sign
+from gradtx.common.numerics import ema
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -20,7 +21,7 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByLionState(NamedTuple):

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable, ndim
+from gradtx.common.leaves import ndim
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import PyTree
 from gradtx.core.leafwise import flatten_updates
 from gradtx.linalg import axes

@@ -28,10 +28,10 @@ from gradtx.lowering.sharding import replicated_like
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.orthogonal import Iteration, momentum_of
 from gradtx.optimizers.routing import of_two_axes, with_rest
+from gradtx.primitives.downhill import downhill
 from gradtx.primitives.shape import numbers_of_leaves, scale_by_shape
 from gradtx.tree.packed import unpacked_only
 from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import downhill
 
 
 class MuonState(NamedTuple):

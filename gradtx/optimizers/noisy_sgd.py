@@ -5,7 +5,7 @@ import jax
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.primitives.noise import add_noise
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 @transformation

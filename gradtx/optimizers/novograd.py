@@ -21,7 +21,7 @@ from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.tree import norms
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByNovogradState(NamedTuple):

@@ -20,9 +20,8 @@ from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.lowering.sharding import zero_count
 from gradtx.optimizers.adam import scale_by_adam
-from gradtx.primitives.scale import scale_by_learning_rate
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.primitives.downhill import scale_by_learning_rate
+from gradtx.wrappers.chain import chain, descend
 
 
 class ScaleByOptimisticGradientState(NamedTuple):

@@ -36,7 +36,7 @@ from gradtx.optimizers.psgd_factors import (
 )
 from gradtx.optimizers.psgd_schedule import preconditioner_update_schedule
 from gradtx.primitives.noise import random_key
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 _FALLING = preconditioner_update_schedule()
 

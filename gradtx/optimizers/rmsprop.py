@@ -27,8 +27,8 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, identity, transformation
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.primitives.momentum import trace
-from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
 
 

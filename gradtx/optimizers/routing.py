@@ -18,7 +18,7 @@ from gradtx.optimizers import naming
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.layouts import Model, Route
 from gradtx.primitives.shape import MuonDimensionNumbers
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 from gradtx.wrappers.partition import partition
 
 

@@ -21,9 +21,8 @@ from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.radam import averaged_steps, rectification
 from gradtx.optimizers.rmsprop import ScaleByRmsWithCountState, scale_by_rms
 from gradtx.optimizers.sgd import sgd
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.primitives.downhill import add_decayed_weights
+from gradtx.wrappers.chain import chain, descend
 from gradtx.wrappers.schedule_free import schedule_free
 
 

@@ -20,13 +20,13 @@ from gradtx.common.types import (
     Static,
     Updates,
 )
+from gradtx.core.by_hand import settled_leaves
 from gradtx.core.leafwise import (
     flatten_updates,
     leafwise,
     matching_params,
     to_compute_dtype,
 )
-from gradtx.core.matrixwise import settled_leaves
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.linalg import MatrixAxes, axes, presets
@@ -34,7 +34,7 @@ from gradtx.optimizers.orthogonal import Iteration
 from gradtx.optimizers.routing import of_two_axes
 from gradtx.optimizers.scion_norms import MATRIX, NORMS, Oracle
 from gradtx.primitives.shape import MuonDimensionNumbers
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 from gradtx.wrappers.partition import partition
 
 

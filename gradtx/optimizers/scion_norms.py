@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.common.numerics import safe_divide, sign, sqrt, square
+from gradtx.common.directions import sign
+from gradtx.common.numerics import safe_divide, sqrt, square
 from gradtx.common.types import AxisName
 from gradtx.linalg import axes
 from gradtx.linalg.leaf_stacks import in_stacks

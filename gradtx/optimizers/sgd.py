@@ -4,7 +4,7 @@ from gradtx.common import checks
 from gradtx.common.types import DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, identity, transformation
 from gradtx.primitives.momentum import trace
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 @transformation

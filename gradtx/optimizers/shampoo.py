@@ -33,7 +33,7 @@ from gradtx.optimizers.shampoo_parts import (
     sum_or_mean,
     unbiased,
 )
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByShampooState(NamedTuple):

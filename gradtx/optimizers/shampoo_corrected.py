@@ -41,7 +41,7 @@ from gradtx.optimizers.shampoo_parts import (
     sum_or_mean,
     unbiased,
 )
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleByCorrectedShampooState(NamedTuple):

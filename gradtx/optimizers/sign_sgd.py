@@ -3,10 +3,10 @@
 from gradtx.common import checks
 from gradtx.common.types import DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, transformation
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.primitives.momentum import ema
-from gradtx.primitives.scale import scale_by_learning_rate, scale_by_sign
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.primitives.scale import scale_by_sign
+from gradtx.wrappers.chain import chain, descend
 
 
 @transformation

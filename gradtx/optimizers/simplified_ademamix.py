@@ -17,7 +17,7 @@ from gradtx.common.types import (
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, wide_zeros
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleBySimplifiedAdEMAMixState(NamedTuple):

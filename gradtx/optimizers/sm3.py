@@ -13,7 +13,7 @@ from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import totals, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.core.whole import of_whole_leaves
-from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
 
 

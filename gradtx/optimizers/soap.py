@@ -41,7 +41,7 @@ from gradtx.optimizers.eigenbasis import (
     unless_first,
     up_to,
 )
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class ScaleBySOAPState(NamedTuple):

@@ -41,12 +41,12 @@ from gradtx.optimizers.eigenbasis import (
 )
 from gradtx.optimizers.orthogonal import Iteration
 from gradtx.optimizers.routing import of_two_axes, with_rest
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.primitives.radial import (
     floor_by_weights,
     keep_radial_step,
     scale_radial_part,
 )
-from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.primitives.shape import scale_by_shape
 from gradtx.wrappers.chain import chain
 

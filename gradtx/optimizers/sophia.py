@@ -7,14 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.numerics import (
-    clip_magnitude,
-    compute_dtype,
-    debias,
-    ema,
-    real_dtype,
-    safe_divide,
-)
+from gradtx.common.directions import clip_magnitude
+from gradtx.common.numerics import compute_dtype, debias, ema, real_dtype, safe_divide
 from gradtx.common.types import (
     Count,
     DTypeLike,
@@ -37,7 +31,7 @@ from gradtx.core.transformation import (
 from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.control_flow import either
 from gradtx.optimizers.hutchinson import hutchinson_estimator_diag_hessian
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 _HUTCHINSON = hutchinson_estimator_diag_hessian()
 

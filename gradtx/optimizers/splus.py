@@ -40,7 +40,7 @@ from gradtx.optimizers.eigenbasis import (
     up_to,
 )
 from gradtx.primitives.decay_after import decay_after_step
-from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.primitives.shape import MuonDimensionNumbers, factors_of
 from gradtx.wrappers.chain import chain
 

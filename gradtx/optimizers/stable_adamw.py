@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
 from gradtx.common.numerics import (
     debias,
     ema,
     ema_of_squares,
+    is_differentiable,
     safe_divide,
     sqrt,
     value_at,
@@ -31,7 +31,7 @@ from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares, zeros
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import ScaleByAdamState
-from gradtx.primitives.scale import scale_by_learning_rate
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.tree import norms
 from gradtx.tree.masks import resolve_mask
 from gradtx.wrappers.chain import chain

@@ -12,7 +12,7 @@ from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import squares
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.adam import ScaleByAdamState
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 @transformation

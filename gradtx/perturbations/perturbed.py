@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, leaves, numerics
 from gradtx.common.types import PyTree, Scalar
 from gradtx.perturbations.noise import Gumbel, Noise
 
@@ -54,7 +54,7 @@ def make_perturbed_fun(
     checks.positive(sigma=sigma)
 
     def perturbed(key: jax.Array, x: PyTree) -> PyTree:
-        checks.float_leaves(x, "the argument of the perturbed function")
+        leaves.float_leaves(x, "the argument of the perturbed function")
         x = jax.tree.map(jnp.asarray, x)
         baseline = fun(jax.lax.stop_gradient(x)) if use_baseline else None
 

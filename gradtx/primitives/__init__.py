@@ -21,14 +21,15 @@ from gradtx.primitives.constrain import (
     NonNegativeParamsState as NonNegativeParamsState,
     keep_params_nonnegative as keep_params_nonnegative,
 )
-from gradtx.primitives.decay import (
-    AddDecayedWeightsState as AddDecayedWeightsState,
-    add_decayed_weights as add_decayed_weights,
-)
 from gradtx.primitives.decay_after import decay_after_step as decay_after_step
 from gradtx.primitives.distance import (
     ScaleByDistanceOverGradientsState as ScaleByDistanceOverGradientsState,
     scale_by_distance_over_gradients as scale_by_distance_over_gradients,
+)
+from gradtx.primitives.downhill import (
+    AddDecayedWeightsState as AddDecayedWeightsState,
+    add_decayed_weights as add_decayed_weights,
+    scale_by_learning_rate as scale_by_learning_rate,
 )
 from gradtx.primitives.every import ApplyEvery as ApplyEvery, apply_every as apply_every
 from gradtx.primitives.grokfast import (
@@ -72,7 +73,6 @@ from gradtx.primitives.scale import (
     ScaleByScheduleState as ScaleByScheduleState,
     ScaleState as ScaleState,
     scale as scale,
-    scale_by_learning_rate as scale_by_learning_rate,
     scale_by_schedule as scale_by_schedule,
     scale_by_sign as scale_by_sign,
     set_to_zero as set_to_zero,

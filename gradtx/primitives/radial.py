@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.directions import lengthened
 from gradtx.common.numerics import (
     cast,
-    lengthened,
     safe_divide,
     safe_increment,
     sqrt,

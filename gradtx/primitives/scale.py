@@ -1,17 +1,16 @@
-"""Multiply the updates by a number: fixed, scheduled, or minus the learning rate."""
+"""Multiply the updates by a number: fixed or scheduled, its sign, or zero."""
 
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, directions, numerics
 from gradtx.common.leaves import frozen_update, is_numeric
 from gradtx.common.types import (
     Count,
     OptState,
     Params,
     Scalar,
-    ScalarOrSchedule,
     Schedule,
     Updates,
 )
@@ -20,7 +19,6 @@ from gradtx.core.leafwise import flatten_updates, leafwise
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
-    identity,
     init_empty_state,
     transformation,
 )
@@ -110,39 +108,6 @@ def _multiply() -> GradientTransformation:
 _MULTIPLY = _multiply()
 
 
-@order.keeps("direction")
-@transformation
-def scale_by_learning_rate(
-    learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True
-) -> GradientTransformation:
-    """Multiply the direction by the learning rate, and turn it downhill.
-
-        u = -η g
-
-    Args:
-      learning_rate: η, or a schedule of the number of steps taken. As a schedule it
-        keeps the step count in a :class:`ScaleByScheduleState`. A negative one goes
-        uphill. None passes the updates on as they are.
-      flip_sign: whether to multiply by -1, as descent needs.
-
-    Raises:
-      ValueError: if the learning rate is infinite or NaN.
-
-    Example:
-      >>> tx, params = gradtx.scale_by_learning_rate(0.1), jnp.ones(2)
-      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
-      >>> print(updates.round(3))
-      [-0.2  0.1]
-    """
-    checks.finite(learning_rate=learning_rate)
-    if learning_rate is None:
-        return identity()
-    sign = -1 if flip_sign else 1
-    if callable(learning_rate):
-        return scale_by_schedule(lambda count: sign * learning_rate(count))
-    return leafwise(lambda g: sign * learning_rate * g, ScaleState)
-
-
 @transformation
 def set_to_zero() -> GradientTransformation:
     """Make every update zero, so that the parameters stand still.
@@ -187,4 +152,4 @@ def scale_by_sign() -> GradientTransformation:
       >>> print(updates.round(3))
       [ 1. -1.]
     """
-    return leafwise(numerics.sign, EmptyState)
+    return leafwise(directions.sign, EmptyState)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import frozen_update, is_differentiable
+from gradtx.common.leaves import frozen_update
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Scalar, Static, Updates
 from gradtx.core.leafwise import flatten_updates, to_compute_dtype
 from gradtx.core.transformation import (

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, directions, numerics
 from gradtx.common.types import AxisName, Count, OptState, Params, Scalar, Updates
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
@@ -163,7 +163,7 @@ def _followed(state: ZClipState, x: jax.Array, alpha: Scalar) -> tuple[Any, Any]
     """Return the running mean and deviation, whose squares would overflow first."""
     mean = alpha * state.mean + (1 - alpha) * x
     kept, new = (numerics.sqrt(jnp.asarray(a)) for a in (alpha, 1 - alpha))
-    std = numerics.hypot(kept * state.std, new * (x - mean))
+    std = directions.hypot(kept * state.std, new * (x - mean))
     return mean.astype(x.dtype), std.astype(x.dtype)
 
 
@@ -172,7 +172,7 @@ def _gathered(state: ZClipState, x: jax.Array) -> tuple[Any, Any]:
     before = state.count.astype(x.dtype)
     share = 1 / (before + 1)
     apart = x - state.mean
-    std = numerics.hypot(
+    std = directions.hypot(
         state.std * jnp.sqrt(before * share), apart * jnp.sqrt(before) * share
     )
     return state.mean + apart * share, std

@@ -55,9 +55,9 @@ def migrate(
 
     A slot is known by the class and the field that hold it and by the path of its
     parameter, wherever in the state it stands: links may have been added, groups made,
-    wrappers put around, parameters concatenated by :func:`gradtx.pack_small_leaves` or,
-    all of them, by :func:`gradtx.flatten`. Arrays come in the type of their new place,
-    decoded or encoded.
+    wrappers put around, parameters concatenated by :func:`gradtx.pack_small_leaves` or
+    :func:`gradtx.flatten`. Arrays come in the type of their new place, decoded or
+    encoded.
     A number of a state, such as a count or a setting in ``inject_hyperparams``, is
     carried if the new optimizer starts it from the value that the old one did, and else
     taken from the new one. The count of a schedule that is new starts from the steps

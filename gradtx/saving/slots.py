@@ -1,5 +1,6 @@
 """The slots of a state: which class and field hold an array, for which parameter."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,10 +15,11 @@ from gradtx.common.types import OptState, Params, PyTree
 from gradtx.core import state_fit
 from gradtx.saving import vectors
 from gradtx.tree import keys, roles
-from gradtx.tree.placeholders import is_placeholder
+from gradtx.tree.placeholders import is_flat, is_placeholder
 
-# From the path of what stands for all parameters to its mark, and to what it is.
-Places = dict[tuple[str, ...], tuple[Any, PyTree]]
+# From the path of what stands for all parameters to its mark, to what it is, and to the
+# parameters that it may be made of.
+Places = dict[tuple[str, ...], tuple[Any, PyTree, list[vectors.Member]]]
 
 
 class Slot(NamedTuple):
@@ -78,20 +80,41 @@ def slots(
       state: the state.
       params: the parameters, which tell what vectors are made of.
     """
-    places, known = _places(init, state), vectors.every(params)
-    return [_slot(x.path, x.leaf, places, known) for x in _parts(state)]
+    places = _places(init, state, params)
+    return [_slot(x.path, x.leaf, places) for x in _parts(state)]
 
 
-def _places(init: Callable[[Any], OptState], state: OptState) -> Places:
+def _places(init: Callable[[Any], OptState], state: OptState, params: Params) -> Places:
     """Return the paths to what there is for all parameters."""
     marks = roles.marked(init, state)
-    found, treedef = jax.tree.flatten(marks, is_leaf=is_placeholder)
     walk = [x for x in roles.walk(marks, is_placeholder) if is_placeholder(x.leaf)]
-    pairs = zip(found, treedef.flatten_up_to(state), strict=True) if walk else ()
-    values = [value for mark, value in pairs if is_placeholder(mark)]
+    flat = [is_flat(x.leaf) for x in walk]
+
+    def sizes(params: Params) -> list[int]:
+        made = _marked(marks, jax.eval_shape(init, params))
+        return [_size(x) for x, is_vector in zip(made, flat, strict=True) if is_vector]
+
+    known = vectors.every(params)
+    of_vectors = iter(vectors.members(sizes, params, known) if any(flat) else ())
     return {
-        _plain(x.path): (x.leaf, value) for x, value in zip(walk, values, strict=True)
+        _plain(x.path): (x.leaf, value, next(of_vectors) if is_flat(x.leaf) else known)
+        for x, value in zip(walk, _marked(marks, state), strict=True)
     }
+
+
+def _marked(marks: PyTree, state: OptState) -> list[PyTree]:
+    """Return what stands in a state where the marks are."""
+    found, treedef = jax.tree.flatten(marks, is_leaf=is_placeholder)
+    if not any(map(is_placeholder, found)):
+        return []
+    pairs = zip(found, treedef.flatten_up_to(state), strict=True)
+    return [value for mark, value in pairs if is_placeholder(mark)]
+
+
+def _size(value: PyTree) -> int:
+    """Return how many numbers there are, decoded."""
+    leaves = jax.tree.leaves(value, is_leaf=is_whole)
+    return sum(math.prod(shape_of(x)) for x in leaves)
 
 
 def _parts(state: PyTree) -> list[roles.Part]:
@@ -102,9 +125,7 @@ def _plain(path: keys.Path) -> tuple[str, ...]:
     return tuple(str(keys.plain(entry)) for entry in path)
 
 
-def _slot(
-    path: keys.Path, leaf: Any, places: Places, known: list[vectors.Member]
-) -> Slot:
+def _slot(path: keys.Path, leaf: Any, places: Places) -> Slot:
     plain = _plain(path)
     cut = next((i for i in range(len(path), -1, -1) if plain[:i] in places), None)
     end = len(path) if cut is None else cut
@@ -112,7 +133,7 @@ def _slot(
     start = named[-1] if named else 0
     param, members = None, ()
     if cut is not None:
-        param, found = vectors.place_in(*places[plain[:cut]], path[cut:], known)
+        param, found = vectors.place_in(*places[plain[:cut]], path[cut:])
         members = tuple(found) if vectors.holds(shape_of(leaf), found) else ()
     return Slot(
         plain[:start],

@@ -9,8 +9,8 @@ from jax.core import Tracer
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_array, is_differentiable
-from gradtx.common.numerics import compute_dtype
+from gradtx.common.leaves import is_array
+from gradtx.common.numerics import compute_dtype, is_differentiable
 from gradtx.common.types import Params
 
 T = TypeVar("T")

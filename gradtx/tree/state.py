@@ -33,7 +33,8 @@ from gradtx import codecs
 from gradtx.codecs.sharding import put_like
 from gradtx.common import checks
 from gradtx.common.foreign import is_variable
-from gradtx.common.leaves import is_differentiable, is_numeric
+from gradtx.common.leaves import is_numeric
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import PyTree
 from gradtx.tree import keys
 from gradtx.tree.keys import Path

@@ -9,7 +9,11 @@ from gradtx.wrappers.accumulate import (
 from gradtx.wrappers.cautious import (
     cautious as cautious,
 )
-from gradtx.wrappers.chain import chain as chain, named_chain as named_chain
+from gradtx.wrappers.chain import (
+    chain as chain,
+    descend as descend,
+    named_chain as named_chain,
+)
 from gradtx.wrappers.condition import (
     ApplyIfFiniteState as ApplyIfFiniteState,
     ConditionallyMaskState as ConditionallyMaskState,
@@ -19,7 +23,6 @@ from gradtx.wrappers.condition import (
     conditionally_mask as conditionally_mask,
     conditionally_transform as conditionally_transform,
 )
-from gradtx.wrappers.descend import descend as descend
 from gradtx.wrappers.ema_nesterov import (
     EmaNesterovState as EmaNesterovState,
     ema_nesterov as ema_nesterov,

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.common import checks, numerics, spec, value_pytree
-from gradtx.common.leaves import gradients, is_differentiable
+from gradtx.common.leaves import gradients
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import (
     Count,
     DTypeLike,

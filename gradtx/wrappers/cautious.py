@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
+from gradtx.common.directions import agreement
 from gradtx.common.leaves import map_differentiable
-from gradtx.common.numerics import agreement
 from gradtx.common.types import AxisName, OptState, Params, Scalar, Updates
-from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.reductions import sum_over_leaves
 from gradtx.core.transformation import (
@@ -19,6 +18,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.collective import parts_of
 from gradtx.tree.packed import unpacked_only
+from gradtx.wrappers.chain import check_inner
 from gradtx.wrappers.inside import around_base, check_descends
 
 _ASCENT = "with direction=True put it before scale_by_learning_rate"
@@ -98,7 +98,7 @@ def cautious(
     within = around_base(inner, wrap)
     if within is not None:
         return within
-    order.check_inner(inner, "cautious")
+    check_inner(inner, "cautious")
     if not direction:
         check_descends(inner, cautious=_ASCENT)
     inner = with_extra_args_support(inner)

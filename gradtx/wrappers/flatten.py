@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.common.leaves import frozen_update, is_differentiable, parted
+from gradtx.common.leaves import frozen_update, parted
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import flatten_updates, matching_params
 from gradtx.core.slots import made_of

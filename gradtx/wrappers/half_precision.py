@@ -16,7 +16,8 @@ import jax.numpy as jnp
 
 from gradtx.codecs.dither import rounded, rounded_down, share_of
 from gradtx.common import checks, numerics
-from gradtx.common.leaves import is_differentiable, map_differentiable
+from gradtx.common.leaves import map_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.apply_updates import apply_updates, remember_sum
 from gradtx.core.leafwise import to_compute_dtype
@@ -91,6 +92,24 @@ def is_narrow(p: Any) -> bool:
         return False
     dtype = jax.dtypes.result_type(p)
     return numerics.compute_dtype(dtype) != dtype
+
+
+def as_stored(p: Any) -> Any:
+    """Return a parameter as it will be in memory, to use it before it is there.
+
+    Where one kernel computes and uses it, a compiler may keep the bits of float32.
+    """
+    return _as_stored(p) if is_narrow(p) else p
+
+
+@jax.custom_jvp
+def _as_stored(p: jax.Array) -> jax.Array:
+    return numerics.cast(rounded(to_compute_dtype(p), p.dtype), p.dtype)
+
+
+@_as_stored.defjvp
+def _as_stored_jvp(primals: Any, tangents: Any) -> Any:
+    return _as_stored(*primals), *tangents
 
 
 def in_float32(p: Any) -> jax.Array:

@@ -25,6 +25,7 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.tree.norms import norm_along
+from gradtx.wrappers.chain import check_inner
 from gradtx.wrappers.inside import learning_rate_of
 from gradtx.wrappers.relative import Axis, measured, relative
 
@@ -95,7 +96,7 @@ def hyperball(
             )
     else:
         checks.positive(radius=radius)
-    order.check_inner(inner, "hyperball")
+    check_inner(inner, "hyperball")
 
     def rule(u: jax.Array, *first: jax.Array, p: jax.Array, rate: Any) -> Any:
         given = None if isinstance(radius, str) else radius
@@ -159,7 +160,7 @@ def relative_update(
       [[-0.12 -0.06]
        [-0.    0.06]]
     """
-    order.check_inner(inner, "relative_update")
+    check_inner(inner, "relative_update")
 
     def rule(u: jax.Array, *, p: jax.Array, rate: Any) -> jax.Array:
         size, length = (norm_along(x, axis, axis_name) for x in (p, u))

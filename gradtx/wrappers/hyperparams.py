@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.common import arguments, checks, spec
+from gradtx.common import arguments, checks, numerics, spec
 from gradtx.common.numerics import safe_increment
 from gradtx.common.types import Count, DTypeLike, OptState, Params, PyTree, Updates
 from gradtx.core.transformation import (
@@ -159,7 +159,7 @@ class _Factory(spec.Factory):
 
     def _moves(self, name: str, x: Any) -> bool:
         key = isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-        return arguments.is_numeric(x) and not self.is_static(name, x) and not key
+        return numerics.holds_numbers(x) and not self.is_static(name, x) and not key
 
     def _varies(self, name: str, x: Any) -> bool:
         """Whether an argument is a schedule, not a function of another kind."""

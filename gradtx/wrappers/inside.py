@@ -6,8 +6,6 @@ A transformation made by factories of this library remembers their arguments.
 from collections.abc import Callable
 from typing import Any
 
-import jax
-
 from gradtx.common import checks, spec
 from gradtx.common.types import ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
@@ -58,8 +56,7 @@ def _named(name: str, tx: Any) -> list[Any]:
     own = tx.recipe.arguments
     if own.get(name) is not None:
         return [own[name]]
-    parts = jax.tree.leaves(own, is_leaf=spec.is_value)
-    return [x for part in parts for x in _named(name, part)]
+    return [x for part in tx.recipe.parts for x in _named(name, part)]
 
 
 def around_base(

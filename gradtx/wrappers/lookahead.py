@@ -22,7 +22,7 @@ from gradtx.lowering.sharding import in_place_of_sharded, zero_count
 from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.averages import holds_both, merge
 from gradtx.wrappers.outermost import outermost
-from gradtx.wrappers.step import typed_like, zeros_for
+from gradtx.wrappers.step import step_of, typed_like, zeros_for
 from gradtx.wrappers.synchronise import synchronised
 
 
@@ -81,6 +81,8 @@ def lookahead(
     sync_period: int,
     slow_step_size: Scalar,
     reset_state: bool = False,
+    *,
+    single_pass: bool = False,
 ) -> GradientTransformation:
     """Let an optimizer explore, and follow it at a distance.
 
@@ -101,6 +103,9 @@ def lookahead(
       sync_period: k, the number of fast steps from one synchronisation to the next.
       slow_step_size: α, how far the slow weights follow.
       reset_state: whether the fast optimizer starts anew after each synchronisation.
+      single_pass: whether a synchronisation is one pass over memory with the fast step
+        before it; where that is right, :func:`gradtx.average` says. Nothing changes
+        for :class:`LookaheadParams`.
 
     Raises:
       ValueError: if k is not a whole number of at least 1 or α is outside [0, 1]; from
@@ -117,11 +122,13 @@ def lookahead(
     checks.positive_int(sync_period=sync_period)
     checks.unit_interval(slow_step_size=slow_step_size)
     how = {"sync_period": sync_period, "slow_step_size": slow_step_size}
-    again = partial(lookahead, **how, reset_state=reset_state)
+    how |= {"reset_state": reset_state, "single_pass": single_pass}
+    again = partial(lookahead, **how)
     if (outside := outermost(again, fast_optimizer)) is not None:
         return outside
     fast = with_extra_args_support(fast_optimizer)
-    follow, move_both = _following(slow_step_size), _moving_both(slow_step_size)
+    move_both = _moving_both(slow_step_size)
+    follow = _following(slow_step_size, single_pass=single_pass)
 
     def init(params: Params) -> LookaheadState | LookaheadSlowState:
         if holds_both(params):
@@ -142,13 +149,12 @@ def lookahead(
         **extra: Any,
     ) -> tuple[Updates, LookaheadState | LookaheadSlowState]:
         checks.require_params(params)
-        both = holds_both(params)
-        theta, phi = params if both else (params, _slow_params(state))
-        u, fast_state = fast.update(updates, state.fast_state, theta, **extra)
         steps = state.steps_since_sync + 1
         due = steps >= sync_period
 
-        if both:
+        if holds_both(params):
+            theta, phi = params
+            u, fast_state = fast.update(updates, state.fast_state, theta, **extra)
             held = _Held(phi, zeros_for(phi, phi))
             u, (_, change) = move_both.update(u, held, theta, due=due)
             if reset_state:
@@ -158,13 +164,14 @@ def lookahead(
                 )
             u = type(params)(u, change)
             return u, LookaheadState(fast_state, jnp.where(due, 0, steps))
-        held = LookaheadParams(apply_updates(theta, u), phi)
+        held = LookaheadParams(params, _slow_params(state))
         u, held, fast_state = synchronised(
             follow,
             due,
-            (u, held, fast_state),
-            theta,
-            lambda old, held: renewed(old, merge(held.slow, theta)),
+            step_of(fast, updates, extra),
+            (zeros_for(updates, params), held, state.fast_state),
+            lambda old, held: renewed(old, merge(held.slow, held.fast)),
+            single_pass=single_pass,
         )
         steps = jnp.where(due, 0, steps)
         return u, LookaheadSlowState(fast_state, steps, held.slow)
@@ -183,15 +190,14 @@ def _slow_params(state: Any) -> Params:
 
 
 @transformation
-def _following(alpha: Scalar) -> GradientTransformation:
+def _following(alpha: Scalar, *, single_pass: bool) -> GradientTransformation:
     """Move θ and φ, which are the state, to the new φ, and return how far θ goes."""
 
     def rule(
         _: jax.Array, theta: jax.Array, phi: jax.Array, *, p: jax.Array, due: jax.Array
     ) -> tuple[jax.Array, ...]:
         phi = theta - (1 - alpha) * (theta - phi)
-        # `due` holds here, which XLA does not know: so the two have a place each.
-        return phi - p, jnp.where(due, phi, theta), phi
+        return phi - p, jnp.where(due, phi, p if single_pass else theta), phi
 
     return leafwise(rule, LookaheadParams, fast=jnp.copy, slow=jnp.copy)
 

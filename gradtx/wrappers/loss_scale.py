@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks, numerics
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import AxisName, Count, OptState, Params, Scalar, Updates
 from gradtx.core.leafwise import to_compute_dtype
 from gradtx.core.reductions import shared_scalar

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from gradtx.common import checks
 from gradtx.common.types import Count, OptState, Params, Scalar, Updates, Weights
 from gradtx.core import order
-from gradtx.core.apply_updates import apply_updates
 from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import make_slot, weights, wide_zeros
 from gradtx.core.transformation import (
@@ -20,6 +19,7 @@ from gradtx.core.transformation import (
 from gradtx.lowering.sharding import zero_count
 from gradtx.wrappers.averages import merge
 from gradtx.wrappers.outermost import outermost
+from gradtx.wrappers.step import step_of, zeros_for
 from gradtx.wrappers.synchronise import synchronised
 
 
@@ -49,6 +49,8 @@ def outer_nesterov(
     every: int,
     outer_learning_rate: Scalar = 0.7,
     outer_momentum: Scalar = 0.9,
+    *,
+    single_pass: bool = False,
 ) -> GradientTransformation:
     """Take many steps for one gradient, and give it to Nesterov's momentum.
 
@@ -71,6 +73,8 @@ def outer_nesterov(
         take 500 (DiLoCo) and 30 (track 3 of modded-nanogpt).
       outer_learning_rate: η, at least 0.
       outer_momentum: μ, from 0 and below 1. DiLoCo takes 0.9, track 3 0.5.
+      single_pass: whether an outer step is one pass over memory with the step of
+        ``inner`` before it; where that is right, :func:`gradtx.average` says.
 
     Raises:
       ValueError: if H is no whole number of at least 1, η is negative or μ outside
@@ -90,7 +94,7 @@ def outer_nesterov(
     checks.non_negative(outer_learning_rate=outer_learning_rate)
     checks.decay_rates(outer_momentum=outer_momentum)
     how = {"outer_learning_rate": outer_learning_rate, "outer_momentum": outer_momentum}
-    again = partial(outer_nesterov, every=every, **how)
+    again = partial(outer_nesterov, every=every, **how, single_pass=single_pass)
     if (outside := outermost(again, inner)) is not None:
         return outside
     inner = with_extra_args_support(inner)
@@ -104,11 +108,11 @@ def outer_nesterov(
         p: jax.Array,
         due: jax.Array,
     ) -> tuple[jax.Array, ...]:
-        step = outer_learning_rate * (phi - theta)
-        b = outer_momentum * b + step
-        phi = phi - (outer_momentum * b + step)
-        # `due` holds here, which XLA does not know: so the two have a place each.
-        return phi - p, jnp.where(due, phi, theta), phi, b
+        old, step = outer_momentum * b, outer_learning_rate * (phi - theta)
+        b = old + step
+        # A TPU's compiler finds b and φ in one pass if what both need is in b alone.
+        phi = phi - (outer_momentum * b + (b - old if single_pass else step))
+        return phi - p, jnp.where(due, phi, p if single_pass else theta), phi, b
 
     follow = leafwise(rule, _Held, fast=jnp.copy, slow=weights, velocity=wide_zeros)
 
@@ -127,11 +131,16 @@ def outer_nesterov(
         **extra: Any,
     ) -> tuple[Updates, OuterNesterovState]:
         checks.require_params(params)
-        u, inner_state = inner.update(updates, state.inner_state, params, **extra)
         steps = state.steps_since_sync + 1
         due = steps >= every
-        held = _Held(apply_updates(params, u), state.slow_params, state.velocity)
-        u, held, _ = synchronised(follow, due, (u, held, ()), params)
+        held = _Held(params, state.slow_params, state.velocity)
+        u, held, inner_state = synchronised(
+            follow,
+            due,
+            step_of(inner, updates, extra),
+            (zeros_for(updates, params), held, state.inner_state),
+            single_pass=single_pass,
+        )
         return u, OuterNesterovState(
             inner_state, jnp.where(due, 0, steps), held.slow, held.velocity
         )

@@ -8,8 +8,6 @@ back at the next step. Around it they see every update, and it sees float32.
 from collections.abc import Callable
 from typing import Any
 
-import jax
-
 from gradtx.common import checks, spec
 from gradtx.core.transformation import GradientTransformation
 from gradtx.wrappers.weights import (
@@ -54,9 +52,8 @@ def outermost(
 
 def _within(tx: Any) -> list[str]:
     """Return the names of those that are to be outside among the parts of another."""
-    parts = jax.tree.leaves(tx.recipe.arguments, is_leaf=spec.is_value)
     names: list[str] = []
-    for part in filter(spec.is_value, parts):
+    for part in tx.recipe.parts:
         own = [part.recipe.factory.name] if part.recipe.factory in EXACT else []
         names += own or _within(part)
     return names

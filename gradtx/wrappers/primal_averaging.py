@@ -25,6 +25,7 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.lowering.varying import varied_with
+from gradtx.wrappers.chain import check_inner
 from gradtx.wrappers.inside import learning_rate_of
 from gradtx.wrappers.schedule_free import averaged_between
 from gradtx.wrappers.step import widest
@@ -113,7 +114,7 @@ def primal_averaging(
     )
     if decay_at not in ("z", "y"):
         raise checks.InvalidArgument(f'decay_at must be "z" or "y", got {decay_at!r}')
-    order.check_inner(inner, "primal_averaging")
+    check_inner(inner, "primal_averaging")
     rate: ScalarOrSchedule = 0.0
     if eval_interp is None or weight_decay is not None:
         rate = learning_rate_of(inner, learning_rate)

@@ -13,6 +13,7 @@ from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
 )
+from gradtx.wrappers.chain import check_inner
 from gradtx.wrappers.relative import measured, relative
 
 
@@ -63,7 +64,7 @@ def radial_brake(
        [-0.          0.09999999]]
     """
     checks.unit_interval(outward_scale=outward_scale, inward_scale=inward_scale)
-    order.check_inner(inner, "radial_brake")
+    check_inner(inner, "radial_brake")
 
     def rule(u: jax.Array, *, p: jax.Array) -> jax.Array:
         size, length, cosine = measured(p, u, axis, axis_name)

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from gradtx.common import checks
-from gradtx.common.numerics import lengthened
+from gradtx.common.directions import lengthened
 from gradtx.common.types import AxisName, MaskOrFn, Scalar, ScalarOrSchedule
 from gradtx.core import order
 from gradtx.core.leafwise import leafwise
@@ -15,6 +15,7 @@ from gradtx.core.transformation import (
     transformation,
 )
 from gradtx.tree.norms import norm_along
+from gradtx.wrappers.chain import check_inner
 from gradtx.wrappers.inside import learning_rate_of
 from gradtx.wrappers.relative import relative
 
@@ -72,7 +73,7 @@ def row_floor(
     checks.non_negative(floor=floor)
     rate = learning_rate_of(inner, learning_rate)
     checks.non_negative(learning_rate=rate)
-    order.check_inner(inner, "row_floor")
+    check_inner(inner, "row_floor")
 
     def rule(u: jax.Array, *, p: jax.Array, rate: Any) -> jax.Array:
         least = rate * floor * norm_along(p, axis, axis_name)

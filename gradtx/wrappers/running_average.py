@@ -24,17 +24,16 @@ from gradtx.common.types import (
     Weights,
 )
 from gradtx.core import order
-from gradtx.core.apply_updates import apply_updates
 from gradtx.core.slots import make_slot, weights
 from gradtx.core.transformation import (
     GradientTransformation,
     transformation,
     with_extra_args_support,
 )
-from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.sharding import replicated_like, zero_count
 from gradtx.wrappers.averages import is_absent, made_with
-from gradtx.wrappers.step import widest
+from gradtx.wrappers.half_precision import as_stored
+from gradtx.wrappers.step import step_and, widest
 
 
 class AverageState(NamedTuple):
@@ -59,6 +58,8 @@ def average(
     decay: Scalar | None = 0.999,
     debias: bool = True,
     every: int = 1,
+    *,
+    single_pass: bool = False,
 ) -> GradientTransformation:
     """Keep a running mean of the weights, to evaluate with.
 
@@ -78,7 +79,8 @@ def average(
 
     The mean is kept in at least float32, and only read in steps that update it: other
     jitted steps read and write as many bytes as without a mean. To update it takes 12
-    more for each parameter; with k = 1, where one kernel does both, 8.
+    more for each parameter; with k = 1 or in a single pass, where one kernel does both,
+    8.
 
     Args:
       inner: any transformation whose updates are added to the parameters.
@@ -87,6 +89,13 @@ def average(
       debias: whether the mean is made unbiased, so that the first parameters have no
         part in it. Without a decay it always is.
       every: k, at least 1: after how many steps the mean is updated.
+      single_pass: whether a step that updates the mean is one pass over memory, too.
+        Right where the gradients that this is given are in memory anyway, as when they
+        come out of a collective of data-parallel training. Wrong where the compiler
+        would fuse the step with what makes them, such as a clipping in front of this,
+        which may be in ``inner``, or :func:`gradtx.accumulate` around it: then that is
+        fused in no step, 8 bytes more for each parameter. ``inner`` is compiled twice.
+        With k = 1 nothing changes.
 
     Raises:
       ValueError: if β is outside [0, 1) or k is no whole number of at least 1; from
@@ -104,7 +113,8 @@ def average(
     """
     checks.decay_rates(decay=decay)
     checks.positive_int(every=every)
-    inner = with_extra_args_support(inner)
+    inner, always = with_extra_args_support(inner), checks.known_number(every) == 1
+    take = partial(step_and, inner, single_pass=single_pass and not always)
 
     def init(params: Params) -> AverageState:
         none = zero_count(params)
@@ -118,17 +128,16 @@ def average(
         **extra: Any,
     ) -> tuple[Updates, AverageState]:
         checks.require_params(params)
-        u, inner_state = inner.update(updates, state.inner_state, params, **extra)
-        there = apply_updates(params, u)
         steps = state.steps_since + 1
-        due = steps >= every
+        due = True if always else steps >= every
         count = jnp.where(due, safe_increment(state.count), state.count)
         n = jnp.maximum(count, 1)
 
-        def move(mean: PyTree) -> PyTree:
+        def move(mean: PyTree, there: Params) -> PyTree:
             return _nearer(mean, there, partial(_share, decay, n, debias=debias))
 
-        mean = move(state.mean) if every == 1 else cond_inplace(due, move, state.mean)
+        now = (updates, state.inner_state, params)
+        u, inner_state, mean = take(now, extra, due, move, state.mean)
         return u, AverageState(inner_state, jnp.where(due, 0, steps), count, mean)
 
     return GradientTransformation(init, update)
@@ -161,6 +170,8 @@ def tail_average(
     start: int,
     decay: Scalar | None = 1 - 1 / 150,
     weight: Scalar = 0.6,
+    *,
+    single_pass: bool = False,
 ) -> GradientTransformation:
     """Average the weights of the last part of a run, and evaluate part of the way.
 
@@ -182,6 +193,8 @@ def tail_average(
         mean is of all weights after step T alike.
       weight: λ, from 0 to 1: how far to go towards the mean; 0 evaluates the weights as
         they are.
+      single_pass: whether a step that updates the mean is one pass over memory; see
+        :func:`gradtx.average`.
 
     Raises:
       ValueError: if a number is outside its range; from ``update`` if it is given no
@@ -201,6 +214,7 @@ def tail_average(
     checks.decay_rates(decay=decay)
     checks.unit_interval(weight=weight)
     inner = with_extra_args_support(inner)
+    take = partial(step_and, inner, single_pass=single_pass)
 
     def init(params: Params) -> TailAverageState:
         return TailAverageState(
@@ -218,20 +232,20 @@ def tail_average(
         **extra: Any,
     ) -> tuple[Updates, TailAverageState]:
         checks.require_params(params)
-        u, inner_state = inner.update(updates, state.inner_state, params, **extra)
-        there = apply_updates(params, u)
         count = safe_increment(state.count)
         share = partial(_share, decay, jnp.maximum(count - start, 1))
 
-        def move(mean: PyTree) -> PyTree:
+        def move(mean: PyTree, there: Params) -> PyTree:
             return _nearer(mean, there, share, anew=count == start)
 
+        now = (updates, state.inner_state, params)
+        u, inner_state, mean = take(now, extra, count >= start, move, state.mean)
         return u, TailAverageState(
             inner_state=inner_state,
             count=count,
             start=jnp.asarray(start, state.start.dtype),
             weight=jnp.asarray(weight, state.weight.dtype),
-            mean=cond_inplace(count >= start, move, state.mean),
+            mean=mean,
         )
 
     return GradientTransformation(init, update)
@@ -253,7 +267,7 @@ def _nearer(mean: PyTree, there: Params, share: Any, *, anew: Any = False) -> Py
     def one(m: Any, x: Any) -> Any:
         if is_absent(m):
             return m
-        x = x.astype(m.dtype)
+        x = as_stored(x).astype(m.dtype)
         return jnp.where(anew, x, m + share(real_dtype(m.dtype)) * (x - m))
 
     return jax.tree.map(one, mean, there, is_leaf=is_absent)

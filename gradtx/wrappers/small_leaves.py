@@ -12,7 +12,8 @@ from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gradtx.common import checks
-from gradtx.common.leaves import frozen_update, is_differentiable
+from gradtx.common.leaves import frozen_update
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import flatten_updates, matching_params
 from gradtx.core.transformation import (

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, directions, numerics
 from gradtx.common.types import Count, OptState, Params, PyTree, Scalar, Updates
-from gradtx.core import order
 from gradtx.core.leafwise import leafwise
 from gradtx.core.transformation import (
     EmptyState,
@@ -19,6 +18,7 @@ from gradtx.core.transformation import (
 from gradtx.lowering.sharding import zero_count
 from gradtx.tree import masks
 from gradtx.tree.state import get_all_with_path
+from gradtx.wrappers.chain import check_inner
 from gradtx.wrappers.inside import around_base
 
 
@@ -89,7 +89,7 @@ def spike_aware_reset(
     within = around_base(inner, wrap)
     if within is not None:
         return within
-    order.check_inner(inner, "spike_aware_reset")
+    check_inner(inner, "spike_aware_reset")
     inner = with_extra_args_support(inner)
     names = frozenset(fields)
     cut = _cutting(1.0 if threshold is None else threshold)
@@ -151,7 +151,7 @@ def _cutting(threshold: Scalar) -> GradientTransformation:
         if masks.is_masked(v):  # there is none of this leaf
             return g, v
         bound = numerics.sqrt(threshold * v)
-        return jnp.where(known, numerics.clip_magnitude(g, bound), g), v
+        return jnp.where(known, directions.clip_magnitude(g, bound), g), v
 
     return leafwise(rule, _Work, nu=jnp.zeros_like)
 

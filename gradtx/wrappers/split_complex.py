@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.common.leaves import is_differentiable
+from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core import state_fit
 from gradtx.core.transformation import (

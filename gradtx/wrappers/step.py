@@ -1,7 +1,9 @@
 """One step of an inner transformation that may be left out."""
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +19,12 @@ from gradtx.common.leaves import (
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.apply_updates import apply_updates, fit, remember
 from gradtx.core.transformation import EmptyState, GradientTransformation
-from gradtx.lowering.conditional import cond_inplace
+from gradtx.lowering.conditional import cond_inplace, either_inplace
 from gradtx.primitives.scale import set_to_zero
+
+T = TypeVar("T")
+# What a step changes: the updates, the state, and the parameters.
+Now: TypeAlias = tuple[Updates, OptState, Any]
 
 
 def run_if(
@@ -38,17 +44,79 @@ def run_if(
     state, whatever types the inner transformation returns. Whether ``otherwise`` is
     zero is told by ``zero``: then the parameters are unchanged too, and not read.
     """
-
-    def run(old: Any) -> Any:
-        zeros, state, params = old
-        new, new_state = inner.update(updates, state, params, **extra)
-        new = typed_like(zeros, new)
-        return new, typed_like(state, new_state), params_after(params, new, zero=zero)
-
+    run = step_of(inner, updates, extra, partial(params_after, zero=zero))
     new, new_state, sums = cond_inplace(condition, run, (otherwise, state, params))
     if zero:
         remember(params, new, sums)
     return new, new_state
+
+
+def step_of(
+    inner: GradientTransformation,
+    updates: Updates,
+    extra: dict[str, Any],
+    after: Callable[[Any, Updates], Any] = apply_updates,
+) -> Callable[[Now], Now]:
+    """Return a step of ``inner`` that may stand in a loop: it keeps all types.
+
+    Args:
+      inner: the transformation.
+      updates: what it is given.
+      extra: the extra arguments.
+      after: from the parameters and its updates to what is returned for the parameters.
+    """
+
+    def step(now: Now) -> Now:
+        like, state, params = now
+        u, new_state = inner.update(updates, state, params, **extra)
+        u = typed_like(like, u)
+        return u, typed_like(state, new_state), after(params, u)
+
+    return step
+
+
+def step_and(
+    inner: GradientTransformation,
+    now: tuple[Updates, OptState, Params],
+    extra: dict[str, Any],
+    due: Any,
+    move: Callable[[T, Params], T],
+    kept: T,
+    *,
+    single_pass: bool,
+) -> tuple[Updates, OptState, T]:
+    """Take a step of ``inner``, and move what is kept where it is due.
+
+    Args:
+      inner: the transformation.
+      now: what it is given, its state, and the parameters.
+      extra: the extra arguments.
+      due: whether to move.
+      move: from what is kept and the weights that the step leads to, to what is kept.
+      kept: a tree of arrays.
+      single_pass: whether both are one pass over memory, see :func:`either_inplace`.
+
+    Returns:
+      The updates, the state, and what is kept.
+    """
+    updates, state, params = now
+    if not single_pass:
+        u, state = inner.update(updates, state, params, **extra)
+        there = apply_updates(params, u)
+        return u, state, cond_inplace(due, lambda kept: move(kept, there), kept)
+    step = step_of(inner, updates, extra)
+
+    def stepped(old: tuple[Now, T]) -> tuple[Now, T]:
+        return step(old[0]), old[1]
+
+    def moved(old: tuple[Now, T]) -> tuple[Now, T]:
+        now, kept = stepped(old)
+        return now, move(kept, now[2])
+
+    start = (zeros_for(updates, params), state, params)
+    (u, state, there), kept = either_inplace(due, moved, stepped, (start, kept))
+    remember(params, u, there)
+    return u, state, kept
 
 
 def params_after(params: Params | None, updates: Updates, *, zero: bool = True) -> Any:

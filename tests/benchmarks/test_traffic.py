@@ -253,7 +253,9 @@ def test_lower_bounds_follow_from_the_arrays(part: Any) -> None:
         "MultiSteps(adamw, 4)": (12, 36),
         "lookahead(adam, 5)": (28, 36),
         "average(adamw), every 8": (28, 36),
+        "average(adamw), every 8, single pass": (28, 36),
         "outer_nesterov(adamw)": (28, 44),
+        "outer_nesterov(adamw), single pass": (28, 44),
     }.items():
         leaf = known[name].leaf(1 << 12)
         ways = compiling.figures(known[name], gradtx, target, leaf)

@@ -364,6 +364,7 @@ def test_small_state_of_many_models_is_one_number_for_each() -> None:
     [
         (lambda g, mean: g, r"must return u, new_mean.*1 of 2"),  # noqa: ARG005
         (lambda g, mean: (g, mean, mean), r"must return u, new_mean.*3 of 2"),
+        (lambda g, mean: (), r"must return u, new_mean.*0 of 2"),  # noqa: ARG005
         (lambda g, mean: (g, mean.sum()), r"slot 'mean' of shape \(\).*\(2,\)"),
         (lambda g, mean: (g.sum(), mean), r"update of shape \(\).*\(2,\)"),
         (lambda g, mean: (g, (mean, mean)), r"slot 'mean' as a tree"),

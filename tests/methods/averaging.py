@@ -40,6 +40,7 @@ def averaged_adam(
     every: int,
     debias: bool = True,
     evaluate: bool = False,
+    single_pass: bool = False,  # noqa: ARG001 - changes no number
 ) -> Step:
     """Polyak and Juditsky, 1992, and its weighted form: the sum, written out.
 
@@ -159,6 +160,7 @@ def outer_nesterov(
     outer_learning_rate: float,
     outer_momentum: float,
     method: Callable[..., Step] = adam,
+    single_pass: bool = False,  # noqa: ARG001 - changes no number
 ) -> Step:
     """Douillard et al., 2023 (2311.08105), Algorithm 1, with one worker."""
     inner, outer, velocity = method(learning_rate), None, 0.0
@@ -185,10 +187,12 @@ def made_primal(learning_rate: Rate, **settings: Any) -> Any:
     return gradtx.primal_averaging(gradtx.adam(learning_rate), **settings)
 
 
+AVERAGED = made_around(gradtx.average, gradtx.adam)
+CARRIED = made_around(gradtx.outer_nesterov, gradtx.adam)
 ROWS: list[Row] = [
     Row(
         "average, adam",
-        made_around(gradtx.average, gradtx.adam),
+        AVERAGED,
         {"learning_rate": 0.1, "decay": 0.9, "every": 2},
         averaged_adam,
         state_bytes=12,
@@ -198,6 +202,13 @@ ROWS: list[Row] = [
             "around any method, to evaluate at m",
             "Polyak and Juditsky, 1992",
         ),
+    ),
+    Row(
+        "average, adam, single pass",
+        AVERAGED,
+        {"learning_rate": 0.1, "decay": 0.9, "every": 2, "single_pass": True},
+        averaged_adam,
+        state_bytes=12,
     ),
     Row(
         "tail_average, adam",
@@ -227,7 +238,7 @@ ROWS: list[Row] = [
     ),
     Row(
         "outer_nesterov, adam",
-        made_around(gradtx.outer_nesterov, gradtx.adam),
+        CARRIED,
         {
             "learning_rate": 0.1,
             "every": 3,
@@ -242,6 +253,19 @@ ROWS: list[Row] = [
             "around AdamW or Muon, for large batches and few exchanges",
             "Douillard et al., 2023",
         ),
+    ),
+    Row(
+        "outer_nesterov, adam, single pass",
+        CARRIED,
+        {
+            "learning_rate": 0.1,
+            "every": 3,
+            "outer_learning_rate": 0.7,
+            "outer_momentum": 0.5,
+            "single_pass": True,
+        },
+        outer_nesterov,
+        state_bytes=16,
     ),
     Row(
         "primal_averaging, adam",

@@ -75,6 +75,7 @@ def test_a_run_goes_on_as_if_nothing_were_changed() -> None:
 
 
 MIXED = {**PARAMS, "h": jnp.ones((2, 3), jnp.bfloat16), "s": jnp.float32(3)}
+SOME = {"b": True, "embed": {"w": False}, "h": True, "s": False}
 
 
 @pytest.mark.parametrize(
@@ -84,8 +85,17 @@ MIXED = {**PARAMS, "h": jnp.ones((2, 3), jnp.bfloat16), "s": jnp.float32(3)}
         gradtx.by_path({"embed": ADAM}, default=gradtx.pack_small_leaves(ADAM)),
         gradtx.flatten(ADAM),
         gradtx.chain(gradtx.clip_by_global_norm(1e9), gradtx.flatten(ADAM)),
+        gradtx.by_path({"embed": ADAM}, default=gradtx.flatten(ADAM)),
+        gradtx.by_path({"b": gradtx.flatten(ADAM)}, default=gradtx.flatten(ADAM)),
+        gradtx.chain(
+            gradtx.masked(gradtx.flatten(ADAM), SOME),
+            gradtx.masked(ADAM, jax.tree.map(lambda x: not x, SOME)),
+        ),
     ],
-    ids=["packed", "packed group", "flat", "flat within"],
+    ids=[
+        *("packed", "packed group", "flat", "flat within"),
+        *("flat group", "flat groups", "flat mask"),
+    ],
 )
 @pytest.mark.one_in(2)
 def test_into_vectors_and_back(new: Any) -> None:
@@ -104,14 +114,6 @@ def test_into_vectors_and_back(new: Any) -> None:
             unbroken = gradtx.apply_updates(unbroken[0], updates), kept
     found = jax.tree.map(problems.same, (params, state), unbroken)
     assert jax.tree.all(found), found
-
-
-def test_vectors_of_a_group_alone_are_told() -> None:
-    """What a flat vector is made of is known where it is made of all parameters."""
-    new = gradtx.by_path({"embed": ADAM}, default=gradtx.flatten(ADAM))
-    _, told = gradtx.migrate(ADAM, after(ADAM, MIXED), new, MIXED)
-    assert "ScaleByAdamState.mu of b, s" in told.dropped
-    assert "ScaleByAdamState.mu of h, embed/w" in told.carried  # h is alone of its type
 
 
 def test_a_schedule_starts_from_the_steps_that_were_taken() -> None:

@@ -93,6 +93,57 @@ def test_a_schedule_says_when_to_look_ahead() -> None:
     assert alike == [True, False, False, True, True, True]
 
 
+# --- a single pass -----------------------------------------------------------
+
+SINGLE: dict[str, tuple[Callable[..., Any], str]] = {
+    "average": (partial(gradtx.average, decay=0.9), "every"),
+    "tail": (partial(gradtx.tail_average, decay=0.9), "start"),
+    "outer": (partial(gradtx.outer_nesterov, outer_momentum=0.5), "every"),
+    "look": (partial(gradtx.lookahead, slow_step_size=0.5), "sync_period"),
+    "reset": (
+        partial(gradtx.lookahead, slow_step_size=0.5, reset_state=True),
+        "sync_period",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.one_in(5)
+def test_a_single_pass_changes_no_number(name: str) -> None:
+    """Mapped, with master weights, with functions, with a period that is not known."""
+    wrap, period = SINGLE[name]
+    start = {"w": jnp.linspace(-1, 2, 12).reshape(3, 4), "h": jnp.bfloat16([1, -2])}
+    stacked = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), start)
+    searching = gradtx.chain(
+        gradtx.sgd(1.0, momentum=0.9), gradtx.scale_by_backtracking_linesearch(3)
+    )
+
+    def trained(tx: Any, params: Any) -> Any:
+        def step(now: Any, _: None) -> Any:
+            value, grad = problems.bowl(now[0]), problems.slope(now[0])
+            extra = {"value": value, "grad": grad, "value_fn": problems.bowl}
+            updates, state = tx.update(grad, now[1], now[0], **extra)
+            return (gradtx.apply_updates(now[0], updates), state), None
+
+        params, state = jax.lax.scan(step, (params, tx.init(params)), length=5)[0]
+        return params, gradtx.eval_params(state, params)
+
+    @partial(jax.jit, static_argnames="single_pass")
+    def found(k: Any, single_pass: bool) -> Any:
+        made = partial(wrap, single_pass=single_pass)
+        known, unknown = (made(ADAM, **{period: x}) for x in (2, k))
+        return (
+            trained(unknown, start),
+            jax.vmap(partial(trained, known))(stacked),
+            trained(gradtx.with_master_weights(known), start),
+            trained(made(searching, **{period: 2}), start),
+        )
+
+    one, other = (found(2, single_pass=either) for either in (True, False))
+    problems.assert_close(one, other)
+    problems.assert_close(one[0], jax.tree.map(lambda x: x[0], one[1]))
+
+
 # --- special cases -----------------------------------------------------------
 
 

@@ -8,9 +8,8 @@ from gradtx.core.transformation import GradientTransformation
 from gradtx.like.authors.belief import scale_by_rectified_belief
 from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.shrink import shrink
-from gradtx.primitives.decay import add_decayed_weights
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.primitives.downhill import add_decayed_weights
+from gradtx.wrappers.chain import chain, descend
 
 
 @foreign_signature("weight_decay")

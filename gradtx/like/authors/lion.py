@@ -12,7 +12,7 @@ from gradtx.core.leafwise import leafwise
 from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import foreign_signature, refuse
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 class LionState(NamedTuple):

@@ -18,8 +18,7 @@ from gradtx.linalg import MatrixAxes
 from gradtx.optimizers.muon import scale_by_muon
 from gradtx.optimizers.routing import of_two_axes, with_rest
 from gradtx.primitives.shape import scale_by_shape
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import chain, descend
 
 ADJUSTED = {"spectral_norm": "spectral", "rms_norm": "moonlight", None: "none"}
 POLAR_MARGIN = 1.02  # of Polar Express: stands before the norm, and there not before ε

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import compute_dtype
+from gradtx.common.numerics import compute_dtype, is_differentiable
 from gradtx.common.types import (
     Count,
     OptState,

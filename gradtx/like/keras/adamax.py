@@ -14,7 +14,7 @@ from gradtx.core.transformation import GradientTransformation
 from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.optimizers.adam import ScaleByAdamState
 from gradtx.tree.norms import modulus
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 @like_keras()

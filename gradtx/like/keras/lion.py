@@ -7,7 +7,7 @@ from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.optimizers.lion import sign_momentum
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 @like_keras()

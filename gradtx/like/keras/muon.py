@@ -17,8 +17,7 @@ from gradtx.optimizers.naming import names
 from gradtx.optimizers.routing import with_rest
 from gradtx.primitives.scale import scale
 from gradtx.primitives.shape import MuonDimensionNumbers, scale_by_shape
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import chain, descend
 
 
 @like_keras("weight_decay", "adam_weight_decay")

@@ -6,7 +6,7 @@ from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
 from gradtx.like.nadam_rule import scale_by_rising_nadam
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 @like_keras()

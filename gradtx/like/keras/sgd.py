@@ -6,8 +6,8 @@ from gradtx.common import checks
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation
 from gradtx.like.keras.shared import Shared, like_keras, with_keras_options
+from gradtx.primitives.downhill import scale_by_learning_rate
 from gradtx.primitives.momentum import trace
-from gradtx.primitives.scale import scale_by_learning_rate
 from gradtx.wrappers.chain import chain
 
 

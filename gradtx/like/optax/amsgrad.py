@@ -3,7 +3,7 @@
 from gradtx.common.types import DTypeLike, Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.amsgrad import scale_by_amsgrad as scale_by_amsgrad_of_raw
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import descend
 
 
 @transformation

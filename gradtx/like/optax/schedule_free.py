@@ -11,10 +11,9 @@ from gradtx.common.types import (
 from gradtx.core.transformation import GradientTransformation, transformation
 from gradtx.optimizers.rmsprop import scale_by_rms
 from gradtx.optimizers.sgd import sgd
-from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.downhill import add_decayed_weights
 from gradtx.schedules import warmup_constant_schedule
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import chain, descend
 from gradtx.wrappers.schedule_free import schedule_free as schedule_free_from_0
 
 

@@ -8,8 +8,7 @@ from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.optimizers.adadelta import scale_by_adadelta
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import chain, descend
 from gradtx.wrappers.split_complex import split_real_and_imaginary
 
 

@@ -2,10 +2,9 @@
 
 from gradtx.common.types import Scalar, ScalarOrSchedule
 from gradtx.core.transformation import GradientTransformation, identity
-from gradtx.primitives.decay import add_decayed_weights
+from gradtx.primitives.downhill import add_decayed_weights
 from gradtx.primitives.scale import scale
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import chain, descend
 
 
 def prepared(maximize: bool, penalty: Scalar | None) -> GradientTransformation:

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.common import checks
-from gradtx.common.leaves import is_differentiable
-from gradtx.common.numerics import safe_increment, value_at
+from gradtx.common.numerics import is_differentiable, safe_increment, value_at
 from gradtx.common.types import (
     Count,
     Exact,
@@ -19,7 +18,8 @@ from gradtx.common.types import (
     ScalarOrSchedule,
     Updates,
 )
-from gradtx.core.leafwise import flatten_updates, matching_params, settled
+from gradtx.core.by_hand import settled
+from gradtx.core.leafwise import flatten_updates, matching_params
 from gradtx.core.reductions import shared_scalar
 from gradtx.core.slots import make_slot, wide_zeros
 from gradtx.core.transformation import GradientTransformation

@@ -12,8 +12,7 @@ from gradtx.like.brought import foreign_signature, refuse
 from gradtx.linalg import presets
 from gradtx.optimizers.muon import scale_by_muon
 from gradtx.primitives.shape import MuonDimensionNumbers, scale_by_shape
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import chain, descend
 
 FACTORS = {
     None: "keller",

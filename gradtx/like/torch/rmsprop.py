@@ -9,8 +9,7 @@ from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.optimizers.rmsprop import scale_by_rms, scale_by_stddev
 from gradtx.primitives.momentum import trace
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import chain, descend
 from gradtx.wrappers.split_complex import split_real_and_imaginary
 
 

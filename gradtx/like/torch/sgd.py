@@ -13,8 +13,7 @@ from gradtx.core.transformation import GradientTransformation, identity
 from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.primitives.momentum import trace
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import chain, descend
 
 
 class DampenedTraceState(NamedTuple):

@@ -21,8 +21,7 @@ from gradtx.core.transformation import GradientTransformation
 from gradtx.like.brought import foreign_signature, refuse
 from gradtx.like.torch.gradient import prepared
 from gradtx.optimizers.adam import ScaleByAdamState
-from gradtx.wrappers.chain import chain
-from gradtx.wrappers.descend import descend
+from gradtx.wrappers.chain import chain, descend
 
 
 @foreign_signature()

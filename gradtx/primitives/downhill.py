@@ -1,4 +1,4 @@
-"""Weight decay of every kind."""
+"""From a direction to a step downhill: weight decay, and minus the learning rate."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.common import checks, numerics
+from gradtx.common import checks, directions, numerics
 from gradtx.common.types import (
     Count,
     MaskOrFn,
@@ -22,10 +22,15 @@ from gradtx.core.masking import restrict
 from gradtx.core.transformation import (
     EmptyState,
     GradientTransformation,
+    identity,
     transformation,
 )
 from gradtx.lowering.sharding import zero_count
-from gradtx.primitives.scale import ScaleByScheduleState
+from gradtx.primitives.scale import (
+    ScaleByScheduleState,
+    ScaleState,
+    scale_by_schedule,
+)
 
 AddDecayedWeightsState = EmptyState
 
@@ -174,4 +179,58 @@ def _everywhere(g: jax.Array, *, p: jax.Array, decay: Any) -> jax.Array:
 
 
 def _cautiously(g: jax.Array, *, p: jax.Array, decay: Any) -> jax.Array:
-    return g + jnp.where(numerics.agreement(g, p) >= 0, decay * p, 0)
+    return g + jnp.where(directions.agreement(g, p) >= 0, decay * p, 0)
+
+
+@order.keeps("direction")
+@transformation
+def scale_by_learning_rate(
+    learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True
+) -> GradientTransformation:
+    """Multiply the direction by the learning rate, and turn it downhill.
+
+        u = -η g
+
+    Args:
+      learning_rate: η, or a schedule of the number of steps taken. As a schedule it
+        keeps the step count in a :class:`ScaleByScheduleState`. A negative one goes
+        uphill. None passes the updates on as they are.
+      flip_sign: whether to multiply by -1, as descent needs.
+
+    Raises:
+      ValueError: if the learning rate is infinite or NaN.
+
+    Example:
+      >>> tx, params = gradtx.scale_by_learning_rate(0.1), jnp.ones(2)
+      >>> updates, state = tx.update(jnp.array([2.0, -1.0]), tx.init(params), params)
+      >>> print(updates.round(3))
+      [-0.2  0.1]
+    """
+    checks.finite(learning_rate=learning_rate)
+    if learning_rate is None:
+        return identity()
+    sign = -1 if flip_sign else 1
+    if callable(learning_rate):
+        return scale_by_schedule(lambda count: sign * learning_rate(count))
+    return leafwise(lambda g: sign * learning_rate * g, ScaleState)
+
+
+def downhill(
+    learning_rate: ScalarOrSchedule | None,
+    weight_decay: ScalarOrSchedule | None,
+    mask: MaskOrFn | None,
+    decay_kind: str,
+    peak_learning_rate: Scalar | None,
+) -> tuple[GradientTransformation, ...]:
+    """Return the links that make an optimizer of a direction; :func:`descend`'s."""
+    last = scale_by_learning_rate(learning_rate)
+    if weight_decay is None:
+        return (last,)
+    decay = add_decayed_weights(
+        weight_decay,
+        mask,
+        kind=decay_kind,
+        learning_rate=learning_rate,
+        peak_learning_rate=peak_learning_rate,
+    )
+    return decay, last
