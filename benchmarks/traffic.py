@@ -28,7 +28,7 @@ from rich.console import Console
 import gradtx
 from benchmarks import report
 from benchmarks.audit import targets
-from benchmarks.audit.cases import Case, cases
+from benchmarks.audit.cases import OF_TREES, Case, cases
 from benchmarks.audit.compiling import figures
 from benchmarks.options import folder, parser, progress, some_of, whole
 from benchmarks.report import Record
@@ -116,7 +116,7 @@ def parse(
     add("--out", type=folder, default="results/traffic", help="a folder")
     add("--no-optax", action="store_true", help="leave optax out")
     options = reader.parse_args(arguments)
-    usual = [name for name in known if not name.startswith("pack_")]
+    usual = [name for name in known if name not in OF_TREES]
     wanted = options.rows or (MANY_LEAVES if options.trees[0] else usual)
     chosen = {pattern: fnmatch.filter(known, pattern) for pattern in wanted}
     for pattern, names in chosen.items():

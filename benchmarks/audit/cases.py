@@ -136,8 +136,12 @@ WRAPPERS: dict[str, Build] = {
     ),
     "with_compensation(adamw8bit)": around("with_compensation", inner=INT8),
     "with_compensation(adamw8bit), rows": around("with_compensation", inner=INT8_ROWS),
+}
+# What is only compiled for trees of many leaves, if it is not asked for.
+OF_TREES: dict[str, Build] = {
     "pack_small_leaves(adamw)": around("pack_small_leaves"),
     "pack_small_leaves(clipped adamw)": around("pack_small_leaves", inner=CLIPPED),
+    "muon, as it comes": lambda lib: lib.contrib.muon(RATE),
 }
 
 
@@ -147,8 +151,8 @@ def cases() -> dict[str, Case]:
     for row in catalogue():
         build = partial(_built, row, theirs[row.name])
         found[row.name] = Case(row.name, build, len(row.shape) > 1, row.needs)
-    for name, build in WRAPPERS.items():
-        matrix = "bit" in name or name.startswith("hyperball")
+    for name, build in (WRAPPERS | OF_TREES).items():
+        matrix = "bit" in name or name.startswith(("hyperball", "muon"))
         needs = ("value",) if name.startswith("reduce_on_plateau") else ()
         weights = jnp.bfloat16 if name.startswith("with_") else jnp.float32
         found[name] = Case(name, build, matrix, needs, weights)
