@@ -141,7 +141,6 @@ WRAPPERS: dict[str, Build] = {
 OF_TREES: dict[str, Build] = {
     "pack_small_leaves(adamw)": around("pack_small_leaves"),
     "pack_small_leaves(clipped adamw)": around("pack_small_leaves", inner=CLIPPED),
-    "muon, as it comes": lambda lib: lib.contrib.muon(RATE),
 }
 
 
@@ -152,7 +151,7 @@ def cases() -> dict[str, Case]:
         build = partial(_built, row, theirs[row.name])
         found[row.name] = Case(row.name, build, len(row.shape) > 1, row.needs)
     for name, build in (WRAPPERS | OF_TREES).items():
-        matrix = "bit" in name or name.startswith(("hyperball", "muon"))
+        matrix = "bit" in name or name.startswith("hyperball")
         needs = ("value",) if name.startswith("reduce_on_plateau") else ()
         weights = jnp.bfloat16 if name.startswith("with_") else jnp.float32
         found[name] = Case(name, build, matrix, needs, weights)
