@@ -96,7 +96,7 @@ def _reflection(x: jax.Array, below: jax.Array) -> tuple[jax.Array, jax.Array]:
     squares = jnp.sum(tail * tail)
     length = jnp.sqrt(alpha * alpha + squares)
     beta = jnp.where(alpha < 0, length, -length)
-    there = squares > 0
+    there = squares != 0  # so that what is not a number is not lost
     tau = jnp.where(there, (beta - alpha) / jnp.where(there, beta, 1), 0)
     v = jnp.where(below == 0, 1, tail / jnp.where(there, alpha - beta, 1))
     return v, tau

@@ -32,3 +32,9 @@ def test_of_any_rank(rank: int) -> None:
     q = np.asarray(blocked_qr.orthogonal_factor(jnp.asarray(a)))
     np.testing.assert_allclose(q.T @ q, np.eye(N), atol=1e-5)
     np.testing.assert_allclose(np.tril(q.T @ a, -1), 0, atol=1e-5)
+
+
+def test_what_is_not_a_number_is_not_lost() -> None:
+    """Nothing comes out as an orthogonal matrix of an array that is not finite."""
+    a = jnp.eye(N).at[3, 2].set(jnp.nan)
+    assert jnp.isnan(blocked_qr.orthogonal_factor(a)[-1, -1])
