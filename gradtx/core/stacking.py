@@ -64,6 +64,20 @@ class Leaves:
     def _unfolded(self, x: jax.Array, blocks: Blocks) -> tuple[jax.Array, Back]:
         return blocks.unfold(x, whole=self.split is None)
 
+    def some(self, which: Sequence[int]) -> "Leaves":
+        """Return only some of the leaves, by their places."""
+
+        def here(column: Column) -> Column:
+            return [column[i] for i in which]
+
+        return Leaves(
+            here(self.g),
+            here(self.blocks),
+            lambda tree: here(self.pick(tree)),
+            self.count,
+            self.split,
+        )
+
     def column(self, tree: PyTree) -> Column:
         """Return the leaves of another tree of the same structure, in float32 at least.
 

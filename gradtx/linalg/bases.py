@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from gradtx.common.types import Scalar
 from gradtx.linalg.kronecker import HIGHEST
 from gradtx.linalg.one_by_one import each_matrix
+from gradtx.lowering.control_flow import either
 
 
 def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
@@ -65,7 +66,7 @@ def _scaled(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def turned(
-    matrices: jax.Array, old: jax.Array, *, sort: bool
+    matrices: jax.Array, old: jax.Array, *, sort: bool, anew: Any = False
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Turn a basis towards the eigenvectors: one step of orthogonal iteration.
 
@@ -75,6 +76,8 @@ def turned(
       matrices: A, of shape (n, d, d), positive semidefinite.
       old: Q, orthogonal.
       sort: whether to sort; otherwise the columns keep their order.
+      anew: whether to return the eigenvectors instead, by falling eigenvalue; it may be
+        traced. o is then the order as it is.
 
     Returns:
       The new basis, the old one's transpose times the new, and o, of shape (n, d).
@@ -82,18 +85,30 @@ def turned(
     """
     _, a = _scaled(matrices)
     old = jax.lax.stop_gradient(old)
-    product = jnp.matmul(a, old, precision=HIGHEST)
-    order = jnp.broadcast_to(jnp.arange(old.shape[-1]), old.shape[:-1])
-    if sort:
-        order = jnp.argsort(-jnp.sum(old * product, axis=-2), axis=-1)
-        product = jnp.take_along_axis(product, order[..., None, :], axis=-1)
-    # Not by way of the old basis, whose rounding errors would grow from turn to turn.
-    new = _by_rows(each_matrix(_orthogonal, product))
+    plain = jnp.broadcast_to(jnp.arange(old.shape[-1]), old.shape[:-1])
+
+    def eigenbasis() -> tuple[jax.Array, jax.Array]:
+        return each_matrix(_decomposed, a)[1][..., ::-1], plain
+
+    def iterated() -> tuple[jax.Array, jax.Array]:
+        # As A is symmetric it is written as the product below: one kernel does both.
+        product, order = jnp.matmul(a.mT, old, precision=HIGHEST), plain
+        if sort:
+            order = jnp.argsort(-jnp.sum(old * product, axis=-2), axis=-1)
+            places = order[..., None, :]
+            product = jnp.take_along_axis(
+                product, places, axis=-1, mode="promise_in_bounds"
+            )
+        # Not by way of the old basis, whose rounding errors would grow from turn to
+        # turn.
+        return each_matrix(_orthogonal, product), order
+
+    new, order = either(anew, eigenbasis, iterated)
+    new = _by_rows(new)
     change = jnp.matmul(old.mT, new, precision=HIGHEST)
     finite = jnp.all(jnp.isfinite(change), axis=(-2, -1), keepdims=True)
     new = jnp.where(finite, new, old)
     change = jnp.where(finite, change, identity_like(change))
-    plain = jnp.arange(old.shape[-1])[None]
     return new, change, jnp.where(finite[..., 0], order, plain)
 
 
