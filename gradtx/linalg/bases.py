@@ -15,6 +15,9 @@ from gradtx.linalg.one_by_one import each_matrix
 from gradtx.lowering.control_flow import either
 
 
+_INTEGERS = {4: jnp.int32, 8: jnp.int64}  # by the bytes of a number
+
+
 def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
     """Return the eigenvectors of symmetric matrices, as columns.
 
@@ -39,7 +42,8 @@ def _by_rows(x: jax.Array) -> jax.Array:
     LAPACK stores by columns. A loop that carried its result would do so too, and what
     is in state would be transposed before and after it in every step.
     """
-    return jnp.matmul(identity_like(x), x, precision=HIGHEST)
+    flat = jax.lax.optimization_barrier(x.reshape(len(x), -1))
+    return flat.reshape(x.shape)
 
 
 def _eigh(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -60,7 +64,10 @@ def _orthogonal(a: jax.Array) -> jax.Array:
 
 def _scaled(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
     still = jax.lax.stop_gradient(matrices)
-    top = jnp.max(jnp.abs(still), axis=(-2, -1), keepdims=True, initial=0)
+    # No entry of a positive semidefinite matrix is above the largest on its diagonal,
+    # and where one is not a number, one there is not.
+    diagonal = still.reshape(len(still), -1)[:, :: still.shape[-1] + 1]
+    top = jnp.max(jnp.abs(diagonal), axis=-1, initial=0)[:, None, None]
     unit = jnp.where((top > 0) & (top < jnp.inf), top, 1)
     return unit, still / unit
 
@@ -85,7 +92,7 @@ def turned(
     """
     _, a = _scaled(matrices)
     old = jax.lax.stop_gradient(old)
-    plain = jnp.broadcast_to(jnp.arange(old.shape[-1]), old.shape[:-1])
+    plain = _places(old[:, 0])
 
     def eigenbasis() -> tuple[jax.Array, jax.Array]:
         return each_matrix(_decomposed, a)[1][..., ::-1], plain
@@ -94,22 +101,33 @@ def turned(
         # As A is symmetric it is written as the product below: one kernel does both.
         product, order = jnp.matmul(a.mT, old, precision=HIGHEST), plain
         if sort:
-            order = jnp.argsort(-jnp.sum(old * product, axis=-2), axis=-1)
-            places = order[..., None, :]
+            order = _falling(jnp.sum(old * product, axis=-2))
             product = jnp.take_along_axis(
-                product, places, axis=-1, mode="promise_in_bounds"
+                product, order[:, None], axis=-1, mode="promise_in_bounds"
             )
-        # Not by way of the old basis, whose rounding errors would grow from turn to
-        # turn.
+        # Not by way of the old basis: its rounding errors would grow from turn to turn.
         return each_matrix(_orthogonal, product), order
 
     new, order = either(anew, eigenbasis, iterated)
-    new = _by_rows(new)
+    # What is not finite anywhere is not finite in its last entry.
+    finite = jnp.isfinite(new[:, -1:, -1:])
+    new = _by_rows(jnp.where(finite, new, old))
     change = jnp.matmul(old.mT, new, precision=HIGHEST)
-    finite = jnp.all(jnp.isfinite(change), axis=(-2, -1), keepdims=True)
-    new = jnp.where(finite, new, old)
-    change = jnp.where(finite, change, identity_like(change))
     return new, change, jnp.where(finite[..., 0], order, plain)
+
+
+def _falling(x: jax.Array) -> jax.Array:
+    """Return the order in which the rows of x fall; of equals, the first is first."""
+    x = jnp.where(x == 0, 0, -x)  # which leaves one of the two zeros
+    bits = jax.lax.bitcast_convert_type(x, _INTEGERS[x.dtype.itemsize])
+    # The integers are in the order of the numbers. To sort them, and their places where
+    # they are equal, takes a kernel half as large as to sort numbers.
+    key = jnp.where(bits < 0, bits ^ jnp.iinfo(bits.dtype).max, bits)
+    return jax.lax.sort((key, _places(x)), is_stable=False, num_keys=2)[1]
+
+
+def _places(x: jax.Array) -> jax.Array:
+    return jax.lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1)
 
 
 def inverse_power(
