@@ -92,14 +92,14 @@ def turned(
     """
     _, a = _scaled(matrices)
     old = jax.lax.stop_gradient(old)
-    plain = _places(old[:, 0])
 
     def eigenbasis() -> tuple[jax.Array, jax.Array]:
-        return each_matrix(_decomposed, a)[1][..., ::-1], plain
+        return each_matrix(_decomposed, a)[1][..., ::-1], _places(old[:, 0])
 
     def iterated() -> tuple[jax.Array, jax.Array]:
         # As A is symmetric it is written as the product below: one kernel does both.
-        product, order = jnp.matmul(a.mT, old, precision=HIGHEST), plain
+        product = jnp.matmul(a.mT, old, precision=HIGHEST)
+        order = _places(old[:, 0])
         if sort:
             order = _falling(jnp.sum(old * product, axis=-2))
             product = jnp.take_along_axis(
@@ -113,7 +113,7 @@ def turned(
     finite = jnp.isfinite(new[:, -1:, -1:])
     new = _by_rows(jnp.where(finite, new, old))
     change = jnp.matmul(old.mT, new, precision=HIGHEST)
-    return new, change, jnp.where(finite[..., 0], order, plain)
+    return new, change, jnp.where(finite[..., 0], order, _places(order))
 
 
 def _falling(x: jax.Array) -> jax.Array:

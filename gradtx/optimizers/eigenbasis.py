@@ -255,6 +255,7 @@ def _turned_by_block(
 
 def sorted_axes(x: jax.Array, orders: Any) -> jax.Array:
     """Sort a block along every axis that has an order, of shape (n, d)."""
+    x = jax.lax.optimization_barrier(x)
     for i, order in enumerate(orders):
         if order is None:
             continue
