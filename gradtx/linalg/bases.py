@@ -14,7 +14,6 @@ from gradtx.linalg.kronecker import HIGHEST
 from gradtx.linalg.one_by_one import each_matrix
 from gradtx.lowering.control_flow import either
 
-
 _INTEGERS = {4: jnp.int32, 8: jnp.int64}  # by the bytes of a number
 
 

@@ -31,18 +31,13 @@ def hint_horizontal_fusion(arrays: Sequence[Any], count: jax.Array) -> list[Any]
     for i, x in enumerate(arrays):
         if x is not None:
             groups[x.shape, x.dtype].append(i)
-    dozens = [
-        members[begin : begin + MAX_FUSED_LEAVES]
-        for members in groups.values()
-        for begin in range(0, len(members), MAX_FUSED_LEAVES)
-    ]
-    several = [some for some in dozens if len(some) > 1]
-    if several:
-        flags = shared_predicate(jnp.broadcast_to(count, (2,)))
-    for some in several:
-        flag = flags[0]
-        for i in some:
-            done[i] = jnp.where(flag, arrays[i], 0)
+    for members in groups.values():
+        for begin in range(0, len(members), MAX_FUSED_LEAVES):
+            some = members[begin : begin + MAX_FUSED_LEAVES]
+            if len(some) > 1:
+                flag = shared_predicate(jnp.broadcast_to(count, (2,)))[0]
+                for i in some:
+                    done[i] = jnp.where(flag, arrays[i], 0)
     return done
 
 
