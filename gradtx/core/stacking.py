@@ -57,9 +57,8 @@ class Leaves:
     ) -> None:
         self.g, self.blocks, self.pick, self.count = g, blocks, pick, count
         self.split = split
-        self._back: list[Back] = [
-            self._unfolded(x, b)[1] for x, b in zip(g, blocks, strict=True)
-        ]
+        pairs = zip(g, blocks, strict=True)
+        self._back: list[Back] = [self._unfolded(x, b)[1] for x, b in pairs]
 
     def _unfolded(self, x: jax.Array, blocks: Blocks) -> tuple[jax.Array, Back]:
         return blocks.unfold(x, whole=self.split is None)
@@ -70,13 +69,8 @@ class Leaves:
         def here(column: Column) -> Column:
             return [column[i] for i in which]
 
-        return Leaves(
-            here(self.g),
-            here(self.blocks),
-            lambda tree: here(self.pick(tree)),
-            self.count,
-            self.split,
-        )
+        g, blocks = here(self.g), here(self.blocks)
+        return Leaves(g, blocks, lambda x: here(self.pick(x)), self.count, self.split)
 
     def column(self, tree: PyTree) -> Column:
         """Return the leaves of another tree of the same structure, in float32 at least.

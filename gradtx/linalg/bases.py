@@ -4,17 +4,21 @@ What comes out is a constant to derivatives, as that of an eigenvector does not 
 where eigenvalues are equal. A zero matrix, or one that is not finite, gives no NaN.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from gradtx.common.types import Scalar
+from gradtx.linalg.householder import orthogonal_factor
 from gradtx.linalg.kronecker import HIGHEST
 from gradtx.linalg.one_by_one import each_matrix
-from gradtx.lowering.control_flow import either
+from gradtx.lowering.control_flow import either, platform_dependent
 
+T = TypeVar("T")
 _INTEGERS = {4: jnp.int32, 8: jnp.int64}  # by the bytes of a number
+_QUICK_ON_TPU = 256  # how long the matrices are for which a TPU has a routine
 
 
 def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
@@ -53,12 +57,31 @@ def _eigh(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _decomposed(a: jax.Array) -> tuple[jax.Array, jax.Array]:
-    values, vectors = jnp.linalg.eigh(a)
-    return values, vectors
+    def usual(a: jax.Array) -> tuple[jax.Array, jax.Array]:
+        values, vectors = jnp.linalg.eigh(a)
+        return values, vectors
+
+    def by_rotations(a: jax.Array) -> tuple[jax.Array, jax.Array]:
+        vectors, values = jax.lax.linalg.eigh(a, implementation=rotations)
+        return values, vectors
+
+    # JAX has let one choose since 0.9 only.
+    choices = getattr(jax.lax.linalg, "EighImplementation", {"JACOBI": None})
+    rotations = choices["JACOBI"]
+    return _quickly_compiled(usual, by_rotations if rotations else usual, a)
 
 
 def _orthogonal(a: jax.Array) -> jax.Array:
-    return jnp.linalg.qr(a)[0]
+    return _quickly_compiled(lambda a: jnp.linalg.qr(a)[0], orthogonal_factor, a)
+
+
+def _quickly_compiled(
+    usual: Callable[[jax.Array], T], on_tpu: Callable[[jax.Array], T], a: jax.Array
+) -> T:
+    """Decompose long matrices otherwise on a TPU, whose compiler takes many minutes."""
+    if a.shape[-1] <= _QUICK_ON_TPU:
+        return usual(a)
+    return platform_dependent(a, tpu=on_tpu, default=usual)
 
 
 def _scaled(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
