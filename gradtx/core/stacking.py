@@ -148,8 +148,7 @@ def sharded_along(p: jax.Array, blocks: Blocks, i: int, made: jax.Array) -> jax.
 def _may_be_sharded(p: Any) -> bool:
     if isinstance(p, Tracer):
         return True
-    sharding = getattr(p, "sharding", None)
-    return sharding is not None and sharding.num_devices > 1
+    return getattr(getattr(p, "sharding", None), "num_devices", 1) > 1
 
 
 def blockwise(
