@@ -5,7 +5,7 @@ where eigenvalues are equal. A zero matrix, or one that is not finite, gives no 
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from gradtx.linalg.kronecker import HIGHEST
 from gradtx.linalg.one_by_one import each_matrix
 from gradtx.lowering.control_flow import either, platform_dependent
 
-T = TypeVar("T")
+Factor = Callable[[jax.Array], jax.Array]
 _INTEGERS = {4: jnp.int32, 8: jnp.int64}  # by the bytes of a number
 _QUICK_ON_TPU = 256  # how long the matrices are for which a TPU has a routine
 
@@ -57,27 +57,31 @@ def _eigh(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _decomposed(a: jax.Array) -> tuple[jax.Array, jax.Array]:
-    def usual(a: jax.Array) -> tuple[jax.Array, jax.Array]:
-        values, vectors = jnp.linalg.eigh(a)
-        return values, vectors
+    values, vectors = jnp.linalg.eigh(a)
+    return values, vectors
 
-    def by_rotations(a: jax.Array) -> tuple[jax.Array, jax.Array]:
-        vectors, values = jax.lax.linalg.eigh(a, implementation=rotations)
-        return values, vectors
 
+def _decomposed_once(a: jax.Array) -> jax.Array:
+    """Return eigenvectors that are found in one step of a run only.
+
+    A TPU takes long to rotate a long matrix, but that is soon compiled.
+    """
     # JAX has let one choose since 0.9 only.
-    choices = getattr(jax.lax.linalg, "EighImplementation", {"JACOBI": None})
-    rotations = choices["JACOBI"]
-    return _quickly_compiled(usual, by_rotations if rotations else usual, a)
+    choices = getattr(jax.lax.linalg, "EighImplementation", None)
+    if choices is None:
+        return _decomposed(a)[1]
+
+    def by_rotations(a: jax.Array) -> jax.Array:
+        return jax.lax.linalg.eigh(a, implementation=choices.JACOBI)[0]
+
+    return _quickly_compiled(lambda a: _decomposed(a)[1], by_rotations, a)
 
 
 def _orthogonal(a: jax.Array) -> jax.Array:
     return _quickly_compiled(lambda a: jnp.linalg.qr(a)[0], orthogonal_factor, a)
 
 
-def _quickly_compiled(
-    usual: Callable[[jax.Array], T], on_tpu: Callable[[jax.Array], T], a: jax.Array
-) -> T:
+def _quickly_compiled(usual: Factor, on_tpu: Factor, a: jax.Array) -> jax.Array:
     """Decompose long matrices otherwise on a TPU, whose compiler takes many minutes."""
     if a.shape[-1] <= _QUICK_ON_TPU:
         return usual(a)
@@ -116,7 +120,7 @@ def turned(
     old = jax.lax.stop_gradient(old)
 
     def eigenbasis() -> tuple[jax.Array, jax.Array]:
-        return each_matrix(_decomposed, a)[1][..., ::-1], _places(old[:, 0])
+        return each_matrix(_decomposed_once, a)[..., ::-1], _places(old[:, 0])
 
     def iterated() -> tuple[jax.Array, jax.Array]:
         # As A is symmetric it is written as the product below: one kernel does both.

@@ -1,4 +1,4 @@
-"""The orthogonal factor of a QR decomposition, in a program whose size is no one's.
+"""The orthogonal factor of a QR decomposition, in a program of one size for all.
 
 XLA writes the QR for a TPU out, every panel of columns apart, and takes minutes to
 compile that of a long matrix. This is a loop over panels of one width.
