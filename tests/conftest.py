@@ -3,8 +3,11 @@
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
+# On a busy machine of few cores a device may be late for a collective: by default the
+# others wait 40 s for it and then end the process.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    " --xla_cpu_collective_call_terminate_timeout_seconds=300"
 ).strip()
 
 import sys

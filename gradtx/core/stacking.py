@@ -58,12 +58,20 @@ class Leaves:
     ) -> None:
         self.g, self.blocks, self.pick, self.count = g, blocks, pick, count
         self.split = split
-        self._back: list[Back] = [
-            self._unfolded(x, b)[1] for x, b in zip(g, blocks, strict=True)
-        ]
+        pairs = zip(g, blocks, strict=True)
+        self._back: list[Back] = [self._unfolded(x, b)[1] for x, b in pairs]
 
     def _unfolded(self, x: jax.Array, blocks: Blocks) -> tuple[jax.Array, Back]:
         return blocks.unfold(x, whole=self.split is None)
+
+    def some(self, which: Sequence[int]) -> "Leaves":
+        """Return only some of the leaves, by their places."""
+
+        def here(column: Column) -> Column:
+            return [column[i] for i in which]
+
+        g, blocks = here(self.g), here(self.blocks)
+        return Leaves(g, blocks, lambda x: here(self.pick(x)), self.count, self.split)
 
     def column(self, tree: PyTree) -> Column:
         """Return the leaves of another tree of the same structure, in float32 at least.
@@ -141,8 +149,7 @@ def sharded_along(p: jax.Array, blocks: Blocks, i: int, made: jax.Array) -> jax.
 def _may_be_sharded(p: Any) -> bool:
     if isinstance(p, Tracer):
         return True
-    sharding = getattr(p, "sharding", None)
-    return sharding is not None and sharding.num_devices > 1
+    return getattr(getattr(p, "sharding", None), "num_devices", 1) > 1
 
 
 def blockwise(

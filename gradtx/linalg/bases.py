@@ -4,14 +4,21 @@ What comes out is a constant to derivatives, as that of an eigenvector does not 
 where eigenvalues are equal. A zero matrix, or one that is not finite, gives no NaN.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gradtx.common.types import Scalar
+from gradtx.linalg.householder import orthogonal_factor
 from gradtx.linalg.kronecker import HIGHEST
 from gradtx.linalg.one_by_one import each_matrix
+from gradtx.lowering.control_flow import either, platform_dependent
+
+Factor = Callable[[jax.Array], jax.Array]
+_INTEGERS = {4: jnp.int32, 8: jnp.int64}  # by the bytes of a number
+_QUICK_ON_TPU = 256  # how long the matrices are for which a TPU has a routine
 
 
 def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
@@ -38,7 +45,8 @@ def _by_rows(x: jax.Array) -> jax.Array:
     LAPACK stores by columns. A loop that carried its result would do so too, and what
     is in state would be transposed before and after it in every step.
     """
-    return jnp.matmul(identity_like(x), x, precision=HIGHEST)
+    flat = jax.lax.optimization_barrier(x.reshape(len(x), -1))
+    return flat.reshape(x.shape)
 
 
 def _eigh(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -53,19 +61,45 @@ def _decomposed(a: jax.Array) -> tuple[jax.Array, jax.Array]:
     return values, vectors
 
 
+def _decomposed_once(a: jax.Array) -> jax.Array:
+    """Return eigenvectors that are found in one step of a run only.
+
+    A TPU takes long to rotate a long matrix, but that is soon compiled.
+    """
+    # JAX has let one choose since 0.9 only.
+    choices = getattr(jax.lax.linalg, "EighImplementation", None)
+    if choices is None:
+        return _decomposed(a)[1]
+
+    def by_rotations(a: jax.Array) -> jax.Array:
+        return jax.lax.linalg.eigh(a, implementation=choices.JACOBI)[0]
+
+    return _quickly_compiled(lambda a: _decomposed(a)[1], by_rotations, a)
+
+
 def _orthogonal(a: jax.Array) -> jax.Array:
-    return jnp.linalg.qr(a)[0]
+    return _quickly_compiled(lambda a: jnp.linalg.qr(a)[0], orthogonal_factor, a)
+
+
+def _quickly_compiled(usual: Factor, on_tpu: Factor, a: jax.Array) -> jax.Array:
+    """Decompose long matrices otherwise on a TPU, whose compiler takes many minutes."""
+    if a.shape[-1] <= _QUICK_ON_TPU:
+        return usual(a)
+    return platform_dependent(a, tpu=on_tpu, default=usual)
 
 
 def _scaled(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
     still = jax.lax.stop_gradient(matrices)
-    top = jnp.max(jnp.abs(still), axis=(-2, -1), keepdims=True, initial=0)
+    # No entry of a positive semidefinite matrix is above the largest on its diagonal,
+    # and where one is not a number, one there is not.
+    diagonal = still.reshape(len(still), -1)[:, :: still.shape[-1] + 1]
+    top = jnp.max(jnp.abs(diagonal), axis=-1, initial=0)[:, None, None]
     unit = jnp.where((top > 0) & (top < jnp.inf), top, 1)
     return unit, still / unit
 
 
 def turned(
-    matrices: jax.Array, old: jax.Array, *, sort: bool
+    matrices: jax.Array, old: jax.Array, *, sort: bool, anew: Any = False
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Turn a basis towards the eigenvectors: one step of orthogonal iteration.
 
@@ -75,6 +109,8 @@ def turned(
       matrices: A, of shape (n, d, d), positive semidefinite.
       old: Q, orthogonal.
       sort: whether to sort; otherwise the columns keep their order.
+      anew: whether to return the eigenvectors instead, by falling eigenvalue; it may be
+        traced. o is then the order as it is.
 
     Returns:
       The new basis, the old one's transpose times the new, and o, of shape (n, d).
@@ -82,19 +118,42 @@ def turned(
     """
     _, a = _scaled(matrices)
     old = jax.lax.stop_gradient(old)
-    product = jnp.matmul(a, old, precision=HIGHEST)
-    order = jnp.broadcast_to(jnp.arange(old.shape[-1]), old.shape[:-1])
-    if sort:
-        order = jnp.argsort(-jnp.sum(old * product, axis=-2), axis=-1)
-        product = jnp.take_along_axis(product, order[..., None, :], axis=-1)
-    # Not by way of the old basis, whose rounding errors would grow from turn to turn.
-    new = _by_rows(each_matrix(_orthogonal, product))
+
+    def eigenbasis() -> tuple[jax.Array, jax.Array]:
+        return each_matrix(_decomposed_once, a)[..., ::-1], _places(old[:, 0])
+
+    def iterated() -> tuple[jax.Array, jax.Array]:
+        # As A is symmetric it is written as the product below: one kernel does both.
+        product = jnp.matmul(a.mT, old, precision=HIGHEST)
+        order = _places(old[:, 0])
+        if sort:
+            order = _falling(jnp.sum(old * product, axis=-2))
+            product = jnp.take_along_axis(
+                product, order[:, None], axis=-1, mode="promise_in_bounds"
+            )
+        # Not by way of the old basis: its rounding errors would grow from turn to turn.
+        return each_matrix(_orthogonal, product), order
+
+    new, order = either(anew, eigenbasis, iterated)
+    # What is not finite anywhere is not finite in its last entry.
+    finite = jnp.isfinite(new[:, -1:, -1:])
+    new = _by_rows(jnp.where(finite, new, old))
     change = jnp.matmul(old.mT, new, precision=HIGHEST)
-    finite = jnp.all(jnp.isfinite(change), axis=(-2, -1), keepdims=True)
-    new = jnp.where(finite, new, old)
-    change = jnp.where(finite, change, identity_like(change))
-    plain = jnp.arange(old.shape[-1])[None]
-    return new, change, jnp.where(finite[..., 0], order, plain)
+    return new, change, jnp.where(finite[..., 0], order, _places(order))
+
+
+def _falling(x: jax.Array) -> jax.Array:
+    """Return the order in which the rows of x fall; of equals, the first is first."""
+    x = jnp.where(x == 0, 0, -x)  # which leaves one of the two zeros
+    bits = jax.lax.bitcast_convert_type(x, _INTEGERS[x.dtype.itemsize])
+    # The integers are in the order of the numbers. To sort them, and their places where
+    # they are equal, takes a kernel half as large as to sort numbers.
+    key = jnp.where(bits < 0, bits ^ jnp.iinfo(bits.dtype).max, bits)
+    return jax.lax.sort((key, _places(x)), is_stable=False, num_keys=2)[1]
+
+
+def _places(x: jax.Array) -> jax.Array:
+    return jax.lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1)
 
 
 def inverse_power(

@@ -95,7 +95,7 @@ def gram(x: jax.Array, i: int, *, precision: Any = HIGHEST) -> jax.Array:
     Returns:
       An array of shape (n, dᵢ, dᵢ).
     """
-    x, (n, *dims) = bounded(x, i), x.shape
+    x, (n, *dims) = bounded(x), x.shape
     if i == len(dims) - 1:
         flat = x.reshape(n, math.prod(dims[:i]), dims[i])
         return jnp.matmul(flat.mT, flat, precision=precision)
@@ -103,16 +103,19 @@ def gram(x: jax.Array, i: int, *, precision: Any = HIGHEST) -> jax.Array:
     return jnp.matmul(flat, flat.mT, precision=precision)
 
 
-def bounded(x: jax.Array, i: int) -> jax.Array:
-    """Return a block with entries so small that squares summed along i stay finite."""
-    terms = math.prod(x.shape[1:]) // max(x.shape[i + 1], 1)
+def bounded(x: jax.Array) -> jax.Array:
+    """Return a block with entries so small that squares summed stay finite.
+
+    That is over all axes but one, whichever: so the factors of all are made of one.
+    """
+    terms = math.prod(x.shape[1:]) // max(min(x.shape[1:], default=1), 1)
     limit = math.sqrt(largest_square(x.dtype) / max(terms, 1))
     return jnp.clip(x, -limit, limit)
 
 
 def sums_of_squares(x: jax.Array, i: int) -> jax.Array:
     """Return the diagonal of :func:`gram`, of shape (n, dᵢ)."""
-    x = bounded(x, i)
+    x = bounded(x)
     return jnp.sum(x * x, axis=tuple(j for j in range(1, x.ndim) if j != i + 1))
 
 

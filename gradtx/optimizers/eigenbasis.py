@@ -164,39 +164,16 @@ def refreshed(
     every: int,
     factors: Column,
     bases: Column,
-    mean: Column,
+    mean: Column | None = None,
     squares: Column | None = None,
-) -> tuple[Column, ...]:
+) -> tuple[Any, ...]:
     """Find all eigenvectors in the first step, and turn the bases every few later ones.
 
     Args:
       leaves: the leaves.
-      t: the step, counted from 1; what comes after the first is counted anew.
-      every: after how many of those the bases are turned.
-      factors: as :func:`turn_bases` takes it, and what follows.
-      bases: the bases.
-      mean: what is turned with them.
-      squares: what is sorted with them, if anything.
-    """
-    first = t == 1
-    start = partial(all_eigenvectors, leaves, factors, descending=True)
-    bases = cond_inplace(first, lambda _: leaves.together(start()), bases)
-    kept = (bases, mean) if squares is None else (bases, mean, squares)
-    due = ~first & ((t - 1) % every == 0)
-    return cond_inplace(due, lambda kept: turn_bases(leaves, factors, *kept), kept)
-
-
-def turn_bases(
-    leaves: Leaves,
-    factors: Column,
-    bases: Column,
-    mean: Column,
-    squares: Column | None = None,
-) -> tuple[Column, ...]:
-    """Turn every basis towards the eigenvectors of its factor, by one QR.
-
-    Args:
-      leaves: the leaves.
+      t: the step, counted from 1.
+      every: after how many of those after the first the bases are turned: each towards
+        the eigenvectors of its factor, by one QR.
       factors: the factors.
       bases: the bases.
       mean: arrays of the leaves' shapes in the bases; they are brought into the new.
@@ -206,52 +183,86 @@ def turn_bases(
     Returns:
       The new bases, mean and squares.
     """
-    if not jax.tree.leaves(bases):
-        return (bases, mean) if squares is None else (bases, mean, squares)
+    kept = bases, mean, squares
+    # What has no basis is not handed to the conditional, which would hand it on.
+    here = [i for i, axes in enumerate(bases) if jax.tree.leaves(axes)]
+    if not here:
+        return kept
 
+    def some(column: Column | None) -> Any:
+        return None if column is None else [column[i] for i in here]
+
+    def whole(column: Column | None, new: Any) -> Any:
+        places = dict(zip(here, new or (), strict=False))
+        return column and [places.get(i, x) for i, x in enumerate(column)]
+
+    turn = partial(_turned, leaves.some(here), t == 1, some(factors))
+    due = (t - 1) % every == 0
+    new = cond_inplace(due, lambda kept: turn(*kept), tuple(map(some, kept)))
+    return tuple(map(whole, kept, new))
+
+
+def _turned(
+    leaves: Leaves,
+    first: Any,
+    factors: Column,
+    bases: Column,
+    mean: Column | None,
+    squares: Column | None,
+) -> tuple[Any, ...]:
+    """Return new bases, and the mean and squares in them; only what is given."""
     if leaves.split is not None:
-        return _turned_by_block(leaves, factors, bases, mean, squares)
-    turn = partial(turned, sort=squares is not None)
+        return _turned_by_block(leaves, first, factors, bases, mean, squares)
+    turn = partial(turned, sort=squares is not None, anew=first)
     new, change, order = by_length(leaves, turn, factors, bases)
-    m = leaves.join(leaves.stacked(multiply_axes, leaves.cut(mean), change))
-    if squares is None:
-        return new, m
-    return new, m, leaves.join(leaves.stacked(sorted_axes, leaves.cut(squares), order))
+    if mean is not None:
+        mean = leaves.join(leaves.stacked(multiply_axes, leaves.cut(mean), change))
+    if squares is not None:
+        squares = leaves.join(leaves.stacked(sorted_axes, leaves.cut(squares), order))
+    return new, mean, squares
 
 
 def _turned_by_block(
-    leaves: Leaves, factors: Column, bases: Column, mean: Column, squares: Any
-) -> tuple[Column, ...]:
+    leaves: Leaves,
+    first: Any,
+    factors: Column,
+    bases: Column,
+    mean: Column | None,
+    squares: Column | None,
+) -> tuple[Any, ...]:
     """Turn all bases of a block, and the block itself, on the device that has it.
 
     By length, the changes would be sent from where they are found to the blocks.
     """
-    rest = () if squares is None else (leaves.cut(squares),)
+    given = [x for x in (mean, squares) if x is not None]
 
-    def turn(m: jax.Array, axes: Any, old: Any, *squares: jax.Array) -> Any:
+    def turn(axes: Any, old: Any, *blocks: jax.Array) -> Any:
         unknown = (None, None, None)
         found = [
-            unknown if a is None else turned(a, q, sort=bool(squares))
+            unknown if a is None else turned(a, q, sort=squares is not None, anew=first)
             for a, q in zip(axes, old, strict=True)
         ]
         new, change, order = zip(*found, strict=True)
-        m = multiply_axes(m, change)
-        return new, m, *(sorted_axes(v, order) for v in squares)
+        made = iter(blocks)
+        ways = [(mean, multiply_axes, change), (squares, sorted_axes, order)]
+        return new, *(f(next(made), x) for kept, f, x in ways if kept is not None)
 
-    done = leaves.stacked(turn, leaves.cut(mean), factors, bases, *rest)
-    new, *blocks = columns_of(done, 2 + len(rest))
-    return new, *map(leaves.join, blocks)
+    done = leaves.stacked(turn, factors, bases, *map(leaves.cut, given))
+    new, *blocks = columns_of(done, 1 + len(given))
+    made = map(leaves.join, blocks)
+    return new, *(None if x is None else next(made) for x in (mean, squares))
 
 
 def sorted_axes(x: jax.Array, orders: Any) -> jax.Array:
     """Sort a block along every axis that has an order, of shape (n, d)."""
+    x = jax.lax.optimization_barrier(x)
     for i, order in enumerate(orders):
         if order is None:
             continue
         shape = [1] * x.ndim
         shape[0], shape[i + 1] = order.shape
         places = jnp.broadcast_to(order.reshape(shape), x.shape)
-        x = jnp.take_along_axis(x, places, axis=i + 1)
+        x = jnp.take_along_axis(x, places, axis=i + 1, mode="promise_in_bounds")
     return x
 
 

@@ -150,7 +150,7 @@ def scale_by_kl_shampoo(
             damping=damping,
             clamp=clamp,
         )
-        bases, m = refreshed(leaves, t, precondition_frequency, factors, bases, m)
+        bases, m, _ = refreshed(leaves, t, precondition_frequency, factors, bases, m)
         return u, m, factors, bases, roots
 
     return blockwise(

@@ -144,7 +144,7 @@ def scale_by_kl_soap(
             damping=damping,
             clamp=clamp,
         )
-        bases, m = refreshed(leaves, t, precondition_frequency, factors, bases, m)
+        bases, m, _ = refreshed(leaves, t, precondition_frequency, factors, bases, m)
         return u, m, v, factors, bases, roots
 
     return blockwise(

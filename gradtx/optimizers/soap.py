@@ -145,10 +145,11 @@ def scale_by_soap(
     def direction(m: jax.Array, v: jax.Array) -> jax.Array:
         return safe_divide(m, sqrt(v) + eps)
 
-    def finished(first: Any, n: Any, u: jax.Array) -> jax.Array:
+    def correction(t: Count, dtype: Any) -> jax.Array:
+        c, n = jnp.ones((), dtype), jnp.maximum(t - 1, 1)
         if correct_bias:
-            u = debias(u * sqrt(one_minus_power(b2, n, u.dtype)), b1, n)
-        return jnp.where(first, 0, u)
+            c = debias(sqrt(one_minus_power(b2, n, dtype)), b1, n)
+        return jnp.where(t == 1, 0, c)
 
     def rule(
         leaves: Leaves,
@@ -159,14 +160,16 @@ def scale_by_soap(
         *,
         t: Count,
     ) -> Any:
-        first, n = t == 1, jnp.maximum(t - 1, 1)
+        first = t == 1
         blocks = leaves.cut(leaves.g)
         g = leaves.join(rotate(leaves, blocks, bases))
         m = leaves.each(partial(unless_first, ema, b1, first), m, g)
         v = leaves.each(partial(unless_first, ema_of_squares, b2, first), v, g)
         w = leaves.cut(leaves.each(direction, m, v))
         back = rotate_back(leaves, w, bases, normalize=normalize_grads)
-        u = leaves.each(partial(finished, first, n), leaves.join(back))
+        u = leaves.join(back)
+        c = {dtype: correction(t, dtype) for dtype in dict.fromkeys(x.dtype for x in u)}
+        u = leaves.each(lambda x: x * c[x.dtype], u)
         factors = averaged_grams(leaves, blocks, factors, beta)
         bases, m, v = refreshed(leaves, t, precondition_frequency, factors, bases, m, v)
         return u, m, v, factors, bases

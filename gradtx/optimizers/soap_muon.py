@@ -22,20 +22,16 @@ from gradtx.common.types import (
 from gradtx.core.slots import squares, zeros
 from gradtx.core.stacking import Column, Leaves, blockwise
 from gradtx.core.transformation import GradientTransformation, transformation
-from gradtx.linalg.bases import turned
 from gradtx.linalg.blocks import Blocks, Dims
 from gradtx.linalg.heads import MatrixAxes
 from gradtx.linalg.orthogonal import largest_entry, schatten_norm
-from gradtx.lowering.conditional import cond_inplace
 from gradtx.optimizers.adam import adamw
 from gradtx.optimizers.eigenbasis import (
-    all_eigenvectors,
     averaged_grams,
-    by_length,
     factors_and_bases,
+    refreshed,
     rotate,
     rotate_back,
-    sorted_axes,
     unless_first,
     up_to,
 )
@@ -148,11 +144,9 @@ def scale_by_soap_muon(
         y = rotate_back(leaves, leaves.cut(leaves.each(divided, w, v)), bases)
         u = leaves.stacked(partial(_orthogonal, iteration, first), x, y)
         factors = averaged_grams(leaves, leaves.cut(leaves.g), factors, b2)
-        start = partial(all_eigenvectors, leaves, factors, descending=True)
-        bases = cond_inplace(first, lambda _: start(), bases)
-        due = ~first & ((t - 1) % precondition_frequency == 0)
-        turn = partial(_turn, leaves, factors)
-        bases, v = cond_inplace(due, lambda kept: turn(*kept), (bases, v))
+        bases, _, v = refreshed(
+            leaves, t, precondition_frequency, factors, bases, squares=v
+        )
         return leaves.join(u), m, v, factors, bases
 
     return blockwise(
@@ -182,15 +176,6 @@ def _orthogonal(
 def _schatten(x: jax.Array) -> jax.Array:
     top = largest_entry(x)
     return top * schatten_norm(x / top)
-
-
-def _turn(leaves: Leaves, factors: Column, bases: Column, v: Column) -> tuple[Any, Any]:
-    """Turn the bases by one QR each, and sort v as their columns."""
-    if not jax.tree.leaves(bases):
-        return bases, v
-    turn = partial(turned, sort=True)
-    bases, _, order = by_length(leaves, turn, factors, bases)
-    return bases, leaves.join(leaves.stacked(sorted_axes, leaves.cut(v), order))
 
 
 @transformation
