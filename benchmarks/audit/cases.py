@@ -137,7 +137,7 @@ WRAPPERS: dict[str, Build] = {
     "with_compensation(adamw8bit)": around("with_compensation", inner=INT8),
     "with_compensation(adamw8bit), rows": around("with_compensation", inner=INT8_ROWS),
 }
-# What is only compiled for trees of many leaves, if it is not asked for.
+# Compiled for trees of many leaves, and for one leaf only where they are asked for.
 OF_TREES: dict[str, Build] = {
     "pack_small_leaves(adamw)": around("pack_small_leaves"),
     "pack_small_leaves(clipped adamw)": around("pack_small_leaves", inner=CLIPPED),

@@ -263,6 +263,12 @@ def test_lower_bounds_follow_from_the_arrays(part: Any) -> None:
         assert found == pytest.approx(bounds, abs=0.05)
 
 
+def test_the_table_of_ways_names_rows(part: Any) -> None:
+    """A way belongs to a row that is audited."""
+    cases = part("audit.cases")
+    assert set(cases.WAYS) <= set(cases.cases())
+
+
 def test_optax_is_audited_with_the_same_rows(part: Any) -> None:
     """The rows made a second time are optax's, and what it lacks refuses."""
     cases = part("audit.cases").cases()
