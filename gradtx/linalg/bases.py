@@ -127,7 +127,7 @@ def turned(
         product = jnp.matmul(a.mT, old, precision=HIGHEST)
         order = _places(old[:, 0])
         if sort:
-            order = _falling(jnp.sum(old * product, axis=-2))
+            order = falling(jnp.sum(old * product, axis=-2))
             product = jnp.take_along_axis(
                 product, order[:, None], axis=-1, mode="promise_in_bounds"
             )
@@ -142,7 +142,7 @@ def turned(
     return new, change, jnp.where(finite[..., 0], order, _places(order))
 
 
-def _falling(x: jax.Array) -> jax.Array:
+def falling(x: jax.Array) -> jax.Array:
     """Return the order in which the rows of x fall; of equals, the first is first."""
     x = jnp.where(x == 0, 0, -x)  # which leaves one of the two zeros
     bits = jax.lax.bitcast_convert_type(x, _INTEGERS[x.dtype.itemsize])

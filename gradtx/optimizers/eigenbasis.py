@@ -198,21 +198,17 @@ def refreshed(
 
     turn = partial(_turned, leaves.some(here), t == 1, some(factors))
     due = (t - 1) % every == 0
-    new = cond_inplace(due, lambda kept: turn(*kept), tuple(map(some, kept)))
+    new = cond_inplace(due, turn, tuple(map(some, kept)))
     return tuple(map(whole, kept, new))
 
 
 def _turned(
-    leaves: Leaves,
-    first: Any,
-    factors: Column,
-    bases: Column,
-    mean: Column | None,
-    squares: Column | None,
+    leaves: Leaves, first: Any, factors: Column, kept: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     """Return new bases, and the mean and squares in them; only what is given."""
     if leaves.split is not None:
-        return _turned_by_block(leaves, first, factors, bases, mean, squares)
+        return _turned_by_block(leaves, first, factors, kept)
+    bases, mean, squares = kept
     turn = partial(turned, sort=squares is not None, anew=first)
     new, change, order = by_length(leaves, turn, factors, bases)
     if mean is not None:
@@ -223,17 +219,13 @@ def _turned(
 
 
 def _turned_by_block(
-    leaves: Leaves,
-    first: Any,
-    factors: Column,
-    bases: Column,
-    mean: Column | None,
-    squares: Column | None,
+    leaves: Leaves, first: Any, factors: Column, kept: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     """Turn all bases of a block, and the block itself, on the device that has it.
 
     By length, the changes would be sent from where they are found to the blocks.
     """
+    bases, mean, squares = kept
     given = [x for x in (mean, squares) if x is not None]
 
     def turn(axes: Any, old: Any, *blocks: jax.Array) -> Any:
@@ -245,7 +237,7 @@ def _turned_by_block(
         new, change, order = zip(*found, strict=True)
         made = iter(blocks)
         ways = [(mean, multiply_axes, change), (squares, sorted_axes, order)]
-        return new, *(f(next(made), x) for kept, f, x in ways if kept is not None)
+        return new, *(f(next(made), q) for x, f, q in ways if x is not None)
 
     done = leaves.stacked(turn, factors, bases, *map(leaves.cut, given))
     new, *blocks = columns_of(done, 1 + len(given))
@@ -255,6 +247,7 @@ def _turned_by_block(
 
 def sorted_axes(x: jax.Array, orders: Any) -> jax.Array:
     """Sort a block along every axis that has an order, of shape (n, d)."""
+    # Read in a kernel of their own, squares can then be written where they stood.
     x = jax.lax.optimization_barrier(x)
     for i, order in enumerate(orders):
         if order is None:

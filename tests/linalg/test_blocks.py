@@ -1,5 +1,7 @@
 """Blocks, stacks, and products along axes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,10 +133,34 @@ def test_bases_of_zero_and_huge_matrices() -> None:
         new, change, _ = bases.turned(a * size, q, sort=True)
         np.testing.assert_allclose(new @ new.mT, eye, atol=1e-5)
         np.testing.assert_allclose(q @ change, new, atol=1e-5)
-    new, change, order = bases.turned(a * jnp.nan, eye, sort=True)
-    np.testing.assert_array_equal(new, eye)
-    np.testing.assert_array_equal(change, eye)
-    np.testing.assert_array_equal(order[0], np.arange(4))
+    for anew in (False, True):
+        new, change, order = bases.turned(a * jnp.nan, eye, sort=True, anew=anew)
+        np.testing.assert_array_equal(new, eye)
+        np.testing.assert_array_equal(change, eye)
+        np.testing.assert_array_equal(order[0], np.arange(4))
+
+
+def test_bases_found_anew_are_those_of_eigenvectors() -> None:
+    """Whether it is known or traced that they are wanted, and whatever the old are."""
+    x = normal(2, 4, 4)
+    a, (old, _) = x @ x.mT, jnp.linalg.qr(normal(2, 4, 4, seed=1))
+    turn = partial(bases.turned, a, old, sort=True)
+    expected = bases.eigenvectors(a, descending=True)
+    for way in (turn, jax.jit(turn)):
+        new, change, order = way(anew=True)
+        np.testing.assert_allclose(new, expected, atol=1e-6)
+        np.testing.assert_allclose(old @ change, expected, atol=1e-5)
+        np.testing.assert_array_equal(order, np.arange(4)[None].repeat(2, 0))
+        np.testing.assert_allclose(way(anew=False)[0], turn()[0], atol=1e-6)
+
+
+def test_the_order_in_which_numbers_fall() -> None:
+    """It is that of a stable sort, in which both zeros and infinities have places."""
+    x = jnp.array(
+        [[0.0, -0.0, 3, -2, jnp.inf, 3, -jnp.inf, 0], [1, 2, 3, 4, 5, 6, 7, 8]]
+    )
+    expected = [[4, 2, 5, 0, 1, 7, 3, 6], [7, 6, 5, 4, 3, 2, 1, 0]]
+    np.testing.assert_array_equal(bases.falling(x), expected)
 
 
 def test_bases_stay_orthogonal_turn_after_turn() -> None:
