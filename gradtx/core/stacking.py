@@ -14,7 +14,6 @@ from jax.core import Tracer
 
 from gradtx.common import checks, numerics
 from gradtx.common.leaves import frozen_update
-from gradtx.common.numerics import is_differentiable
 from gradtx.common.types import AxisName, Count, OptState, Params, PyTree, Updates
 from gradtx.core.leafwise import (
     Leaf,
@@ -231,7 +230,7 @@ def blockwise(
         if wants.takes_t:
             given["t"] = t
         plans = _plans(updates, leaves, plan, numbers)
-        here = [i for i, (_, g) in enumerate(leaves) if is_differentiable(g)]
+        here = [i for i, (_, g) in enumerate(leaves) if numerics.is_differentiable(g)]
         warn_of_shards(leaves[i] for i in here if not plans[i].elementwise)
 
         def pick(tree: PyTree) -> Column:
@@ -269,7 +268,7 @@ def _plans(tree: PyTree, leaves: Sequence[Leaf], plan: Plan, numbers: Any) -> li
     listed = axes.listed_dimension_numbers(found)
     plans: list[Any] = []
     for (path, x), which in zip(leaves, listed, strict=True):
-        if not is_differentiable(x):
+        if not numerics.is_differentiable(x):
             plans.append(None)
             continue
         if jnp.issubdtype(jnp.result_type(x), jnp.complexfloating):
