@@ -124,13 +124,18 @@ def set_to_zero() -> GradientTransformation:
     def update(
         updates: Updates, state: OptState, params: Params | None = None, **_: Any
     ) -> tuple[Updates, OptState]:
-        leaves, treedef = flatten_updates(updates)
-        like = updates if params is None else params
-        found = checks.leaves_like(like, treedef, "parameters", "updates")
-        pairs = zip(leaves, found, strict=True)
-        return treedef.unflatten([_zero(*leaf, p) for leaf, p in pairs]), state
+        return zeros_for(updates, params), state
 
     return GradientTransformation(init_empty_state, update)
+
+
+def zeros_for(updates: Updates, params: Params | None) -> Updates:
+    """Return updates of zero, in the types of the parameters where they are given."""
+    leaves, treedef = flatten_updates(updates)
+    like = updates if params is None else params
+    found = checks.leaves_like(like, treedef, "parameters", "updates")
+    pairs = zip(leaves, found, strict=True)
+    return treedef.unflatten([_zero(*leaf, p) for leaf, p in pairs])
 
 
 def _zero(path: Any, g: Any, p: Any) -> Any:

@@ -30,7 +30,8 @@ from gradtx.core.transformation import (
 from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.sharding import zero_count
 from gradtx.lowering.varying import varied_with
-from gradtx.wrappers.step import is_ours, run_if, typed_like, zeros_for
+from gradtx.primitives.scale import zeros_for
+from gradtx.wrappers.step import is_ours, run_if, typed_like
 
 # From the gradients, the number of real steps taken, and the parameters to a boolean,
 # whether these gradients are to be left out, and whatever is to be reported.

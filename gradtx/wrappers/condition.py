@@ -16,8 +16,9 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import zero_count
 from gradtx.lowering.varying import varied_with
+from gradtx.primitives.scale import zeros_for
 from gradtx.wrappers.skip import count_not_finite
-from gradtx.wrappers.step import as_updates, run_if, zeros_for
+from gradtx.wrappers.step import as_updates, run_if
 
 ConditionFn = Callable[..., Any]
 

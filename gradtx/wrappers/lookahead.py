@@ -19,10 +19,11 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.conditional import cond_inplace
 from gradtx.lowering.sharding import in_place_of_sharded, zero_count
+from gradtx.primitives.scale import zeros_for
 from gradtx.tree.params import FastAndSlow
 from gradtx.wrappers.averages import holds_both, merge
 from gradtx.wrappers.outermost import outermost
-from gradtx.wrappers.step import step_of, typed_like, zeros_for
+from gradtx.wrappers.step import step_of, typed_like
 from gradtx.wrappers.synchronise import synchronised
 
 
@@ -165,11 +166,12 @@ def lookahead(
             u = type(params)(u, change)
             return u, LookaheadState(fast_state, jnp.where(due, 0, steps))
         held = LookaheadParams(params, _slow_params(state))
+        zeros = zeros_for(updates, params) if single_pass else None
         u, held, fast_state = synchronised(
             follow,
             due,
             step_of(fast, updates, extra),
-            (zeros_for(updates, params), held, state.fast_state),
+            (zeros, held, state.fast_state),
             lambda old, held: renewed(old, merge(held.slow, held.fast)),
             single_pass=single_pass,
         )

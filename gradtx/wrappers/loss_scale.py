@@ -17,8 +17,9 @@ from gradtx.core.transformation import (
 )
 from gradtx.lowering.sharding import zero_count
 from gradtx.lowering.varying import varied_with
+from gradtx.primitives.scale import zeros_for
 from gradtx.wrappers.skip import count_not_finite
-from gradtx.wrappers.step import is_ours, run_if, typed_like, zeros_for
+from gradtx.wrappers.step import is_ours, run_if, typed_like
 
 
 class DynamicLossScaleState(NamedTuple):

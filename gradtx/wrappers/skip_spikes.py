@@ -16,8 +16,9 @@ from gradtx.core.transformation import (
 from gradtx.lowering.sharding import zero_count
 from gradtx.lowering.varying import varied_with
 from gradtx.primitives.history import put
+from gradtx.primitives.scale import zeros_for
 from gradtx.tree import norms
-from gradtx.wrappers.step import run_if, zeros_for
+from gradtx.wrappers.step import run_if
 
 
 class SkipSpikesState(NamedTuple):

@@ -18,9 +18,9 @@ from gradtx.common.leaves import (
 )
 from gradtx.common.types import OptState, Params, PyTree, Updates
 from gradtx.core.apply_updates import apply_updates, fit, remember
-from gradtx.core.transformation import EmptyState, GradientTransformation
+from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.conditional import cond_inplace, either_inplace
-from gradtx.primitives.scale import set_to_zero
+from gradtx.primitives.scale import zeros_for
 
 T = TypeVar("T")
 # What a step changes: the updates, the state, and the parameters.
@@ -59,6 +59,8 @@ def step_of(
 ) -> Callable[[Now], Now]:
     """Return a step of ``inner`` that may stand in a loop: it keeps all types.
 
+    Outside of one it may be given None for the updates of before.
+
     Args:
       inner: the transformation.
       updates: what it is given.
@@ -69,7 +71,7 @@ def step_of(
     def step(now: Now) -> Now:
         like, state, params = now
         u, new_state = inner.update(updates, state, params, **extra)
-        u = typed_like(like, u)
+        u = as_updates(u, params) if like is None else typed_like(like, u)
         return u, typed_like(state, new_state), after(params, u)
 
     return step
@@ -166,15 +168,6 @@ def in_types(numbers: dict[str, Any], dtypes: dict[str, Any]) -> dict[str, jax.A
 def _cast(numbers: dict[str, Any], dtypes: tuple[Any, ...]) -> dict[str, jax.Array]:
     pairs = zip(numbers.items(), dtypes, strict=True)
     return {name: jnp.asarray(x, dtype) for (name, x), dtype in pairs}
-
-
-def zeros_for(updates: Updates, params: Params | None) -> Updates:
-    """Return updates of zero, in the types of the parameters where they are given."""
-    return _ZERO.update(updates, EmptyState(), params)[0]
-
-
-# Made once: outside of jit a new one would be compiled anew.
-_ZERO = set_to_zero()
 
 
 def as_updates(updates: Updates, params: Params | None) -> Updates:

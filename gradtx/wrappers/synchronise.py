@@ -36,8 +36,8 @@ def synchronised(
         have a place each. Otherwise it is what the pass reads anyway.
       due: whether to synchronise.
       take: a step of the fast optimizer, as :func:`step_of` makes one.
-      start: updates in the types of the parameters, what is held, ``fast`` being the
-        parameters, and the state of the fast optimizer.
+      start: zeros for updates, or None where it is no single pass; what is held,
+        ``fast`` being the parameters; and the state of the fast optimizer.
       renew: makes the state of the fast optimizer anew, from it and what is held.
       single_pass: whether the step is within what is done if it is due, and if not.
     """

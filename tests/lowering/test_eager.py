@@ -618,7 +618,7 @@ def test_errors_name_who_was_at_work() -> None:
         (gradtx.adamw(0.1), r"adamw \(in scale_by_adam\)"),
         (gradtx.adamw(lambda _: 0.1), r"adamw \(in scale_by_adam\)"),
         (gradtx.lookahead(gradtx.adam(0.1), 2, 0.5), r"lookahead \(in scale_by_adam\)"),
-        (gradtx.MultiSteps(gradtx.adam(0.1), lambda _: 1), r"accumulate \("),
+        (gradtx.MultiSteps(gradtx.adam(0.1), lambda _: 1), "accumulate"),
     ):
         state = tx.init(PARAMS)
         for _ in range(2):

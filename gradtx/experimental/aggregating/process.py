@@ -10,7 +10,8 @@ from gradtx.common.types import OptState, Params, Updates
 from gradtx.core.transformation import GradientTransformation, with_extra_args_support
 from gradtx.experimental.aggregating.aggregator import Aggregator, fitting, with_params
 from gradtx.lowering.control_flow import either
-from gradtx.wrappers.step import typed_like, zeros_for
+from gradtx.primitives.scale import zeros_for
+from gradtx.wrappers.step import typed_like
 
 
 @runtime_checkable

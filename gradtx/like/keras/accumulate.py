@@ -21,7 +21,7 @@ from gradtx.core.slots import zeros
 from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.control_flow import either
 from gradtx.lowering.sharding import zero_count
-from gradtx.wrappers.step import zeros_for
+from gradtx.primitives.scale import zeros_for
 
 
 class AccumulationState(NamedTuple):

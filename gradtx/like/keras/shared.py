@@ -27,8 +27,8 @@ from gradtx.like.keras.average import averaged
 from gradtx.like.keras.clip import clipped
 from gradtx.like.shrink import shrink
 from gradtx.optimizers.naming import names
+from gradtx.primitives.scale import zeros_for
 from gradtx.wrappers.chain import chain
-from gradtx.wrappers.step import zeros_for
 
 P = ParamSpec("P")
 
