@@ -33,12 +33,6 @@ def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
     return _by_rows(vectors)
 
 
-def identity_like(matrices: jax.Array) -> jax.Array:
-    """Return identities of the shape of matrices."""
-    eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)
-    return jnp.broadcast_to(eye, matrices.shape)
-
-
 def _by_rows(x: jax.Array) -> jax.Array:
     """Return matrices as they are, in the order in which a product's result is stored.
 
