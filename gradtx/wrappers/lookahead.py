@@ -166,12 +166,11 @@ def lookahead(
             u = type(params)(u, change)
             return u, LookaheadState(fast_state, jnp.where(due, 0, steps))
         held = LookaheadParams(params, _slow_params(state))
-        zeros = zeros_for(updates, params) if single_pass else None
         u, held, fast_state = synchronised(
             follow,
             due,
             step_of(fast, updates, extra),
-            (zeros, held, state.fast_state),
+            (updates, held, state.fast_state),
             lambda old, held: renewed(old, merge(held.slow, held.fast)),
             single_pass=single_pass,
         )

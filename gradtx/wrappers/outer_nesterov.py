@@ -17,7 +17,6 @@ from gradtx.core.transformation import (
     with_extra_args_support,
 )
 from gradtx.lowering.sharding import zero_count
-from gradtx.primitives.scale import zeros_for
 from gradtx.wrappers.averages import merge
 from gradtx.wrappers.outermost import outermost
 from gradtx.wrappers.step import step_of
@@ -135,12 +134,11 @@ def outer_nesterov(
         steps = state.steps_since_sync + 1
         due = steps >= every
         held = _Held(params, state.slow_params, state.velocity)
-        zeros = zeros_for(updates, params) if single_pass else None
         u, held, inner_state = synchronised(
             follow,
             due,
             step_of(inner, updates, extra),
-            (zeros, held, state.inner_state),
+            (updates, held, state.inner_state),
             single_pass=single_pass,
         )
         return u, OuterNesterovState(

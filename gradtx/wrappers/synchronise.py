@@ -11,6 +11,7 @@ from gradtx.common.types import OptState, Params, Updates
 from gradtx.core.apply_updates import remember
 from gradtx.core.transformation import GradientTransformation
 from gradtx.lowering.conditional import cond_inplace, either_inplace
+from gradtx.primitives.scale import zeros_for
 from gradtx.wrappers.half_precision import as_stored, is_narrow, nearest_update
 from gradtx.wrappers.step import Now
 
@@ -36,8 +37,8 @@ def synchronised(
         have a place each. Otherwise it is what the pass reads anyway.
       due: whether to synchronise.
       take: a step of the fast optimizer, as :func:`step_of` makes one.
-      start: zeros for updates, or None where it is no single pass; what is held,
-        ``fast`` being the parameters; and the state of the fast optimizer.
+      start: the updates that the step is given; what is held, ``fast`` being the
+        parameters; and the state of the fast optimizer.
       renew: makes the state of the fast optimizer anew, from it and what is held.
       single_pass: whether the step is within what is done if it is due, and if not.
     """
@@ -53,13 +54,16 @@ def synchronised(
         u, held = _met(u, held, params)
         return u, held, renew(state, held)
 
-    params = start[1].fast  # type: ignore[attr-defined]
+    updates, held, state = start
+    params = held.fast  # type: ignore[attr-defined]
     if single_pass:
+        now = (zeros_for(updates, params), held, state)
         u, held, state = either_inplace(
-            due, lambda old: meet(old[1].fast, step(old)), step, start
+            due, lambda old: meet(old[1].fast, step(old)), step, now
         )
     else:
-        u, held, state = cond_inplace(due, partial(meet, params), step(start))
+        now = step((None, held, state))
+        u, held, state = cond_inplace(due, partial(meet, params), now)
     remember(params, u, held.fast)  # type: ignore[attr-defined]
     return u, held, state
 
