@@ -6,21 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import gradtx
-from benchmarks.trees import nbytes
-from gradtx import codecs
+from gradtx import codecs, compare
+from gradtx.compare.builtin import tasks
 from gradtx.compare.builtin.data import ALPHABET, text
-from gradtx.compare.builtin.models import TextNetwork
-from gradtx.compare.builtin.tasks import (
-    Problem,
-    classification,
-    digits_problem,
-    text_problem,
-)
-from gradtx.compare.stepping import loss_of
-from gradtx.compare.task import Start
+from gradtx.compare.plan import tree_bytes
+from gradtx.compare.training import Outcome
 
 
 class Kept(NamedTuple):
@@ -63,68 +55,60 @@ FORMATS = {
 }
 
 
-def gpt_problem() -> Problem:
+def gpt_problem() -> tasks.Problem:
     """Give a larger transformer: 10 M parameters on an accelerator, 0.8 M without."""
+    from gradtx.compare.builtin.models import TextNetwork  # noqa: PLC0415 -- Flax
+
     small = jax.default_backend() == "cpu"
     width, blocks, batch_size = (128, 4, 16) if small else (320, 8, 64)
-    task = classification(
+    task = tasks.classification(
         f"Python source text, transformer of {'0.8' if small else '10'} M parameters",
         TextNetwork(len(ALPHABET), width, blocks, heads=4),
         text(context=32 if small else 128, limit=400_000),
         batch_size,
     )
-    return Problem("gpt", task, steps=300 if small else 1000, seeds=3, rates=1)
+    return tasks.Problem("gpt", task, steps=300 if small else 1000, seeds=3, rates=1)
 
 
 # The problems, each with the highest learning rate that it is trained with.
-STUDIES: dict[str, tuple[Callable[[], Problem], float]] = {
-    "digits": (digits_problem, 0.005),
-    "text": (text_problem, 0.005),
+STUDIES: dict[str, tuple[Callable[[], tasks.Problem], float]] = {
+    "digits": (tasks.digits_problem, 0.005),
+    "text": (tasks.text_problem, 0.005),
     "gpt": (gpt_problem, 0.002),
 }
 
 
-class Result(NamedTuple):
-    """What came of one format."""
-
-    losses: np.ndarray  # of every batch, (seeds, steps)
-    validation: np.ndarray  # at the end, of each seed
-    weight_bytes: float  # per parameter
-    state_bytes: float
-
-
-_as_float32 = partial(jax.tree.map, lambda p: p.astype(jnp.float32))
-
-
-def train(problem: Problem, highest: float, begin: Start, kept: Kept) -> Result:
-    """Train every seed in one compiled program, then judge the weights.
+def train(problem: tasks.Problem, highest: float, kept: Kept) -> Outcome:
+    """Train every seed with weights and state as a format keeps them.
 
     The rate rises for a tenth of the steps and falls to nothing along a cosine, so that
     the last steps are small ones: those that few bits lose.
     """
-    steps, task = problem.steps, problem.task
-    tx = kept.build(
-        gradtx.warmup_cosine_decay_schedule(0.0, highest, steps // 10, steps)
+    return compare.sweep(
+        kept.build,
+        keeping(problem.task, kept.weights),
+        [highest],
+        steps=problem.steps,
+        seeds=problem.seeds,
+        schedule="warmup_cosine",
     )
-    params = jax.tree.map(lambda p: p.astype(kept.weights), begin.params)
-    state = jax.jit(jax.vmap(tx.init))(params)
-    drawn, judge = loss_of(task, begin.data), task.evaluate or dict
 
-    def advance(params: Any, state: Any, batches: jax.Array) -> Any:
-        def step(carry: Any, rows: jax.Array) -> Any:
-            params, state = carry
-            loss, grads = jax.value_and_grad(
-                lambda params: drawn(_as_float32(params), rows, None)
-            )(params)
-            updates, state = tx.update(grads, state, params)
-            return (gradtx.apply_updates(params, updates), state), loss
 
-        (params, _), losses = jax.lax.scan(step, (params, state), batches)
-        return losses, judge(_as_float32(params))["loss"]
+def keeping(task: compare.Task, weights: Any) -> compare.Task:
+    """Return a task whose weights are kept in a type, and computed with in float32."""
+    narrow = partial(jax.tree.map, lambda p: p.astype(weights))
+    wide = partial(jax.tree.map, lambda p: p.astype(jnp.float32))
+    judge = task.evaluate or dict
+    return task._replace(
+        init=lambda key: narrow(task.init(key)),
+        loss=lambda params, batch, key: task.loss(wide(params), batch, key),
+        evaluate=lambda params: judge(wide(params)),
+    )
 
-    # One seed after the other: each alone fills the machine.
-    program = jax.jit(lambda *each: jax.lax.map(lambda one: advance(*one), each))
-    losses, validation = program(params, state, begin.batches)
+
+def bytes_of(task: compare.Task, kept: Kept) -> tuple[float, float]:
+    """Return the bytes of weights and of state, for each parameter."""
+    params = jax.eval_shape(keeping(task, kept.weights).init, jax.random.key(0))
+    state = jax.eval_shape(kept.build(0.1).init, params)
     count = sum(x.size for x in jax.tree.leaves(params))
-    losses, validation = (np.asarray(x, np.float64) for x in (losses, validation))
-    return Result(losses, validation, nbytes(params) / count, nbytes(state) / count)
+    return tree_bytes(params) / count, tree_bytes(state) / count

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     targets.only_compile()
     target = targets.load(options.target)
-    shapes = TREES[options.tree]()
+    shapes = TREES[options.tree]
     console, rows = report.console(), []
     for name in options.methods:
         library, make = METHODS[name]

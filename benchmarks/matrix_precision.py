@@ -17,11 +17,10 @@ from typing import Any
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import numpy as np
-
 import gradtx
 from benchmarks import report
 from benchmarks.options import parser, some_of, whole
+from benchmarks.precision import in_deviations, spread
 from gradtx import compare
 from gradtx.compare.builtin.matrix_methods import MATRIX_METHODS
 from gradtx.compare.builtin.tasks import PROBLEMS
@@ -56,17 +55,14 @@ def _in_int8(build: Callable[[Any], Any], rate: Any) -> Any:
 def _line(rows: dict[str, Row], name: str) -> report.Record:
     """Tell a run's loss, and how far it is from that of its method in float32."""
     row, reference = rows[name], rows.get(name.removesuffix(", int8"))
-    mean, spread = np.mean(row.losses), np.std(row.losses, ddof=1)
-    away = ""
-    if reference is not None and reference is not row:
-        off = mean - np.mean(reference.losses)
-        away = f"{off / np.std(reference.losses, ddof=1):+.2f}"
-    return {
+    told: report.Record = {
         "method, state": name,
         "B/param of state": f"{row.cost.state_bytes:.2f}",
-        "validation loss": f"{mean:.4f} ± {spread:.4f}",
-        "of float32's sd": away,
+        "validation loss": spread(row.losses),
     }
+    if reference is not None and reference is not row:
+        told["off float32, in its sd"] = in_deviations(row.losses, reference.losses)
+    return told
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

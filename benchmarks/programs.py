@@ -1,4 +1,4 @@
-"""Donated steps of gradtx, optax and PyTorch, and what they cost to make."""
+"""The ten methods as donated steps of each library, and what they cost to make."""
 
 import importlib.util
 import inspect
@@ -6,18 +6,51 @@ import math
 import time
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from benchmarks.methods import RATE, Method
+import gradtx
 from benchmarks.timing import STAGES, compile_step
-from benchmarks.trees import nbytes
+from gradtx.compare.plan import tree_bytes
 
+RATE = 1e-4
+PERIOD = 5
 ROUNDS, ENOUGH = 3, 5.0  # how often the stages are timed, unless they take seconds
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}  # JAX's platform, and torch's device for it
+
+
+class Method(NamedTuple):
+    """One row of a benchmark."""
+
+    name: str  # of gradtx and optax
+    bound: float  # bytes per float32 parameter and step, each array moved only once
+    settings: dict[str, Any] = {}  # noqa: RUF012  (nothing changes them)
+    torch: str = ""  # the class of ``torch.optim``, where PyTorch has the method
+    period: int = 1  # after so many steps it has done all that it does
+
+    def build(self, lib: Any) -> Any:
+        """Make the optimizer out of gradtx or of optax."""
+        if self.name == "lookahead":
+            return lib.lookahead(lib.adam(RATE), PERIOD, 0.5)
+        return getattr(lib, self.name)(RATE, **self.settings)
+
+
+METHODS = {
+    "sgd": Method("sgd", 12, torch="SGD"),
+    "momentum": Method("sgd", 20, {"momentum": 0.9}, "SGD"),
+    "nesterov": Method("sgd", 20, {"momentum": 0.9, "nesterov": True}, "SGD"),
+    "adam": Method("adam", 28, torch="Adam"),
+    "adamw": Method("adamw", 28, {"weight_decay": 0.01}, "AdamW"),
+    "adabelief": Method("adabelief", 28),
+    "lookahead": Method("lookahead", 28 + 8 / PERIOD, period=PERIOD),
+    "rmsprop": Method("rmsprop", 20, torch="RMSprop"),
+    "adagrad": Method("adagrad", 20, torch="Adagrad"),
+    "lion": Method("lion", 20),
+}
 
 
 class Loop:
@@ -50,16 +83,16 @@ class Program(Loop):
         """
         # gradtx has a compiler of steps of its own, which its users are told to use.
         jit = getattr(self.lib, "jit_step", jax.jit)
-        made = compile_step(self.lib, self.tx, self.grads, *self.carry, jit=jit)
-        self.step = lambda *carry: made.compiled(self.grads, *carry)
+        made = compile_step(self.lib, self.tx, *self.carry, self.grads, jit=jit)
+        self.step = lambda *carry: made.compiled(*carry, self.grads)
         memory = made.compiled.memory_analysis()
         moved = (made.compiled.cost_analysis() or {}).get("bytes accessed", math.nan)
-        grads = nbytes(self.grads)  # 4 bytes for a parameter
+        count = sum(x.size for x in jax.tree.leaves(self.grads))
         return {
             **{stage: made.seconds[stage] for stage in STAGES},
             "equations": count_equations(made.traced.jaxpr),
-            "XLA B/param": 4 * moved / grads,
-            "state B/param": 4 * (nbytes(self.carry) / grads - 1),
+            "XLA B/param": moved / count,
+            "state B/param": tree_bytes(self.carry[1]) / count,
             "temp bytes": getattr(memory, "temp_size_in_bytes", 0),
             "alias bytes": getattr(memory, "alias_size_in_bytes", 0),
         }
@@ -70,6 +103,26 @@ def count_equations(jaxpr: Any) -> int:
     held = jax.tree.leaves([list(equation.params.values()) for equation in jaxpr.eqns])
     inside = sum(count_equations(x) for x in held if hasattr(x, "eqns"))
     return len(jaxpr.eqns) + inside
+
+
+def contestants(
+    method: Method, params: Any, grads: Any, *, eager: bool, torch: bool
+) -> dict[str, Loop]:
+    """Return a method's step in every library, and a copy of as many numbers.
+
+    PyTorch's is left out where it is not installed, or not for this device. The copy,
+    in place and with the signs turned, is the yardstick of bytes per second.
+    """
+    programs = {
+        lib.__name__: program_of(method, lib, params, grads, eager=eager)
+        for lib in (gradtx, optax)
+    }
+    found = load_torch() if torch and method.torch and not eager else None
+    if found is not None:
+        programs["torch"] = TorchProgram(found, method, params, grads)
+    turn = jax.jit(jnp.negative, donate_argnums=0)
+    numbers = jnp.ones(sum(x.size for x in params.values()), jnp.float32)
+    return programs | {"copy": Loop("jit", lambda x: (turn(x),), numbers)}
 
 
 def program_of(
@@ -104,15 +157,6 @@ def all_stages(programs: dict[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def copy_of(count: int) -> Loop:
-    """Return what reads numbers and writes them back with the signs turned, in place.
-
-    As an optimizer works: the yardstick of its bytes per second.
-    """
-    turn = jax.jit(jnp.negative, donate_argnums=0)
-    return Loop("jit", lambda x: (turn(x),), jnp.ones(count, jnp.float32))
-
-
 def load_torch() -> Any:
     """Return torch, or None where it is not installed, or not for this device."""
     platform = jax.default_backend()
@@ -122,7 +166,7 @@ def load_torch() -> Any:
     return torch if platform == "cpu" or torch.cuda.is_available() else None
 
 
-class TorchProgram:
+class TorchProgram(Loop):
     """One optimizer of PyTorch, fused where it has that, else foreach."""
 
     def __init__(self, torch: Any, method: Method, params: Any, grads: Any) -> None:

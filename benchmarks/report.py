@@ -1,9 +1,6 @@
 """What a benchmark leaves: figures as tables and as files, and what ran where."""
 
 import json
-import os
-import platform
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -11,14 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import jax
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gradtx.compare.table import machine
+
 WIDE = 300  # columns, so that no table is cut
-PACKAGES = ("gradtx", "jax", "jaxlib", "optax", "torch", "numpy")
-COMPILERS = ("libtpu", "jax-cuda13-plugin")
+PACKAGES = ("gradtx", "jax", "jaxlib", "jax-cuda13-plugin", "libtpu", "optax", "torch")
 
 Record = dict[str, Any]
 """A row of a table: figures by their headings."""
@@ -31,16 +28,17 @@ def console() -> Console:
 
 def table(title: str, records: Sequence[Record], names: int = 1) -> Table:
     """Make a table of records, whose first figures are names; lists are left out."""
-    made = Table(title=title, box=box.MARKDOWN, title_justify="left")
-    shown = [
-        k for x in records for k, value in x.items() if not isinstance(value, list)
+    rows = [
+        {k: _shown(x) for k, x in each.items() if not isinstance(x, list)}
+        for each in records
     ]
-    headings = dict.fromkeys(shown)
-    for place, heading in enumerate(headings):
-        side = "left" if place < names else "right"
+    made = Table(title=title, box=box.MARKDOWN, title_justify="left")
+    headings = list(dict.fromkeys(key for row in rows for key in row))
+    for heading in headings:
+        side = "left" if heading in headings[:names] else "right"
         made.add_column(heading, justify=side, no_wrap=True)
-    for record in records:
-        made.add_row(*(_shown(record.get(key)) for key in headings))
+    for row in rows:
+        made.add_row(*map(row.get, headings))
     return made
 
 
@@ -70,18 +68,12 @@ def write(out: Path, name: str, rows: Sequence[Record], shown: Console) -> None:
 
 
 def facts() -> Record:
-    """Return what ran where: versions, device, date and command."""
-    listing = Path("/proc/cpuinfo")
-    text = listing.read_text() if listing.exists() else ""
-    processor = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    """Return what ran where: versions, machine, date and command."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python {' '.join(sys.argv)}",
-        "device": jax.devices()[0].device_kind,
-        "processor": processor[1] if processor else platform.processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {name: version_of(name) for name in PACKAGES + COMPILERS},
+        "machine": machine(),
+        "versions": {package: version_of(package) for package in PACKAGES},
     }
 
 

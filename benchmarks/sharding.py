@@ -28,7 +28,7 @@ from benchmarks.audit import targets
 from benchmarks.audit.sent import exchange, products
 from benchmarks.options import parser, some_of
 from benchmarks.sharding_rows import ROWS, Row
-from benchmarks.trees import nbytes
+from gradtx.compare.plan import tree_bytes
 
 MEGA = 1e6
 
@@ -101,7 +101,7 @@ def figures(row: Row, place: Place) -> Figures:
     memory: Any = compiled.memory_analysis()
     on_host = getattr(memory, "host_argument_size_in_bytes", 0)
     return Figures(
-        nbytes(params),
+        tree_bytes(params),
         _held(params) + _held(state),
         dict(found.sent),
         2 * products(text),

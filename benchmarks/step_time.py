@@ -2,17 +2,19 @@
 
     python benchmarks/step_time.py
     python benchmarks/step_time.py --quick --cases leaf --methods adamw,lion
+    python benchmarks/step_time.py --formats int8-state,bfloat16-compensated
 
 A step is update and apply, compiled by `gradtx.jit_step` or, for optax, by `jax.jit`,
 with parameters and state donated. The libraries take turns in one run, each on its own
 copy of the same tree, and with them a copy of as many numbers, whose speed is the
-yardstick. With ``--eager`` it is `update` alone, called outside of `jit`. Tables go to
-the terminal; tables.md and step_time.json to the folder of ``--out``.
+yardstick. With ``--eager`` it is `update` alone, called outside of `jit`; with
+``--formats`` AdamW's step on one matrix, in turn with float32's. Tables go to the
+terminal; tables.md and step_time.json to the folder of ``--out``.
 """
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # JAX would take most of a GPU for itself, and PyTorch needs room there too.
@@ -22,21 +24,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import jax
 import numpy as np
-import optax
 
 import gradtx
 from benchmarks import report
-from benchmarks.methods import METHODS, Method
+from benchmarks.formats import FORMATS, REFERENCE
 from benchmarks.options import folder, parser, progress, some_of, whole
-from benchmarks.programs import (
-    TorchProgram,
-    all_stages,
-    copy_of,
-    load_torch,
-    program_of,
-)
-from benchmarks.timing import in_turn, quartiles
-from benchmarks.trees import CASES, FULL, QUICK, parameters, random_tree
+from benchmarks.programs import METHODS, RATE, Program, all_stages, contestants
+from benchmarks.timing import in_turn
+from benchmarks.trees import FULL, QUICK, parameters, random_tree
+
+WIDTH = 1024  # of the matrix in every format
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,18 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = report.console()
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
-    alone = options.no_torch or options.eager
-    torch = None if alone else load_torch()
-    if torch is None and not alone:
-        console.print("PyTorch, for this device, is not installed: it is left out")
+    measure = in_format if options.formats else by_all
     rows: list[report.Record] = []
-    for case in options.cases:
-        shapes = CASES[case](options.sizes)
+    for case, shapes in options.trees.items():
         tree = random_tree(shapes, 0, 0.02), random_tree(shapes, 1, 1e-3)
         held = [
-            {"case": case, "method": name, **record}
-            for name in progress(options.methods, case)
-            for record in measure(METHODS[name], *tree, options, torch)
+            {"case": case, **record}
+            for name in progress(options.formats or options.methods, case)
+            for record in measure(name, *tree, options)
         ]
         size = f"{len(shapes):,} leaves, {parameters(shapes):,} parameters"
         console.print(report.table(f"{case}: {size}", held, names=4))
@@ -65,48 +58,67 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(f"Written to {options.out}: tables.md, step_time.json")
 
 
-def measure(
-    method: Method, params: Any, grads: Any, options: argparse.Namespace, torch: Any
-) -> list[report.Record]:
-    """Time a method in all libraries on one tree, and a copy, by a record of each.
+def by_all(
+    name: str, params: Any, grads: Any, options: argparse.Namespace
+) -> Iterator[report.Record]:
+    """Time a method in all libraries on one tree, and a copy, by a record of each."""
+    method, count = METHODS[name], sum(x.size for x in params.values())
+    programs = contestants(
+        method, params, grads, eager=options.eager, torch=not options.no_torch
+    )
+    for record in measured(programs, options.repeats, method.period):
+        moved = 8 if record["by"] == "copy" else method.bound
+        rate = moved * count / record["ms"][1] / 1e6
+        yield {"method": name, **record, "must move B/param": moved, "GB/s": rate}
 
-    The time of gradtx is over its own in the same round, so that below 1 gradtx wins;
-    the bytes that must be moved are in the median time.
-    """
-    programs: dict[str, Any] = {
-        lib.__name__: program_of(method, lib, params, grads, eager=options.eager)
-        for lib in (gradtx, optax)
-    }
-    stages = {} if options.eager else all_stages(programs)
-    if torch is not None and method.torch:
-        programs["torch"] = TorchProgram(torch, method, params, grads)
-    count = sum(x.size for x in params.values())
-    programs["copy"] = copy_of(count)
-    seconds = in_turn(programs, options.repeats, method.period)
+
+def in_format(
+    name: str, params: Any, grads: Any, options: argparse.Namespace
+) -> Iterator[report.Record]:
+    """Time AdamW's step in a format beside float32's: two at a time in memory."""
+
+    def program(name: str) -> Program:
+        kept = FORMATS[name]
+        given = jax.tree.map(lambda x: x.astype(kept.weights), (params, grads))
+        return Program(gradtx, kept.build(RATE), *given)
+
+    for record in measured({x: program(x) for x in (REFERENCE, name)}, options.repeats):
+        yield {"method": "adamw", **record}
+
+
+def measured(
+    programs: Mapping[str, Any], repeats: int, period: int = 1
+) -> list[report.Record]:
+    """Time programs in turn, each beside the first one in the same round."""
+    stages = all_stages({k: x for k, x in programs.items() if isinstance(x, Program)})
+    seconds = in_turn(programs, repeats, period)
     jax.clear_caches()
-    records = []
-    for name, times in seconds.items():
-        moved = 8 if name == "copy" else method.bound
-        records.append(
-            {
-                "by": name,
-                "how": programs[name].how,
-                "ms": quartiles(1e3 * times),
-                "gradtx / it": float(np.median(seconds["gradtx"] / times)),
-                "must move B/param": moved,
-                "GB/s": moved * count / float(np.median(times)) / 1e9,
-                **stages.get(name, {}),
-            }
-        )
-    return records
+    first, *_ = programs
+    return [
+        {
+            "by": name,
+            "how": programs[name].how,
+            "ms": tuple(np.percentile(1e3 * times, (25, 50, 75)).tolist()),
+            f"{first} / it": float(np.median(seconds[first] / times)),
+            **stages.get(name, {}),
+        }
+        for name, times in seconds.items()
+    ]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the options; end with status 2 and a sentence where one is wrong."""
     reader = parser(__doc__)
     add = reader.add_argument
-    add("--cases", type=some_of(CASES), default=list(CASES), metavar="A,B")
-    add("--methods", type=some_of(METHODS), default=list(METHODS), metavar="A,B")
+    add("--cases", type=some_of(FULL), default=list(FULL), metavar="A,B")
+    add(
+        "--methods",
+        type=some_of(METHODS),
+        default=list(METHODS),
+        metavar="A,B",
+    )
+    told = f"of {', '.join(FORMATS)}, instead of methods and cases"
+    add("--formats", type=some_of(FORMATS), metavar="A,B", help=told)
     add("--repeats", type=whole, help="rounds of turns (default 20; 5 with --quick)")
     add("--size", type=whole, help="parameters of the big leaf (default 16,777,216)")
     add("--out", type=folder, default="results/step_time", help="a folder")
@@ -115,8 +127,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--eager", action="store_true", help="time tx.update outside of jit, no more")
     options = reader.parse_args(arguments)
     options.repeats = options.repeats or (5 if options.quick else 20)
-    sizes = QUICK if options.quick else FULL
-    options.sizes = sizes._replace(leaf=options.size or sizes.leaf)
+    trees = QUICK if options.quick else FULL
+    size = options.size or parameters(trees["leaf"])
+    trees = trees | {"leaf": {"w": (size,)}}
+    options.trees = {case: trees[case] for case in options.cases}
+    if options.formats:
+        options.trees = {"matrix": {"w": (max(size // WIDTH, 1), WIDTH)}}
     return options
 
 

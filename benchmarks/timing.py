@@ -17,11 +17,6 @@ SHORTEST = 0.02  # seconds; in a shorter turn one interruption would count for m
 STAGES = ("trace s", "lower s", "compile s")
 
 
-def quartiles(values: np.ndarray) -> tuple[float, ...]:
-    """Return the quartiles of repeated measurements."""
-    return tuple(np.percentile(values, (25, 50, 75)).tolist())
-
-
 def in_turn(
     contestants: Mapping[str, Contestant], repeats: int, period: int = 1
 ) -> dict[str, np.ndarray]:
@@ -67,19 +62,19 @@ def compile_step(
 ) -> Step:
     """Trace, lower and compile a step of update and apply from nothing, by the clock.
 
-    Of gradients, parameters and state, of which the last two are donated, and of what
-    ``update`` wants besides: arrays, and functions.
+    Of parameters and state, which are donated, of gradients, and of what ``update``
+    wants besides: arrays, and functions.
     """
     functions = {name: value for name, value in extra.items() if callable(value)}
     arrays = {name: value for name, value in extra.items() if name not in functions}
 
-    def step(grads: Any, params: Any, state: Any, **arrays: Any) -> tuple[Any, Any]:
+    def step(params: Any, state: Any, grads: Any, **arrays: Any) -> tuple[Any, Any]:
         updates, state = tx.update(grads, state, params, **arrays, **functions)
         return lib.apply_updates(params, updates), state
 
     jax.clear_caches()
     clock = [time.perf_counter()]
-    traced = jit(step, donate_argnums=(1, 2)).trace(*trees, **arrays)
+    traced = jit(step, donate_argnums=(0, 1)).trace(*trees, **arrays)
     clock.append(time.perf_counter())
     # Kernels written for a device ask whether it is there.
     with jax.default_device(target and target.first):

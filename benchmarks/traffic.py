@@ -52,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found: list[Record] = []
             for name in progress(options.rows, target.name):
                 case = known[name]
-                shapes = TREES[tree]() if tree else case.leaf(options.size)
+                shapes = TREES[tree] if tree else case.leaf(options.size)
                 found += _audited(target, case, shapes, theirs=not options.no_optax)
-            of = f", {len(TREES[tree]()):,} leaves ({tree})" if tree else ""
+            of = f", {len(TREES[tree]):,} leaves ({tree})" if tree else ""
             title = f"{target.device}, {target.compiler}{of}"
             console.print(report.table(title, found, names=3))
             console.print(f"{target.device}: {summary(found)}.\n")
@@ -90,7 +90,7 @@ def _audited(
 
 def summary(rows: Iterable[Record]) -> str:
     """Say in a sentence how many ways are at their lower bound, and which are not."""
-    ways = [row for row in rows if row["by"] == "gradtx" and row["reachable"]]
+    ways = [row for row in rows if row["by"] == "gradtx" and row["bounded"]]
     high = [
         f"{row['row']} {row['way']}".strip()
         for row in ways

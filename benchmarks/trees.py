@@ -1,26 +1,11 @@
 """The parameter trees that optimizers are timed on and compiled for."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 Shapes = dict[str, tuple[int, ...]]
-
-
-class Size(NamedTuple):
-    """How large the trees are: one big leaf, a transformer, and many small leaves."""
-
-    leaf: int
-    width: int
-    vocabulary: int
-    leaves: int
-
-
-FULL = Size(leaf=2**24, width=768, vocabulary=50257, leaves=1000)
-QUICK = Size(leaf=2**20, width=64, vocabulary=2048, leaves=100)
 
 
 def gpt2(
@@ -40,18 +25,16 @@ def gpt2(
     return shapes | {f"ln_f.{name}": x for name, x in norm.items()}
 
 
-CASES: dict[str, Callable[[Size], Shapes]] = {
-    "leaf": lambda size: {"w": (size.leaf,)},
-    "gpt2": lambda size: gpt2(size.width, size.vocabulary),
-    "small": lambda size: {f"w{i:04}": (256,) for i in range(size.leaves)},
-}
+def small(leaves: int) -> Shapes:
+    """Return the shapes of many small leaves."""
+    return {f"w{i:04}": (256,) for i in range(leaves)}
+
+
+FULL = {"leaf": {"w": (2**24,)}, "gpt2": gpt2(768, 50257), "small": small(1000)}
+QUICK = {"leaf": {"w": (2**20,)}, "gpt2": gpt2(64, 2048), "small": small(100)}
 # Those that steps of many leaves are compiled for.
-TREES: dict[str, Callable[[], Shapes]] = {
-    "gpt2": lambda: CASES["gpt2"](FULL),
-    "narrow": lambda: CASES["gpt2"](QUICK),
-    "1000": lambda: CASES["small"](FULL),
-    "2000": lambda: CASES["small"](FULL._replace(leaves=2000)),
-}
+TREES = {"gpt2": FULL["gpt2"], "narrow": QUICK["gpt2"]}
+TREES |= {"1000": FULL["small"], "2000": small(2000)}
 
 
 def parameters(shapes: Shapes) -> int:
@@ -66,8 +49,3 @@ def random_tree(shapes: Shapes, seed: int, scale: float) -> dict[str, Any]:
         name: jnp.asarray(scale * rng.standard_normal(shape, np.float32))
         for name, shape in shapes.items()
     }
-
-
-def nbytes(tree: Any) -> int:
-    """Count the bytes of a tree's arrays."""
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))

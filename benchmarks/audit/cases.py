@@ -1,37 +1,49 @@
-"""What is audited: the catalogue's rows and wrappers, and what they must move.
+"""What is audited: the catalogue's rows and wrappers, and the ways that they take."""
 
-The lower bound follows from the arrays: each that is needed is read once, each that
-changes is written once. Some methods cannot do with that: what they scale by is known
-only when all has been read. What they read again is said in ways.csv, and why.
-"""
-
-from collections.abc import Callable
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase as fnmatch
 from functools import partial
 from math import isqrt
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import jax.numpy as jnp
 
 import gradtx
-from benchmarks.audit.optax_twin import catalogue, optax_rows
 from benchmarks.trees import Shapes
 
 RATE = 1e-3
+TESTS = str(Path(__file__).parents[2] / "tests")
 Build = Callable[[Any], Any]
 
-
-class Way(NamedTuple):
-    """One of the ways that a step may take."""
-
-    label: str = ""
-    # Which way through the compiled conditionals it is: what is rare (a norm that
-    # overflows) moves more, so the common way moves "least", another one "most". Of two
-    # loops for either case one runs: the "lesser loop" or the "greater loop".
-    pick: str = "least"
-    again: float = 0.0  # bytes per parameter beyond each array once in, once out
-    why: str = ""  # what these bytes are
-    reachable: bool = True  # the lower bound is not where matrix products rule
+# Steps of two ways: what the lesser does, and the other, and the bytes per parameter
+# that the lesser does not move, as those arrays stay as they are.
+TWO_WAYS = {
+    "accumulate": ("adding", "stepping", 24),
+    "MultiSteps*": ("adding", "stepping", 24),
+    "apply_if_finite*": ("skipping", "stepping", 28),
+    "lookahead*": ("exploring", "synchronising", 8),
+    "outer_nesterov*": ("exploring", "synchronising", 16),
+    "average, adam*": ("between", "averaging", 8),
+    "average(adamw), every 8*": ("between", "averaging", 8),
+    "tail_average*": ("before", "averaging", 8),
+    "sophia*": ("between", "with h", 4),
+    "psgd_kron": ("between", "fitting", 16),
+    "skip_spikes, adam": ("skipping", "stepping", 28),
+    "dynamic_loss_scale(adamw)": ("skipping", "stepping", 28),
+    "dynamic_loss_scale, sgd": ("skipping", "stepping", 12),
+    "conditionally_mask(adamw)": ("masking", "step", 28),
+}
+# Where products of matrices, histories or the objective's gradients rule what is moved.
+UNBOUNDED = (
+    *("muon", "normuon", "adamuon", "muon_squared", "muown", "soap_muon", "dion"),
+    *("dion2, as Dion3", "scion", "shampoo*", "corrected_shampoo", "psgd_kron *"),
+    *("apollo", "apollo_mini", "lbfgs", "sophia* with h"),
+)
 
 
 class Case(NamedTuple):
@@ -43,30 +55,18 @@ class Case(NamedTuple):
     needs: tuple[str, ...] = ()  # extra arguments that ``update`` wants
     weights: Any = jnp.float32
 
-    @property
-    def ways(self) -> tuple[Way, ...]:
-        """The ways that a step may take."""
-        return WAYS.get(self.name, (Way(),))
+    def ways(self) -> Iterator[tuple[str, float, bool]]:
+        """Yield of each way of a step what it does, what it saves, if it is bounded."""
+        pairs = (two for x, two in TWO_WAYS.items() if fnmatch(self.name, x))
+        lesser, label, less = next(pairs, ("", "", 0))
+        for does, saves in {lesser: less, label: 0}.items():
+            step = f"{self.name} {does}".strip()
+            yield does, saves, not any(fnmatch(step, x) for x in UNBOUNDED)
 
     def leaf(self, size: int) -> Shapes:
         """Return the shape of one leaf of so many parameters."""
         side = isqrt(size)
         return {"w": (side, side) if self.matrix else (size,)}
-
-
-def _ways() -> dict[str, tuple[Way, ...]]:
-    """Read the ways of the steps that take several, or must read something again."""
-    found: dict[str, tuple[Way, ...]] = {}
-    text = Path(__file__).with_name("ways.csv").read_text("utf-8")
-    for line in text.splitlines()[1:]:
-        rows, label, pick, again, reachable, why = map(str.strip, line.split("|"))
-        way = Way(label, pick or "least", float(again or 0), why, reachable != "no")
-        for row in rows.split("; "):
-            found[row] = (*found.get(row, ()), way)
-    return found
-
-
-WAYS = _ways()
 
 
 def made(name: str, **settings: Any) -> Build:
@@ -146,10 +146,12 @@ OF_TREES: dict[str, Build] = {
 
 def cases() -> dict[str, Case]:
     """Return what there is to audit, by name."""
-    theirs, found = optax_rows(), {}
-    for row in catalogue():
-        build = partial(_built, row, theirs[row.name])
-        found[row.name] = Case(row.name, build, len(row.shape) > 1, row.needs)
+    with patch.object(sys, "path", [TESTS, *sys.path]):
+        rows = importlib.import_module("catalogue").ROWS
+    found = {
+        x.name: Case(x.name, partial(_built, x), len(x.shape) > 1, x.needs)
+        for x in rows
+    }
     for name, build in (WRAPPERS | OF_TREES).items():
         matrix = "bit" in name or name.startswith("hyperball")
         needs = ("value",) if name.startswith("reduce_on_plateau") else ()
@@ -158,5 +160,12 @@ def cases() -> dict[str, Case]:
     return found
 
 
-def _built(row: Any, twin: Any, lib: Any) -> Any:
-    return (twin if lib.__name__ == "optax" else row).build()
+def _built(row: Any, library: ModuleType) -> Any:
+    """Make a row, or what another library has under the name of its function."""
+    if library is gradtx:
+        return row.build()
+    name = getattr(row.make, "__name__", "")
+    if not name or row.make is not getattr(gradtx, name, None):
+        raise LookupError(f"{row.name} is made of several functions")
+    place = library if hasattr(library, name) else library.contrib
+    return getattr(place, name)(**row.settings)

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 ARRAY = re.compile(r"\b([a-z]+[0-9a-z]*)\[([0-9,<= ]*)\](\{[^}]*\})?")
+PART = re.compile(r"\((?:[^(){}]|\{[^}]*\})*\)|[a-z]\w*\[[^\]]*\](?:\{[^}]*\})?")
 NEAR = re.compile(r"S\((?!0\))")  # not in main memory, whose number is 0
 HEAD = re.compile(r"(ENTRY )?%([\w.-]+) \(.*\{$")
 LINE = re.compile(r"\s+(ROOT )?%([\w.-]+) = (.*?) ([a-z][\w-]*)\((.*?)\)(?:, (.*))?$")
@@ -26,17 +27,9 @@ class Instruction:
 
     @property
     def parts(self) -> list[str]:
-        """The types a tuple is made of, between commas that stand in no bracket."""
-        if not self.kind.startswith("("):
-            return [self.kind]
-        parts, depth = [""], 0
-        for letter in self.kind[1:-1]:
-            depth += (letter in "([{") - (letter in ")]}")
-            if letter == "," and not depth:
-                parts.append("")
-            else:
-                parts[-1] += letter
-        return parts
+        """The types that a tuple is made of."""
+        held = PART.findall(self.kind[1:-1])
+        return held if self.kind.startswith("(") else [self.kind]
 
     @property
     def trips(self) -> int | None:
@@ -54,10 +47,12 @@ class Instruction:
 class Computation(dict[str, Instruction]):
     """Instructions by name, of which one is the result."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.root: Instruction | None = None
-        self.parameters: dict[int, Instruction] = {}
+    root: Instruction | None = None
+
+    @property
+    def parameters(self) -> dict[str, Instruction]:
+        """What it is given, by number."""
+        return {x.inner: x for x in self.values() if x.opcode == "parameter"}
 
 
 def parse(text: str) -> Computation:
@@ -76,8 +71,6 @@ def parse(text: str) -> Computation:
             for value in dict.fromkeys(operands):
                 value.users.append(x)
             current.root = x if root else current.root
-            if opcode == "parameter":
-                current.parameters[int(inner)] = x
     if entry is None:
         raise ValueError("this is no compiled program: it has no ENTRY computation")
     return entry

@@ -12,7 +12,7 @@ FREE = {
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast"),
     *("after-all", "add-dependency", "opt-barrier", "partition-id", "replica-id"),
 }
-FREE_CALL = re.compile(r'target="(AllocateBuffer|AssumeGatherIndicesInBound|Sharding)"')
+FREE_CALL = re.compile(r'target="(AllocateBuffer|\w*Bitcast|\w*InBound|Sharding)"')
 # Where an instruction names the computations that it runs.
 CALLS = {
     "call": ("to_apply",),
@@ -49,10 +49,8 @@ class Cost(NamedTuple):
 
     least: Work = Work()  # where every choice falls on what moves least
     most: Work = Work()
-    loops: int = 0  # while-loops outside of conditionals
-    open: int = 0  # loops whose number of rounds is not known, wherever they stand
-    # Of each of those outside of conditionals, one round: it may be left out, as where
-    # a loop stands for something that is done in some steps only.
+    # One round of each loop of unknown rounds outside of conditionals: it may be left
+    # out, as where a loop stands for something that is done in some steps only.
     maybe: "tuple[Cost, ...]" = ()
 
     def __add__(self, other: Any) -> "Cost":
@@ -61,9 +59,8 @@ class Cost(NamedTuple):
 
     def times(self, rounds: float) -> "Cost":
         """Return the cost of so many rounds, with the same choices at every one."""
-        works = self.least.times(rounds), self.most.times(rounds)
         maybe = tuple(loop.times(rounds) for loop in self.maybe)
-        return Cost(*works, self.loops, self.open, maybe)
+        return Cost(self.least.times(rounds), self.most.times(rounds), maybe)
 
     def one_loop(self, pick: Callable[..., Work]) -> Work:
         """Return the work where just one of the open loops runs: ``min`` or ``max``.
@@ -95,16 +92,14 @@ def _cost(x: Instruction) -> Cost:
     if len(branches) == 1:
         return branches[0]
     least = min((branch.least for branch in branches), key=MOVED)
-    most = max((branch.most for branch in branches), key=MOVED)
-    return Cost(least, most, open=sum(branch.open for branch in branches))
+    return Cost(least, max((branch.most for branch in branches), key=MOVED))
 
 
 def _loop(x: Instruction) -> Cost:
     condition, body = map(cost_of, x.called("condition", "body"))
     if x.trips is not None:
-        return condition + body.times(x.trips) + Cost(loops=1)
-    most = max(Work(), body.most, key=MOVED)
-    return condition + Cost(Work(), most, body.loops + 1, body.open + 1, (body,))
+        return condition + body.times(x.trips)
+    return condition + Cost(Work(), max(Work(), body.most, key=MOVED), (body,))
 
 
 def _taken(x: Instruction, value: Instruction) -> float:
@@ -114,7 +109,7 @@ def _taken(x: Instruction, value: Instruction) -> float:
     if x.opcode == "fusion":
         (inside,) = x.called("calls")
         places = [i for i, operand in enumerate(x.operands) if operand is value]
-        return sum(_used(inside.parameters[i]) for i in places)
+        return sum(_used(inside.parameters[str(i)]) for i in places)
     opcode = x.opcode.removesuffix("-start") if x.operands[0] is value else ""
     if opcode in SLICES:
         return nbytes(_result(x))

@@ -48,7 +48,7 @@ def v5es(shape: str = "2x2") -> list[Any]:
 def _need(module: str, package: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise Absent(
-            f"the compiler is not installed: pip install '{package}', or all that the "
+            f"it is not installed: pip install '{package}', or all that the "
             "benchmarks need on Linux with pip install 'gradtx[bench]'"
         )
 
@@ -78,8 +78,6 @@ def load(name: str) -> Target:
     device, package, make, options = TARGETS[name]
     try:
         first = make()[0]
-    except Absent:
-        raise
     except Exception as error:  # whatever a plugin stumbles over
         raise Absent(f"its compiler does not start: {error}") from error
     return Target(name, device, f"{package} {version_of(package)}", first, options)

@@ -7,13 +7,11 @@ table and writes pictures and a report with a selection guide.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from gradtx.compare.builtin.names import MATRIX_OPTIMIZERS, OPTIMIZERS, TASKS
-
-KNOWN = (*OPTIMIZERS, *MATRIX_OPTIMIZERS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +78,7 @@ def parse(
     parser.add_argument("--task", choices=TASKS, default="digits")
     parser.add_argument(
         "--optimizers",
-        type=_methods,
+        type=some_of((*OPTIMIZERS, *MATRIX_OPTIMIZERS)),
         default=list(OPTIMIZERS),
         metavar="A,B,...",
         help=f"which to compare, of {', '.join(OPTIMIZERS)} (default: these), "
@@ -96,15 +94,20 @@ def parse(
     return parser.parse_args(arguments)
 
 
-def _methods(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in KNOWN]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(
-            f"unknown optimizer {', '.join(unknown) or repr(text)}: "
-            f"there are {', '.join(KNOWN)}"
-        )
-    return list(dict.fromkeys(names))
+def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what reads names parted by commas, each of which must be known."""
+    every = list(known)
+
+    def read(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        unknown = [name for name in names if name not in every]
+        if unknown or not names:
+            raise argparse.ArgumentTypeError(
+                f"{', '.join(unknown) or 'nothing'} is not among {', '.join(every)}"
+            )
+        return list(dict.fromkeys(names))
+
+    return read
 
 
 def whole(text: str) -> int:

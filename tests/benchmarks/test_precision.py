@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gradtx import compare
+
 
 @pytest.mark.exhaustive
 def test_a_short_run_writes_its_figures(
@@ -32,18 +34,6 @@ def test_a_short_run_writes_its_figures(
     assert "bfloat16-compensated-int8" in capsys.readouterr().out
 
 
-@pytest.mark.exhaustive
-def test_speeds_are_those_of_steps_in_turn(part: Any, tmp_path: Path) -> None:
-    """A step of each format beside float32's, with the bytes that it keeps."""
-    options = "--speed --formats float32,int8-state --size 4096 --repeats 2"
-    part("precision").main([*options.split(), "--out", str(tmp_path)])
-    rows = json.loads((tmp_path / "speed.json").read_text())["rows"]
-    assert [row["format"] for row in rows] == ["float32", "int8-state"]
-    assert rows[0]["/ float32"] == 1
-    assert rows[1]["B/param"] == pytest.approx(6.03, abs=0.01)
-    assert rows[1]["ms"][1] > 0
-
-
 def test_every_format_keeps_what_its_name_says(part: Any) -> None:
     """Only float32 and quantized states keep float32 weights."""
     formats = part("formats").FORMATS
@@ -54,9 +44,18 @@ def test_every_format_keeps_what_its_name_says(part: Any) -> None:
 
 def test_the_distance_is_in_deviations_of_float32(part: Any) -> None:
     """A loss that is higher by one deviation between the seeds is off by 1."""
-    result = part("formats").Result
-    ends = {"float32": np.array([1.0, 2.0, 3.0]), "other": np.array([2.0, 3.0, 4.0])}
-    results = {name: result(np.ones((3, 10)), end, 4, 8) for name, end in ends.items()}
-    one, other = part("precision")._records("task", results)  # noqa: SLF001
-    assert one["off float32, in its sd"] == "+0.00"
-    assert other["off float32, in its sd"] == "+1.00"
+    off, reference = part("precision").in_deviations, np.array([1.0, 2.0, 3.0])
+    assert off(reference, reference) == "+0.00"
+    assert off(np.array([2.0, 3.0, 4.0]), reference) == "+1.00"
+
+
+def test_weights_are_kept_as_told_and_computed_with_in_float32(part: Any) -> None:
+    """The loss of a task in bfloat16 is that of the rounded weights."""
+    weights, x = jnp.float32([1.01, 2.02]), jnp.ones(2)
+    task = compare.Task(lambda _: weights, lambda p, batch, _: p @ batch, x)
+    kept = part("formats").keeping(task, jnp.bfloat16)
+    params = kept.init(None)
+    assert params.dtype == jnp.bfloat16
+    loss = kept.loss(params, x, None)
+    assert loss.dtype == jnp.float32
+    assert loss == params.astype(jnp.float32).sum() != weights.sum()

@@ -49,6 +49,20 @@ def test_updates_outside_of_jit(part: Any, tmp_path: Path) -> None:
     assert not any("compile s" in row for row in rows)
 
 
+@pytest.mark.exhaustive
+def test_formats_are_timed_beside_float32(part: Any, tmp_path: Path) -> None:
+    """A step of each format in turn with float32's, with the bytes that it keeps."""
+    options = "--formats int8-state,bfloat16-compensated --size 4096 --repeats 2"
+    part("step_time").main([*options.split(), "--out", str(tmp_path)])
+    rows = json.loads((tmp_path / "step_time.json").read_text())["rows"]
+    names = ["float32", "int8-state", "float32", "bfloat16-compensated"]
+    assert [row["by"] for row in rows] == names
+    assert rows[0]["float32 / it"] == 1
+    stored = [row["state B/param"] for row in rows]
+    assert stored == pytest.approx([8, 2.03, 8, 8], abs=0.01)
+    assert rows[1]["ms"][1] > 0
+
+
 def check_stages(row: dict[str, Any], state: int) -> None:
     """Compare what a step costs with what can be worked out beforehand."""
     assert min(row["trace s"], row["lower s"], row["compile s"]) > 0
@@ -61,8 +75,7 @@ def check_stages(row: dict[str, Any], state: int) -> None:
 def test_the_trees_are_as_large_as_they_say(part: Any) -> None:
     """GPT-2 small has 148 leaves and 124,439,808 parameters."""
     trees = part("trees")
-    made = {name: make(trees.FULL) for name, make in trees.CASES.items()}
-    counts = {name: (len(s), trees.parameters(s)) for name, s in made.items()}
+    counts = {name: (len(s), trees.parameters(s)) for name, s in trees.FULL.items()}
     assert counts == {
         "leaf": (1, 16_777_216),
         "gpt2": (148, 124_439_808),
@@ -73,16 +86,16 @@ def test_the_trees_are_as_large_as_they_say(part: Any) -> None:
 @pytest.mark.exhaustive
 def test_the_libraries_are_timed_on_the_same_work(part: Any) -> None:
     """After as many steps as a period has, both libraries hold the same parameters."""
-    methods, programs, trees = part("methods"), part("programs"), part("trees")
+    programs, trees = part("programs"), part("trees")
     shapes = {"w": (5, 2), "b": (3,)}
     params = trees.random_tree(shapes, 0, 1.0)
     grads = trees.random_tree(shapes, 1, 1.0)
-    for name, method in methods.METHODS.items():
+    for name, method in programs.METHODS.items():
         ends = []
         for lib in (gradtx, optax):
             program = programs.program_of(method, lib, params, grads)
             program.stages()
-            program(methods.PERIOD)
+            program(programs.PERIOD)
             end, _ = program.carry
             ends.append(getattr(end, "fast", end))
         for ours, theirs in zip(*map(jax.tree.leaves, ends), strict=True):

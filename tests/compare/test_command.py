@@ -246,8 +246,8 @@ def test_text_is_read_in_one_alphabet():
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--optimizers", "adam,sdg"], "unknown optimizer sdg"),
-        (["--optimizers", ","], "unknown optimizer"),
+        (["--optimizers", "adam,sdg"], "sdg is not among sgd, momentum"),
+        (["--optimizers", ","], "nothing is not among sgd"),
         (["--steps", "0"], "whole number of at least 1, got '0'"),
         (["--seeds", "-1"], "whole number of at least 1, got '-1'"),
         (["--seeds", "0"], "whole number of at least 1, got '0'"),
