@@ -2,6 +2,8 @@
 
 import os
 import platform
+import re
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -179,6 +181,14 @@ def terminal_table(comparison: Comparison) -> Any:
 def machine() -> str:
     """Say what this ran on."""
     device = jax.devices()[0].device_kind
-    cores = f"{platform.machine()} with {os.cpu_count()} cores"
+    cores = f"{_processor()} with {os.cpu_count()} cores"
     versions = f"Python {platform.python_version()}, jax {jax.__version__}"
     return f"{cores}, jax device {device}, {versions}"
+
+
+def _processor() -> str:
+    """Name the processor, of which Linux tells in a file, others by its kind."""
+    listing = Path("/proc/cpuinfo")
+    text = listing.read_text("utf-8") if listing.exists() else ""
+    model = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    return f"{model[1]} ({platform.machine()})" if model else platform.machine()
