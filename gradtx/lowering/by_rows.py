@@ -10,13 +10,12 @@ def decomposed_by_rows(x: jax.Array) -> jax.Array:
     """Return what comes of a decomposition as it is, as a product's result is stored.
 
     LAPACK stores by columns. A loop that carried its result would do so too, and what
-    is in state would be transposed before and after it in every step. On a TPU there is
-    no LAPACK, and another shape is another order of the numbers.
+    is in state would be transposed before and after it in every step.
 
     Args:
       x: of shape (n, d, d).
     """
-    return platform_dependent(x, tpu=lambda x: x, default=_flattened)
+    return platform_dependent(x, tpu=_constrained, default=_flattened)
 
 
 def stacked_by_rows(x: jax.Array) -> jax.Array:
@@ -36,5 +35,6 @@ def _constrained(x: jax.Array) -> jax.Array:
 
 
 def _flattened(x: jax.Array) -> jax.Array:
+    # A shape that can only be read in one order: to ask for that order is for TPUs.
     flat = jax.lax.optimization_barrier(x.reshape(len(x), -1))
     return flat.reshape(x.shape)
