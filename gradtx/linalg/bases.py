@@ -14,7 +14,6 @@ from gradtx.common.types import Scalar
 from gradtx.linalg.householder import orthogonal_factor
 from gradtx.linalg.kronecker import HIGHEST
 from gradtx.linalg.one_by_one import each_matrix
-from gradtx.lowering.by_rows import decomposed_by_rows, stacked_by_rows
 from gradtx.lowering.control_flow import either, platform_dependent
 
 Factor = Callable[[jax.Array], jax.Array]
@@ -31,7 +30,17 @@ def eigenvectors(matrices: jax.Array, *, descending: bool = False) -> jax.Array:
     """
     _, vectors = _eigh(matrices)
     vectors = vectors[..., ::-1] if descending else vectors
-    return decomposed_by_rows(vectors)
+    return _by_rows(vectors)
+
+
+def _by_rows(x: jax.Array) -> jax.Array:
+    """Return matrices as they are, in the order in which a product's result is stored.
+
+    LAPACK stores by columns. A loop that carried its result would do so too, and what
+    is in state would be transposed before and after it in every step.
+    """
+    flat = jax.lax.optimization_barrier(x.reshape(len(x), -1))
+    return flat.reshape(x.shape)
 
 
 def _eigh(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -101,8 +110,8 @@ def turned(
       The new basis, the old one's transpose times the new, and o, of shape (n, d).
       Where the result is not finite, the old basis.
     """
-    a = stacked_by_rows(_scaled(matrices)[1])
-    old = stacked_by_rows(jax.lax.stop_gradient(old))
+    _, a = _scaled(matrices)
+    old = jax.lax.stop_gradient(old)
 
     def eigenbasis() -> tuple[jax.Array, jax.Array]:
         return each_matrix(_decomposed_once, a)[..., ::-1], _places(old[:, 0])
@@ -122,7 +131,7 @@ def turned(
     new, order = either(anew, eigenbasis, iterated)
     # What is not finite anywhere is not finite in its last entry.
     finite = jnp.isfinite(new[:, -1:, -1:])
-    new = decomposed_by_rows(jnp.where(finite, new, old))
+    new = _by_rows(jnp.where(finite, new, old))
     change = jnp.matmul(old.mT, new, precision=HIGHEST)
     return new, change, jnp.where(finite[..., 0], order, _places(order))
 
