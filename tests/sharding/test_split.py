@@ -20,6 +20,10 @@ LAYOUTS = {"whole": P(), "in shards": P("d")}
 both_kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 both_layouts = pytest.mark.parametrize("spec", LAYOUTS.values(), ids=LAYOUTS)
 
+# Of a gradient with more rows than columns the first factor has a null space, whose
+# eigenvectors are each LAPACK's, processor's and batch's own.
+SQUARE = 8
+
 FEW = {
     "muon": partial(contrib.muon, 0.1),
     "soap": partial(gradtx.soap, 0.1, precondition_frequency=1),
@@ -42,9 +46,9 @@ MORE = {
 }
 
 
-def tree(many: int = 8) -> Tree:
+def tree(many: int = 8, rows: int = 16) -> Tree:
     """Return matrices of one shape, and a vector."""
-    shapes = {f"w{i}": (16, 8) for i in range(many)} | {"b": (8,)}
+    shapes = {f"w{i}": (rows, 8) for i in range(many)} | {"b": (8,)}
     return problems.noise({k: jnp.zeros(s) for k, s in shapes.items()}, 0)
 
 
@@ -67,7 +71,7 @@ def step(tx: Any, grads: Tree, state: Tree, params: Tree) -> Any:
 @cache
 def unsplit(make: Any) -> Tree:
     """Return the parameters after three steps without `split`."""
-    whole = tree()
+    whole = tree(rows=SQUARE)
     expected, state = whole, make().init(whole)
     alone = jax.jit(partial(step, make()))
     for t in range(3):
@@ -81,7 +85,7 @@ def hold(make: Any, kind: AxisType, spec: P) -> None:
     No gradient is the parameters themselves: a method that takes only what is
     orthogonal to them, as Muown does, would be left with rounding errors.
     """
-    whole, expected = tree(), unsplit(make)
+    whole, expected = tree(rows=SQUARE), unsplit(make)
     with problems.on(kind) as over:
         tx, params = make(split="d"), laid(whole, over, spec)
         mine, run = jax.jit(tx.init)(params), jax.jit(partial(step, tx))
