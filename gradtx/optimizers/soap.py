@@ -92,7 +92,7 @@ def scale_by_soap(
     where others have them, get Adam, with ε within the correction, from step 2.
 
     For a TPU, XLA takes minutes to compile a step with long axes, and a fifth of that
-    with ``compiler_options={"optimization_level": 19}``, which ``gradtx.jit_step`` takes.
+    if ``jax.jit`` is given ``compiler_options={"optimization_level": 19}``.
 
     Args:
       b1: β₁, how much of the mean is kept at each step.
