@@ -107,13 +107,13 @@ def count_equations(jaxpr: Any) -> int:
 
 def contestants(
     method: Method, params: Any, grads: Any, *, eager: bool, torch: bool
-) -> dict[str, Loop]:
+) -> dict[str, Any]:
     """Return a method's step in every library, and a copy of as many numbers.
 
     PyTorch's is left out where it is not installed, or not for this device. The copy,
     in place and with the signs turned, is the yardstick of bytes per second.
     """
-    programs = {
+    programs: dict[str, Any] = {
         lib.__name__: program_of(method, lib, params, grads, eager=eager)
         for lib in (gradtx, optax)
     }
@@ -166,7 +166,7 @@ def load_torch() -> Any:
     return torch if platform == "cpu" or torch.cuda.is_available() else None
 
 
-class TorchProgram(Loop):
+class TorchProgram:
     """One optimizer of PyTorch, fused where it has that, else foreach."""
 
     def __init__(self, torch: Any, method: Method, params: Any, grads: Any) -> None:

@@ -26,10 +26,10 @@ import jax
 import numpy as np
 
 import gradtx
-from benchmarks import report
+from benchmarks import programs, report
 from benchmarks.formats import FORMATS, REFERENCE
 from benchmarks.options import folder, parser, progress, some_of, whole
-from benchmarks.programs import METHODS, RATE, Program, all_stages, contestants
+from benchmarks.programs import METHODS, RATE, Program
 from benchmarks.timing import in_turn
 from benchmarks.trees import FULL, QUICK, parameters, random_tree
 
@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = report.console()
     # A step found in a cache on the disk would compile in no time.
     jax.config.update("jax_enable_compilation_cache", False)  # noqa: FBT003
+    alone = options.no_torch or options.eager or options.formats
+    if not alone and programs.load_torch() is None:
+        console.print("PyTorch, for this device, is not installed: it is left out")
     measure = in_format if options.formats else by_all
     rows: list[report.Record] = []
     for case, shapes in options.trees.items():
@@ -63,10 +66,10 @@ def by_all(
 ) -> Iterator[report.Record]:
     """Time a method in all libraries on one tree, and a copy, by a record of each."""
     method, count = METHODS[name], sum(x.size for x in params.values())
-    programs = contestants(
+    runs = programs.contestants(
         method, params, grads, eager=options.eager, torch=not options.no_torch
     )
-    for record in measured(programs, options.repeats, method.period):
+    for record in measured(runs, options.repeats, method.period):
         moved = 8 if record["by"] == "copy" else method.bound
         rate = moved * count / record["ms"][1] / 1e6
         yield {"method": name, **record, "must move B/param": moved, "GB/s": rate}
@@ -87,17 +90,18 @@ def in_format(
 
 
 def measured(
-    programs: Mapping[str, Any], repeats: int, period: int = 1
+    runs: Mapping[str, Any], repeats: int, period: int = 1
 ) -> list[report.Record]:
     """Time programs in turn, each beside the first one in the same round."""
-    stages = all_stages({k: x for k, x in programs.items() if isinstance(x, Program)})
-    seconds = in_turn(programs, repeats, period)
+    jitted = {name: run for name, run in runs.items() if isinstance(run, Program)}
+    stages = programs.all_stages(jitted)
+    seconds = in_turn(runs, repeats, period)
     jax.clear_caches()
-    first, *_ = programs
+    first, *_ = runs
     return [
         {
             "by": name,
-            "how": programs[name].how,
+            "how": runs[name].how,
             "ms": tuple(np.percentile(1e3 * times, (25, 50, 75)).tolist()),
             f"{first} / it": float(np.median(seconds[first] / times)),
             **stages.get(name, {}),
@@ -111,12 +115,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     reader = parser(__doc__)
     add = reader.add_argument
     add("--cases", type=some_of(FULL), default=list(FULL), metavar="A,B")
-    add(
-        "--methods",
-        type=some_of(METHODS),
-        default=list(METHODS),
-        metavar="A,B",
-    )
+    known = list(METHODS)
+    add("--methods", type=some_of(known), default=known, metavar="A,B")
     told = f"of {', '.join(FORMATS)}, instead of methods and cases"
     add("--formats", type=some_of(FORMATS), metavar="A,B", help=told)
     add("--repeats", type=whole, help="rounds of turns (default 20; 5 with --quick)")

@@ -59,7 +59,7 @@ class Case(NamedTuple):
         """Yield of each way of a step what it does, what it saves, if it is bounded."""
         pairs = (two for x, two in TWO_WAYS.items() if fnmatch(self.name, x))
         lesser, label, less = next(pairs, ("", "", 0))
-        for does, saves in {lesser: less, label: 0}.items():
+        for does, saves in {lesser: less, label: 0}.items():  # one, if both are ""
             step = f"{self.name} {does}".strip()
             yield does, saves, not any(fnmatch(step, x) for x in UNBOUNDED)
 

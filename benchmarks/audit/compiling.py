@@ -53,11 +53,10 @@ def figures(
     tx = case.build(library)
     step, cost, scratch = compile_for(target, library, tx, grads, params, **extra)
     bound, count = moved(step.traced.jaxpr.jaxpr), parameters(shapes)
-    ways = list(case.ways())
-    for place, (label, saves, bounded) in enumerate(ways):
-        work = cost.least if place == 0 else cost.most
-        if len(ways) == len(cost.maybe) > 1:  # loops, each for one of two cases
-            work = cost.one_loop(min if place == 0 else max)
+    ways, works = list(case.ways()), [cost.least, cost.most]
+    if len(ways) == len(cost.maybe) > 1:  # loops, each for one of two cases
+        works = [cost.one_loop(min), cost.one_loop(max)]
+    for (label, saves, bounded), work in zip(ways, works, strict=False):
         least = max(bound / count - saves, 4 / count)  # one number tells the case
         yield {
             "way": label,

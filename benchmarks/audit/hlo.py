@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 
 ARRAY = re.compile(r"\b([a-z]+[0-9a-z]*)\[([0-9,<= ]*)\](\{[^}]*\})?")
 PART = re.compile(r"\((?:[^(){}]|\{[^}]*\})*\)|[a-z]\w*\[[^\]]*\](?:\{[^}]*\})?")
@@ -28,8 +29,8 @@ class Instruction:
     @property
     def parts(self) -> list[str]:
         """The types that a tuple is made of."""
-        held = PART.findall(self.kind[1:-1])
-        return held if self.kind.startswith("(") else [self.kind]
+        is_tuple = self.kind.startswith("(")
+        return PART.findall(self.kind[1:-1]) if is_tuple else [self.kind]
 
     @property
     def trips(self) -> int | None:
@@ -49,7 +50,7 @@ class Computation(dict[str, Instruction]):
 
     root: Instruction | None = None
 
-    @property
+    @cached_property  # asked for once all of it is read, for every operand
     def parameters(self) -> dict[str, Instruction]:
         """What it is given, by number."""
         return {x.inner: x for x in self.values() if x.opcode == "parameter"}
