@@ -11,9 +11,9 @@ os.environ["XLA_FLAGS"] = (
 ).strip()
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from zlib import crc32
 
 import hypothesis
 import jax
@@ -89,19 +89,27 @@ def pytest_collection_modifyitems(
     for item in items:
         if not item.get_closest_marker("exhaustive"):
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    chosen = {item for law in cases.items() for item in _usual(*law)}
+    chosen = _usual(cases.values())
     config.hook.pytest_deselected(items=[x for x in items if x not in chosen])
     items[:] = [x for x in items if x in chosen]
 
 
-def _usual(law: str, cases: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the cases of a law that are tried without --exhaustive.
+def _usual(laws: Iterable[list[pytest.Item]]) -> set[pytest.Item]:
+    """Return the cases that are tried without --exhaustive.
 
-    Where a slow one begins depends on its name, so that laws meet different methods.
+    The slow laws of a file take turns, so that most methods meet one of them.
     """
-    mark = cases[0].get_closest_marker("one_in")
-    n = mark.args[0] if mark else 1
-    return cases[crc32(law.encode()) % min(n, len(cases)) :: n]
+    chosen: set[pytest.Item] = set()
+    slow: Counter[Path] = Counter()  # laws so far, by the file
+    for cases in laws:
+        mark = cases[0].get_closest_marker("one_in")
+        if not mark:
+            chosen.update(cases)
+            continue
+        n, file = mark.args[0], cases[0].path
+        chosen.update(cases[slow[file] % min(n, len(cases)) :: n])
+        slow[file] += 1
+    return chosen
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ def other_numbers(tx: Any) -> Any:
 
 
 @every_row
+@pytest.mark.one_in(3)
 def test_jitted_steps(row: Row) -> None:
     """Types and shapes stay, jit changes nothing, one program serves all settings.
 
@@ -119,6 +120,7 @@ def _bears_gradients_of_any_size(row: Row, take: Any, init: Any) -> None:
 
 
 @every_row
+@pytest.mark.one_in(3)
 def test_descends_a_bowl(row: Row, exhaustive: bool) -> None:
     """The row goes downhill, and mapped over settings and starts does what loops do.
 
@@ -161,6 +163,7 @@ def _at(tree: Tree, i: int) -> Tree:
 
 
 @every_row
+@pytest.mark.one_in(3)
 @one_by_one
 def test_the_gradient_through_update_is_finite(row: Row) -> None:
     """Steps are differentiable in gradients, parameters, and every setting."""
@@ -208,6 +211,7 @@ def test_complex_parameters(row: Row) -> None:
 
 @every_row
 @one_by_one
+@pytest.mark.one_in(3)
 def test_trees_of_every_kind(row: Row) -> None:
     """Empty trees, NumPy arrays, floats, gradients that are None: all step twice."""
     tx = row.build()
@@ -417,6 +421,7 @@ def ways(row: Row) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(("row", "way"), configurations.tried(ROWS, ways))
+@pytest.mark.one_in(3)
 def test_composes_with_optax(row: Row, way: str) -> None:
     """Inside `optax.chain`, with optax inside of ours, masked: the same steps.
 
@@ -460,6 +465,7 @@ def meshes(row: Row) -> tuple[AxisType, ...]:
 
 
 @pytest.mark.parametrize(("row", "kind"), configurations.tried(ROWS, meshes, once=True))
+@pytest.mark.one_in(3)
 def test_on_eight_devices(row: Row, kind: AxisType) -> None:
     """Spread over devices, the steps are the same, and nothing moves off its place.
 
@@ -500,6 +506,7 @@ def _stays_on_its_devices(row: Row, over: Any, expected: Tree) -> None:
 
 
 @every_row
+@pytest.mark.one_in(3)
 def test_within_shard_map(row: Row) -> None:
     """Within `shard_map` every device takes, in a scan, the steps of its own piece.
 
@@ -559,6 +566,7 @@ MIGHT_VARY = {".clipped"}
 
 
 @every_row
+@pytest.mark.one_in(3)
 def test_counts_that_no_shard_decides_leave_shard_map(row: Row) -> None:
     """What a step leaves the same on every device, `init` of shards makes the same.
 

@@ -112,6 +112,7 @@ def test_each_device_takes_the_steps_of_its_piece(apart: bool, check: bool) -> N
     hold(made, apart=apart, check=check)
 
 
+@pytest.mark.exhaustive
 def test_without_jit() -> None:
     """Operation by operation, `shard_map` does the same."""
     made = {name: TOGETHER[name]() for name in ("apply_if_finite", "packed")}

@@ -60,8 +60,8 @@ def test_nothing_to_assign(shape: tuple[int, int]) -> None:
     assert i.shape == j.shape == (0, 2)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["int8", "int32", "bool", "bfloat16", "float16"])
-@pytest.mark.one_in(6)
 def test_types(dtype: str) -> None:
     """Few bits do not overflow, and do not round the sums."""
     largest = {"int8": 127, "float16": 6e4, "bool": 2, "int32": 1e6}.get(dtype, 1e9)
@@ -107,6 +107,7 @@ def test_forbidden_pairs() -> None:
         assert len(set(np.asarray(j).tolist())) == 3
 
 
+@pytest.mark.exhaustive
 def test_forbidden_pairs_like_scipy() -> None:
     """With a third of the pairs forbidden, the cheapest way around is found."""
     many = RNG.normal(size=(30, 6, 6)).astype(np.float32)

@@ -194,7 +194,7 @@ def test_groups(name: str) -> None:
 
 
 @every_form
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(8)
 def test_a_step(name: str) -> None:
     """Kernels alone decay, and each layer below moves half as far: so it is told.
 
@@ -239,7 +239,7 @@ def test_a_plan_and_routes(name: str) -> None:
 
 
 @every_form
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(8)
 def test_unfreezing_keeps_the_others(name: str) -> None:
     """Of the state of a run all goes on, and what was frozen starts anew."""
     this, (tx, _, state) = form(name), stepped(name)
@@ -308,7 +308,7 @@ def test_written_and_read(name: str) -> None:
 
 
 @every_form
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 def test_laws_are_checked(name: str) -> None:
     """On the parameters of each framework, what keeps the laws passes all ten."""
     this = form(name)

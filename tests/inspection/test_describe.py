@@ -100,6 +100,7 @@ def test_decay_of_zero_is_none() -> None:
 
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
+@pytest.mark.one_in(16)
 def test_every_method(name: str) -> None:
     """Each leaf is in one group, and the bytes are those of the state."""
     tx, params = catalogue.row(name).build(), problems.small_tree()

@@ -64,6 +64,7 @@ def test_moves_as_in_torch(case: Any) -> None:
         assert state.func_evals == evals
 
 
+@pytest.mark.exhaustive
 def test_in_half_precision_and_at_rest() -> None:
     """It falls from bfloat16 parameters too, and stays where the gradient is zero."""
     tx = like.torch.LBFGS(0.5, 4, history_size=2, line_search_fn="strong_wolfe")

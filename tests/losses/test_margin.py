@@ -37,6 +37,7 @@ def test_binary_sparsemax() -> None:
     np.testing.assert_array_equal(jnp.isnan(unknown), [True, True, False])
 
 
+@pytest.mark.exhaustive
 def test_sparsemax_over_any_batch() -> None:
     """Its slope is the projection onto the simplex minus the label, in any shape."""
     z = jnp.float32(np.random.default_rng(0).normal(size=(2, 3, 4)))

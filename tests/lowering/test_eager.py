@@ -676,9 +676,9 @@ LEAKLESS: dict[str, Any] = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("name", LEAKLESS)
-@pytest.mark.one_in(24)
 def test_nothing_traced_is_left_behind(name: str, *, jit: bool) -> None:
     """`jax.checking_leaks()` finds nothing."""
     tx, params = LEAKLESS[name], jnp.float32([1, -2])

@@ -75,6 +75,7 @@ def whitened(scale: float) -> Any:
     return jax.jit(lambda s: jax.lax.scan(body, s, grads)[1])(tx.init(grads[0]))[500:]
 
 
+@pytest.mark.exhaustive
 def test_what_comes_out_is_white() -> None:
     """After the fit E[u uᵀ] is nearly the identity, whatever the gradients' size."""
     for scale in (1.0, 1e-3):

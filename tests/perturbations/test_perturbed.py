@@ -21,6 +21,7 @@ def hot(x: jax.Array) -> jax.Array:
     return jax.nn.one_hot(jnp.argmax(x), x.size)
 
 
+@pytest.mark.exhaustive
 def test_argmax_under_gumbel_noise_is_softmax() -> None:
     """Values and Jacobian of the perturbed argmax are those of the softmax."""
     x = jnp.float32([0.3, -0.2, 0.5])
@@ -31,8 +32,8 @@ def test_argmax_under_gumbel_noise_is_softmax() -> None:
     np.testing.assert_allclose(slope, expected, atol=0.02)
 
 
+@pytest.mark.exhaustive
 @NOISES
-@pytest.mark.one_in(2)
 def test_derivatives_of_a_jump(noise: Any) -> None:
     """First and second derivatives of a smoothed step are those of its integral."""
     x, sigma = 0.3, 0.5

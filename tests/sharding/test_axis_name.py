@@ -152,7 +152,7 @@ def examples(size: float) -> Any:
         partial(gradtx.per_example_layer_norm_clip, uniform=False),
     ],
 )
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 def test_every_example_is_bounded_by_its_norm_on_all_devices(
     clip: Any, size: float
 ) -> None:
@@ -170,6 +170,7 @@ def test_every_example_is_bounded_by_its_norm_on_all_devices(
     problems.assert_close(found, jax.device_get((sums, counts)), 1e-5)
 
 
+@pytest.mark.exhaustive
 def test_private_steps_are_those_of_whole_arrays_and_no_noise_is_there_twice() -> None:
     """Without noise they are the same; with it every part of an array has its own."""
     whole, bound = examples(1.0), 1.5 * float(gradtx.tree.norm(tree()))

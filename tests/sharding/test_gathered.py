@@ -61,7 +61,7 @@ def specs_of(state: Any) -> Any:
 
 
 @pytest.mark.parametrize("tx", METHODS.values(), ids=METHODS)
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(9)
 def test_shards_take_the_steps_of_whole_arrays(tx: Any) -> None:
     """From a state made within `shard_map` or outside; it is in parts, and the same.
 

@@ -104,7 +104,7 @@ def hold(make: Any, kind: AxisType, spec: P) -> None:
 @both_kinds
 @both_layouts
 @pytest.mark.parametrize("make", FEW.values(), ids=FEW)
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(12)
 def test_the_steps_are_the_same(make: Any, kind: AxisType, spec: P) -> None:
     """As without `split`; nothing moves between steps, and one program does them."""
     hold(make, kind, spec)
@@ -224,8 +224,8 @@ def test_layers_in_one_array_and_matrices_of_other_layouts(kind: AxisType) -> No
     problems.assert_close(jax.device_get(got), jax.device_get(expected), 1e-4)
 
 
+@pytest.mark.exhaustive
 @both_kinds
-@pytest.mark.one_in(2)
 def test_a_setting_may_be_traced(kind: AxisType) -> None:
     """A setting may be an argument of the program, also where types tell layouts."""
     whole = {k: x for k, x in tree(2).items() if k != "b"}

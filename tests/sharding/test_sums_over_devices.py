@@ -103,7 +103,7 @@ def steps(tx: Any, f: Any, params: Any, grads: list[Any]) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("make", METHODS.values(), ids=METHODS)
-@pytest.mark.one_in(24)
+@pytest.mark.one_in(48)
 def test_shards_take_the_steps_of_whole_arrays(make: Any) -> None:
     """Sums over leaves and devices are those of one device that holds all of them.
 

@@ -58,7 +58,7 @@ def stepped(row: Row) -> tuple[Any, list[Tree]]:
 
 
 @pytest.mark.parametrize("row", catalogue.ROWS, ids=catalogue.NAMES)
-@pytest.mark.one_in(16)
+@pytest.mark.one_in(32)
 def test_what_is_declared_is_so(row: Row) -> None:
     """Second moments are never negative, and what starts as the parameter is weights.
 

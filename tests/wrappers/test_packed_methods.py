@@ -16,7 +16,7 @@ ROWS = [row for row in catalogue.ROWS if row.name != "noisy_sgd"]  # noise by le
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-@pytest.mark.one_in(16)
+@pytest.mark.one_in(32)
 def test_a_method_is_elementwise_or_refused(row: Row) -> None:
     """Steps on small leaves put together are those apart, or `init` refuses them."""
     params = {
