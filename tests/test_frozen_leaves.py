@@ -101,7 +101,7 @@ def assert_left_alone(tx: Any) -> None:
 
 
 @every_row
-@pytest.mark.one_in(16)
+@pytest.mark.one_in(32)
 def test_every_optimizer_leaves_them_alone(row: Row) -> None:
     """Integers, flags, keys, functions, strings: no state, no move, not counted."""
     assert_left_alone(row.build())

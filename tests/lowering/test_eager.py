@@ -427,6 +427,7 @@ def test_other_numbers_compile_nothing(name: str) -> None:
     assert counts[2:] == [0, 0, 0]
 
 
+@pytest.mark.exhaustive
 def test_a_number_is_as_exact_as_where_it_is_written() -> None:
     """A decay near 1, passed on as data, loses nothing of what it lacks to 1."""
     params = deep_tree()

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import problems
 import pytest
-from configurations import EXHAUSTIVE
 
 import gradtx
 from gradtx import MatrixAxes, MuonDimensionNumbers
@@ -101,13 +100,8 @@ def test_leading_axes_are_batches(name: str) -> None:
             np.testing.assert_allclose(u["w"][i], v[str(i)], rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name == "psgd_kron" else EXHAUSTIVE)
-        for name in DIRECTIONS
-    ],
-)
+@pytest.mark.exhaustive
+@every_direction
 def test_heads_and_splits_are_matrices_apart(name: str) -> None:
     """What is fused steps as separate parameters do, each with factors of its own."""
     numbers = {"q": MatrixAxes(1, 2, heads=2), "kv": MatrixAxes(splits=(3, 4, 4))}

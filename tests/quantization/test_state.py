@@ -168,6 +168,7 @@ def test_a_half_precision_mean_of_squares_is_refused(make: Any, dtype: str) -> N
 # --- what is encoded, and how large it is -------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_bytes_for_each_parameter() -> None:
     """AdamW takes 2.05 bytes or less in 8 bits, 1.1 in 4; bfloat16 in all 6.1."""
     params = {"w": jnp.ones((64, 768)), "e": jnp.ones((1000, 48)), "b": jnp.ones(768)}
@@ -396,6 +397,7 @@ def test_flax_bytes() -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.exhaustive
 def test_flax_nnx() -> None:
     """In an optimizer of Flax NNX, and with its variables, the steps are the same."""
     tx = gradtx.adamw8bit(0.1)

@@ -175,8 +175,8 @@ def _products_of_all(make: Any) -> float:
     return products(program(make, AxisType.Auto, P()))
 
 
+@pytest.mark.exhaustive
 @both_kinds
-@pytest.mark.one_in(2)
 def test_a_stack_goes_over_no_more_devices_than_it_fills(kind: AxisType) -> None:
     """Three matrices take an axis of four and not eight; one is computed everywhere."""
     for many, devices in ((3, 4), (1, 1)):

@@ -85,6 +85,7 @@ def test_the_rate_is_that_of_the_method() -> None:
             relative(lacking)
 
 
+@pytest.mark.exhaustive
 def test_layers_that_are_stacked_are_apart() -> None:
     """With `axis` each layer has its norm, as it has alone."""
     layers = [PARAMS["w"], 2 * PARAMS["w"] + 1]
