@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--exhaustive",
         action="store_true",
-        help="hold every law in all its configurations, and not in one for each row",
+        help="hold every law for every row, in all its configurations",
     )
     group.addoption(
         "--core",
@@ -59,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Name the marks, and keep compiled programs for the next run and other workers."""
     config.addinivalue_line(
-        "markers", "exhaustive: one more configuration of a law (run by --exhaustive)"
+        "markers", "exhaustive: slow, or one more configuration (run by --exhaustive)"
     )
     config.addinivalue_line(
         "markers", "one_in(n): a slow law, of which every n-th case is usual"

@@ -210,8 +210,8 @@ def test_complex_parameters(row: Row) -> None:
 
 
 @every_row
-@one_by_one
 @pytest.mark.one_in(3)
+@one_by_one
 def test_trees_of_every_kind(row: Row) -> None:
     """Empty trees, NumPy arrays, floats, gradients that are None: all step twice."""
     tx = row.build()

@@ -124,7 +124,7 @@ def test_nnx() -> None:
         "conv/kernel": MatrixAxes((0, 1), 2, (0,)),
     }
     tx = gradtx.muon(0.1, muon_weight_dimension_numbers=routes)
-    updates, _ = jax.eval_shape(lambda p: tx.update(p, tx.init(p), p), params)
+    updates, _ = jax.jit(lambda p: tx.update(p, tx.init(p), p))(params)
     assert jax.tree.structure(updates) == jax.tree.structure(params)
 
 
@@ -163,7 +163,7 @@ def test_equinox() -> None:
         "conv/weight": MatrixAxes((2, 3, 1), 0, (2, 3)),
     }
     tx = gradtx.muon(0.1, muon_weight_dimension_numbers=routes)
-    updates, _ = jax.eval_shape(lambda p: tx.update(p, tx.init(p), p), params)
+    updates, _ = jax.jit(lambda p: tx.update(p, tx.init(p), p))(params)
     assert jax.tree.structure(updates) == jax.tree.structure(params)
 
 
